@@ -1,0 +1,1 @@
+"""Raftsman's agents layer."""

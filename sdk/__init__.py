@@ -1,0 +1,1 @@
+"""Raftsman's SDK: the typed, async client and what controllers are built from."""

@@ -1,0 +1,1 @@
+"""Raftsman's testing layer."""
