@@ -1,0 +1,1 @@
+"""The pod network of one node: addresses, veth pairs, routes, and masquerading to the outside."""
