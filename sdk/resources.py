@@ -1,0 +1,120 @@
+"""Every kind that the API knows, read from the options on its message.
+
+`by_message(core.Pod)`, `by_kind("apps", "Deployment")`, `find("deploy")`. A resource whose `service` is empty is known
+(its manifests can be parsed and named in errors) but not served yet.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import message as protobuf
+
+from raftsman.options import v1 as options
+
+_PACKAGES = ("core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "autoscaling")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind: its names, its messages and the gRPC service that serves it."""
+
+    message: type[Any]
+    list_message: type[Any] | None
+    facts: options.Resource
+
+    @property
+    def group(self) -> str:
+        return self.facts.group
+
+    @property
+    def version(self) -> str:
+        return self.facts.version
+
+    @property
+    def kind(self) -> str:
+        return self.facts.kind
+
+    @property
+    def name(self) -> str:
+        """The plural, as in paths and roles."""
+        return self.facts.name
+
+    @property
+    def namespaced(self) -> bool:
+        return self.facts.namespaced
+
+    @property
+    def service(self) -> str:
+        """The full gRPC service name, or "" while the kind is not served."""
+        return self.facts.service
+
+    @property
+    def api_version(self) -> str:
+        """`v1`, `apps/v1`: as in manifests."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """`pods`, `deployments.apps`: as clients print it."""
+        return f"{self.name}.{self.group}" if self.group else self.name
+
+    def __hash__(self) -> int:
+        return hash(self.message)
+
+
+@functools.cache
+def known() -> tuple[Resource, ...]:
+    """All kinds, in the order of their groups."""
+    found = []
+    for package in _PACKAGES:
+        module = importlib.import_module(f"raftsman.{package}.v1")
+        for name in module.__all__:
+            message = getattr(module, name)
+            if not (isinstance(message, type) and issubclass(message, protobuf.Message)):
+                continue
+            facts = message.DESCRIPTOR.GetOptions().Extensions[options.message]
+            if facts.HasField("resource"):
+                found.append(Resource(message, getattr(module, f"{name}List", None), facts.resource))
+    return tuple(found)
+
+
+@functools.cache
+def served() -> tuple[Resource, ...]:
+    return tuple(resource for resource in known() if resource.service)
+
+
+@functools.cache
+def _messages() -> dict[str, Resource]:
+    return {resource.message.DESCRIPTOR.full_name: resource for resource in known()}
+
+
+@functools.cache
+def _kinds() -> dict[tuple[str, str], Resource]:
+    return {(resource.api_version, resource.kind): resource for resource in known()}
+
+
+def by_message(message: type[Any]) -> Resource:
+    """The resource of a message type such as `core.Pod`; KeyError if it is no kind."""
+    return _messages()[message.DESCRIPTOR.full_name]
+
+
+def by_kind(api_version: str, kind: str) -> Resource | None:
+    """The resource of a manifest's `apiVersion` and `kind`."""
+    return _kinds().get((api_version, kind))
+
+
+def find(word: str) -> Resource | None:
+    """What a user calls it: `pods`, `pod`, `po`, `Pod`, `deployments.apps`, `deployments.v1.apps`. Served kinds win."""
+    word = word.lower()
+    name, _, rest = word.partition(".")
+    for resource in sorted(known(), key=lambda r: not r.service):
+        facts = resource.facts
+        names = {facts.name, facts.singular, facts.kind.lower(), *facts.short_names}
+        groups = {"", facts.group, f"{facts.version}.{facts.group}", facts.version}
+        if name in names and rest in groups:
+            return resource
+    return None
