@@ -1,0 +1,1 @@
+"""kube-proxy's role: service addresses and node ports, on nftables."""
