@@ -1,0 +1,129 @@
+"""What must be true of this machine before a cluster starts on it. Each failure is one sentence for the user."""
+
+from __future__ import annotations
+
+import ctypes.util
+import ipaddress
+import os
+import shutil
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from . import state
+from .layout import Layout
+from .settings import Settings
+
+# Program -> Debian's package that brings it.
+PROGRAMS = {"podman": "podman", "conmon": "conmon", "ip": "iproute2"}
+RUNTIMES = ("runc", "crun")
+CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
+EXTRA_PATHS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/sbin", "/sbin")
+
+
+class PreflightError(Exception):
+    """Something that must be put right before a cluster can start."""
+
+
+def check(layout: Layout, settings: Settings) -> None:
+    """PreflightError naming all that is wrong."""
+    problems = [*_privileges(), *_programs(), *_other_cluster(layout)]
+    if not problems:
+        problems = [*_ports(settings), *_ranges(layout, settings)]
+    if problems:
+        raise PreflightError("\n".join(problems))
+
+
+def _privileges() -> Iterable[str]:
+    if os.geteuid() != 0:
+        yield "Raftsman needs root to make network namespaces, cgroups and nftables rules; run it with sudo."
+        return
+    effective = int(next(x for x in Path("/proc/self/status").read_text().splitlines() if x[:7] == "CapEff:")[7:], 16)
+    for number, name in ((CAP_NET_ADMIN, "CAP_NET_ADMIN"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")):
+        if not effective >> number & 1:
+            yield f"This process lacks {name}, which pod networks need; run it outside of an unprivileged container."
+
+
+def _programs() -> Iterable[str]:
+    path = os.pathsep.join([os.environ.get("PATH", ""), *EXTRA_PATHS])
+    for program, package in PROGRAMS.items():
+        if shutil.which(program, path=path) is None:
+            yield f"{program} is not installed; `apt-get install {package}` brings it (scripts/up does that for you)."
+    if not any(shutil.which(runtime, path=path) for runtime in RUNTIMES):
+        yield "Neither runc nor crun is installed; `apt-get install runc` brings one."
+    if ctypes.util.find_library("nftables") is None:
+        yield "libnftables is not installed; `apt-get install libnftables1` brings it."
+
+
+def _other_cluster(layout: Layout) -> Iterable[str]:
+    other = state.running_in(os.stat("/proc/self/ns/net").st_ino)
+    if other is not None and other.data_dir != layout.data_dir:
+        yield (
+            f"Another cluster (data directory {other.data_dir}, process {other.pid}) runs in this network namespace; "
+            f"stop it with `raftsman down --data-dir {other.data_dir}`, or start this one in a namespace of its own."
+        )
+
+
+def _ports(settings: Settings) -> Iterable[str]:
+    for name, port in settings.ports().items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError as error:
+                yield f"Port {port} ({name.removesuffix('_port')}) cannot be used: {error.strerror}."
+
+
+def _ranges(layout: Layout, settings: Settings) -> Iterable[str]:
+    """A pod or service range that this machine routes already. Routes left by our own last run do not count."""
+    if (layout.run_dir / "node").exists():
+        return
+    for name, cidr in (("pod", settings.pod_cidr), ("service", settings.service_cidr)):
+        network = ipaddress.ip_network(cidr)
+        for route, device in routes():
+            if route.prefixlen and route.overlaps(network):
+                yield (
+                    f"The {name} range {cidr} overlaps with {route}, which this machine routes through {device}; "
+                    f"choose another with --{name}-cidr."
+                )
+
+
+def routes() -> list[tuple[ipaddress.IPv4Network, str]]:
+    """The IPv4 routes of this network namespace: network and interface."""
+    found = []
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        device, destination, *_, mask = line.split()[:8]
+        address, netmask = (socket.inet_ntoa(struct.pack("<I", int(word, 16))) for word in (destination, mask))
+        found.append((ipaddress.IPv4Network(f"{address}/{netmask}"), device))
+    return found
+
+
+def default_address() -> str | None:
+    """The address by which this machine would reach others; None if it has loopback only."""
+    for target in ("192.0.2.1", "10.255.255.255"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect((target, 9))  # sends nothing: only asks the routing table
+            except OSError:
+                continue
+            address = probe.getsockname()[0]
+            if not address.startswith("127."):
+                return str(address)
+    return _first_interface_address()
+
+
+def _first_interface_address() -> str | None:
+    import fcntl
+
+    siocgifaddr = 0x8915
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        for _, name in socket.if_nameindex():
+            try:
+                answer = fcntl.ioctl(query, siocgifaddr, struct.pack("256s", name.encode()[:15]))
+            except OSError:
+                continue
+            address = socket.inet_ntoa(answer[20:24])
+            if not address.startswith("127."):
+                return address
+    return None
