@@ -139,7 +139,8 @@ class Ruleset:
             for frontend in before.verdicts:
                 del owners[frontend]
         shadowed = set(self.shadowed) - changes.keys()
-        for key, rules in sorted(changes.items()):
+        # Owners first: a service that waits for one of their frontends must not take it while both change.
+        for key, rules in sorted(changes.items(), key=lambda change: (change[0] in self.shadowed, change[0])):
             if rules is None:
                 continue
             taken = [frontend for frontend in rules.verdicts if frontend in owners]
@@ -235,13 +236,10 @@ class _Compiler:
 
 def keep_places(before: tuple[Backend, ...], wanted: tuple[Backend, ...]) -> tuple[Backend, ...]:
     """Order `wanted` so that as few as possible stand elsewhere than in `before`, without holes."""
-    new = [backend for backend in wanted if backend not in set(before)]
-    keep = set(wanted)
-    slots: list[Backend | None] = [backend if backend in keep else None for backend in before]
-    for place, backend in enumerate(slots):
-        if backend is None and new:
-            slots[place] = new.pop()
-    placed: list[Backend | None] = [*slots, *reversed(new)]
+    known, keep = set(before), set(wanted)
+    fresh = iter([backend for backend in wanted if backend not in known])
+    placed = [backend if backend in keep else next(fresh, None) for backend in before]
+    placed += fresh
     while len(placed) > len(wanted):
         last = placed.pop()
         if last is not None:
