@@ -90,7 +90,7 @@ class Cluster:
     ) -> subprocess.CompletedProcess[str]:  # fmt: skip
         """Run any command on the node (or outside), with the cluster's kubeconfig."""
         environment = {**os.environ, "HOME": str(self.home), "KUBECONFIG": str(self.kubeconfig)}
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             [*self.network.inside(outside=outside), *command],
             input=stdin if stdin is not None else "", text=True, capture_output=True, timeout=timeout_s, check=False,
             env=environment,

@@ -57,6 +57,6 @@ class Network:
 
 
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, env=os.environ)  # noqa: S603, S607
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False, env=os.environ)
     if done.returncode:
         raise RuntimeError(f"ip {' '.join(words)}: {done.stderr.strip()}")
