@@ -1,0 +1,70 @@
+"""The byte streams of a running pod: its logs, and a command run in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+from raftsman.core import v1 as core
+
+from .transport import Transport
+
+SERVICE = "raftsman.core.v1.Pods"
+INPUT_MESSAGES_MAX = 16
+
+
+async def logs(transport: Transport, request: core.LogsRequest) -> AsyncGenerator[bytes, None]:
+    """The bytes of a container's output, as they were written."""
+    stream = transport.stream(f"/{SERVICE}/Logs", request, core.LogsResponse)
+    async with contextlib.aclosing(stream) as responses:
+        async for response in responses:
+            yield response.data
+
+
+async def execute(
+    transport: Transport, start: core.ExecStart, stdin: AsyncIterator[bytes] | None,
+    sizes: AsyncIterator[core.TerminalSize] | None,
+) -> AsyncGenerator[core.ExecResponse, None]:  # fmt: skip
+    """Run a command; its output as it comes, then one message with `exit`."""
+    requests: asyncio.Queue[core.ExecRequest | None] = asyncio.Queue(INPUT_MESSAGES_MAX)
+    pumps = [asyncio.create_task(_pump_stdin(stdin, requests))] if stdin is not None else []
+    if sizes is not None:
+        pumps.append(asyncio.create_task(_pump_sizes(sizes, requests)))
+    try:
+        stream = transport.duplex(f"/{SERVICE}/Exec", _requests(start, requests), core.ExecResponse)
+        async with contextlib.aclosing(stream) as responses:
+            async for response in responses:
+                yield response
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _requests(
+    start: core.ExecStart, queue: asyncio.Queue[core.ExecRequest | None]
+) -> AsyncGenerator[core.ExecRequest, None]:
+    yield core.ExecRequest(start=start)
+    while (request := await queue.get()) is not None:
+        yield request
+
+
+async def _pump_stdin(stdin: AsyncIterator[bytes], queue: asyncio.Queue[core.ExecRequest | None]) -> None:
+    async for data in stdin:
+        await queue.put(core.ExecRequest(stdin=data))
+    await queue.put(core.ExecRequest(stdin_closed=True))
+
+
+async def _pump_sizes(sizes: AsyncIterator[core.TerminalSize], queue: asyncio.Queue[core.ExecRequest | None]) -> None:
+    async for size in sizes:
+        await queue.put(core.ExecRequest(size=size))
+
+
+def start_of(
+    name: str, command: Sequence[str], *, namespace: str, container: str, stdin: bool, tty: bool
+) -> core.ExecStart:
+    return core.ExecStart(
+        namespace=namespace, name=name, container=container, command=list(command),
+        stdin=stdin, stdout=True, stderr=not tty, tty=tty,
+    )  # fmt: skip
