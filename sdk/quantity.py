@@ -1,7 +1,7 @@
 """Resource quantities: exact decimal and binary amounts, printed in Kubernetes' canonical form.
 
 `parse("1.5Gi")`, `to_milli("250m") == 250`, `to_int("1Gi")`, `format("1024Mi") == "1Gi"`. Amounts are kept as whole
-nano-units (smaller fractions are rounded away from zero) and capped at 2**63-1, as in the apimachinery resource package.
+nano-units (smaller fractions are rounded away from zero) and capped at 2**63-1, as apimachinery's resource package does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 _NANO = 10**9
 _MILLI = 10**6
+_TEXT_MAX = 100
 MAXIMUM = (2**63 - 1) * _NANO
 
 _SYNTAX = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,3})?", re.ASCII)
@@ -108,9 +109,10 @@ def _decimal_text(nano: int, *, exponent: bool) -> str:
 @functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Quantity:
     """The quantity that `text` says; QuantityError if it says none."""
-    found = _SYNTAX.fullmatch(text)
+    found = _SYNTAX.fullmatch(text) if len(text) <= _TEXT_MAX else None
     if found is None:
-        raise QuantityError(f"{text!r} is not a quantity: write a number with an optional suffix, as in 100m, 1.5 or 2Gi")
+        shown = repr(text[:_TEXT_MAX])
+        raise QuantityError(f"{shown} is not a quantity: write a number with an optional suffix: 100m, 1.5, 2Gi")
     sign, digits, suffix = found.groups(default="")
     whole, _, fraction = digits.partition(".")
     factor, scale, notation = _unit(suffix)

@@ -92,10 +92,9 @@ class Selector:
 
     def exact(self, key: str) -> str | None:
         """The one value that `key` must have, if the selector says so (an index can then be used)."""
-        for requirement in self.requirements:
-            if requirement.key == key and len(requirement.values) == 1:
-                if requirement.operator in (Operator.EQUALS, Operator.IN):
-                    return requirement.values[0]
+        for term in self.requirements:
+            if term.key == key and len(term.values) == 1 and term.operator in (Operator.EQUALS, Operator.IN):
+                return term.values[0]
         return None
 
     def __str__(self) -> str:

@@ -16,7 +16,8 @@ _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
 )
 _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
-_UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_S = 10**9
+_UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": _S, "m": 60 * _S, "h": 3600 * _S}
 
 
 def now() -> meta.Time:
@@ -58,7 +59,7 @@ def parse_rfc3339(text: str) -> tuple[int, int]:
         if found is None:
             raise ValueError
         year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)  # noqa: DTZ001
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise ValueError(f"{text!r} is not a time: write RFC 3339, as in 2026-01-31T15:04:05Z") from None
     nanos = int((found[7] or "0").ljust(9, "0"))
