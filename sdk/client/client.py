@@ -83,7 +83,7 @@ class Client:
             continue_token=continue_token,
             resource_version=resource_version,
         )
-        return await self._call(resource, "List", request, resource.list_message, read=True, timeout_s=timeout_s)
+        return await self._call(resource, "List", request, _list_message(resource), read=True, timeout_s=timeout_s)
 
     def watch(
         self, message: type[T], *, namespace: str = "", label_selector: str = "", field_selector: str = "",
@@ -229,7 +229,7 @@ class Client:
             field_selector=field_selector,
             options=_delete_options(grace_period_s, propagation, None, None, False),
         )
-        return await self._call(resource, "DeleteCollection", request, resource.list_message, timeout_s=timeout_s)
+        return await self._call(resource, "DeleteCollection", request, _list_message(resource), timeout_s=timeout_s)
 
     # ---- subresources
 
@@ -310,9 +310,9 @@ class Client:
         )  # fmt: skip
 
     async def _call(
-        self, resource: Resource, verb: str, request: Any, answer: Any, *, read: bool = False,
+        self, resource: Resource, verb: str, request: Any, answer: type[T], *, read: bool = False,
         timeout_s: float | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> T:  # fmt: skip
         method = f"/{resource.service or _unserved_service(resource)}/{verb}"
         return await self.transport.unary(method, request, answer, read=read, timeout_s=timeout_s)
 
@@ -329,6 +329,11 @@ def _served(message: type[Any]) -> Resource:
     if not resource.service:
         raise errors.MethodNotSupported(f"{resource.qualified} is not served yet")
     return resource
+
+
+def _list_message(resource: Resource) -> type[Any]:
+    assert resource.list_message is not None, "every served kind has a list message"
+    return resource.list_message
 
 
 def _unserved_service(resource: Resource) -> str:

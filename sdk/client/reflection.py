@@ -121,7 +121,7 @@ async def _list(transport: Transport, selection: Selection, met: bool) -> tuple[
 
 
 async def _page(transport: Transport, selection: Selection, request: meta.ListRequest, met: bool) -> Any:
-    message = selection.resource.list_message
+    message: Any = selection.resource.list_message
     if selection.projection is meta.PartialObjectMetadata:
         message = meta.PartialObjectMetadataList
     page: Any = await transport.unary(
@@ -141,7 +141,9 @@ class _Parsed:
     object: Any
 
 
-async def _watch(transport: Transport, selection: Selection, revision: str, met: bool) -> AsyncGenerator[list[_Parsed], None]:
+async def _watch(
+    transport: Transport, selection: Selection, revision: str, met: bool
+) -> AsyncGenerator[list[_Parsed], None]:
     request = meta.WatchRequest(
         namespace=selection.namespace,
         label_selector=selection.label_selector,

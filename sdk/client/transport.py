@@ -136,7 +136,7 @@ class Transport:
         channel, self._channel = self._channel, None
         self._calls.clear()
         if channel is not None:
-            await channel.close()
+            await channel.close(None)
 
 
 class _Token:
@@ -168,7 +168,8 @@ def _serialise(message: Any) -> bytes:
 
 
 def _has_status(error: grpc.RpcError) -> bool:
-    return any(key == errors.DETAILS_KEY for key, _ in error.trailing_metadata() or ())
+    trailing: Any = error.trailing_metadata() or ()
+    return any(key == errors.DETAILS_KEY for key, _ in trailing)
 
 
 def _open(config: ClientConfig) -> grpc.aio.Channel:
