@@ -29,7 +29,8 @@ class Network:
             for name in (self.node, self.outside):
                 _ip("netns", "add", name)
                 _ip("-n", name, "link", "set", "lo", "up")
-            _ip("link", "add", "eth0", "netns", self.node, "type", "veth", "peer", "name", "eth0", "netns", self.outside)
+            peer = ("peer", "name", "eth0", "netns", self.outside)
+            _ip("link", "add", "eth0", "netns", self.node, "type", "veth", *peer)
             for name, address in ((self.node, NODE_ADDRESS), (self.outside, OUTSIDE_ADDRESS)):
                 _ip("-n", name, "addr", "add", f"{address}/{PREFIX}", "dev", "eth0")
                 _ip("-n", name, "link", "set", "eth0", "up")

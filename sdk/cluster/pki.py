@@ -93,9 +93,7 @@ def kubeconfig(pki: Path, name: str, server: str) -> str:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": "raftsman", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}
-        ],
+        "clusters": [{"name": "raftsman", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}],
         "users": [{"name": f"raftsman-{name}", "user": user}],
         "contexts": [{"name": "raftsman", "context": {"cluster": "raftsman", "user": f"raftsman-{name}"}}],
         "current-context": "raftsman",
@@ -140,9 +138,7 @@ def _ensure_leaf(pki: Path, leaf: Leaf) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(_purposes(leaf)), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
     )
     if leaf.sans:
         builder = builder.add_extension(x509.SubjectAlternativeName(_general_names(leaf.sans)), critical=False)
@@ -170,9 +166,7 @@ def _ensure_service_account_key(pki: Path) -> None:
         return
     key = ec.generate_private_key(ec.SECP256R1())
     write_private(pki / "sa.key", _pem(key))
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     write_private(pki / "sa.pub", public)
 
 

@@ -114,7 +114,9 @@ def wait_ready(settings: Settings, timeout_s: float = READY_TIMEOUT_S) -> None:
                 return
         except OSError as error:
             if time.monotonic() > deadline:
-                raise UpError(f"The cluster runs, but its node is not Ready after {timeout_s:.0f} s: {error}.") from None
+                raise UpError(
+                    f"The cluster runs, but its node is not Ready after {timeout_s:.0f} s: {error}."
+                ) from None
         time.sleep(0.2)
 
 
@@ -202,5 +204,7 @@ def load(data_dir: Path) -> tuple[Layout, Settings]:
     layout = Layout.of(data_dir)
     kept = json.loads(layout.settings_file.read_text()) if layout.settings_file.exists() else None
     if kept is None:
-        raise UpError(f"There is no cluster in {layout.data_dir}; `raftsman up --data-dir {layout.data_dir}` makes one.")
+        raise UpError(
+            f"There is no cluster in {layout.data_dir}; `raftsman up --data-dir {layout.data_dir}` makes one."
+        )
     return layout, Settings(**kept)
