@@ -51,6 +51,7 @@ from .errors import (
     Unsupported,
 )
 from .layout import Layout, instance_name
+from .runtime import Runtime, RuntimeConfig
 from .specs import (
     Container,
     ContainerSpec,
@@ -103,6 +104,8 @@ __all__ = [
     "PullPolicy",
     "Qos",
     "Resources",
+    "Runtime",
+    "RuntimeConfig",
     "RuntimeFault",
     "Sandbox",
     "SandboxFault",

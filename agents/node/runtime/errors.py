@@ -1,18 +1,18 @@
 """What can go wrong beneath a pod, each with the reason word that a pod's status shows for it.
 
-    RuntimeFault
-    ├── Unavailable            the node cannot run containers now (no Podman, no privilege, service down)
-    ├── Unsupported            asked for something that this layer refuses by name
-    ├── NotFound               no such container, image or sandbox
-    ├── SandboxFault           namespaces, network or cgroup of a pod could not be made
-    │   └── AddressesExhausted the node's pod CIDR is full
-    ├── ContainerFault         create or start failed (wrong mount, missing command, bad option)
-    ├── ExecFault              a command could not be started inside a container
-    │   └── ExecTimeout        it ran longer than it was given
-    └── ImageFault
-        ├── InvalidImageName
-        ├── ImageNeverPull     absent, and the policy (or localhost/) forbids pulling
-        └── ImagePullError     the registry or the network said no
+RuntimeFault
+├── Unavailable            the node cannot run containers now (no Podman, no privilege, service down)
+├── Unsupported            asked for something that this layer refuses by name
+├── NotFound               no such container, image or sandbox
+├── SandboxFault           namespaces, network or cgroup of a pod could not be made
+│   └── AddressesExhausted the node's pod CIDR is full
+├── ContainerFault         create or start failed (wrong mount, missing command, bad option)
+├── ExecFault              a command could not be started inside a container
+│   └── ExecTimeout        it ran longer than it was given
+└── ImageFault
+    ├── InvalidImageName
+    ├── ImageNeverPull     absent, and the policy (or localhost/) forbids pulling
+    └── ImagePullError     the registry or the network said no
 """
 
 from __future__ import annotations
