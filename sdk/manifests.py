@@ -255,11 +255,12 @@ def _integer(text: str) -> int:
     return sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
 
 
-def _finite(text: str) -> float:
+def _finite(text: str) -> float | int:
     value = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     if not math.isfinite(value):
         raise ValueError(f"{text} cannot be written in JSON")
-    return value
+    # 1e3 and 2.0 are the integers that JSON prints them as.
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _expanded(document: Document) -> Iterator[Document]:

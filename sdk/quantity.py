@@ -1,7 +1,7 @@
 """Resource quantities: exact decimal and binary amounts, printed in Kubernetes' canonical form.
 
 `parse("1.5Gi")`, `to_milli("250m") == 250`, `to_int("1Gi")`, `format("1024Mi") == "1Gi"`. Amounts are kept as whole
-nano-units (smaller fractions are rounded away from zero) and capped at 2**63-1, as apimachinery's resource package does.
+nano-units (smaller fractions are rounded away from zero) and capped at 2**63-1, as apimachinery does.
 """
 
 from __future__ import annotations
