@@ -22,6 +22,7 @@ the one table of both. `from_rpc` reads it back.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
@@ -69,9 +70,8 @@ class ApiError(Exception):
 
         detail = any_pb2.Any()
         detail.Pack(self.status)
-        return status_pb2.Status(
-            code=self.grpc_code.value[0], message=self.message, details=[detail]
-        ).SerializeToString()
+        status = status_pb2.Status(code=self.grpc_code.value[0], message=self.message, details=[detail])
+        return bytes(status.SerializeToString())
 
 
 class BadRequest(ApiError):
@@ -149,7 +149,7 @@ def from_status(status: meta.Status) -> ApiError:
 
 def from_rpc(error: grpc.RpcError) -> ApiError:
     """The exception of a failed call: by the Status it carries, else by its gRPC code."""
-    for key, value in error.trailing_metadata() or ():
+    for key, value in cast("tuple[tuple[str, str | bytes], ...]", error.trailing_metadata() or ()):
         if key == DETAILS_KEY:
             found = _packed_status(value if isinstance(value, bytes) else value.encode())
             if found is not None:

@@ -108,9 +108,10 @@ def eventually(observe: Callable[[], T], *, timeout_s: float = 60.0, message: st
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            last: Any = observe()
-            if last:
-                return last
+            value = observe()
+            if value:
+                return value
+            last: object = value
         except (CommandError, KeyError, IndexError, OSError) as error:
             last = error
         if time.monotonic() > deadline:

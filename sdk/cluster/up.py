@@ -56,7 +56,7 @@ def resolve(wanted: Wanted) -> tuple[Layout, Settings]:
         if (value := getattr(wanted, name)) is not None
     }
     defaults = {"node_name": kept.get("node_name") or _host_name(), "node_ip": ""}
-    chosen = Settings(**{**defaults, **{k: v for k, v in kept.items() if k != "node_ip"}, **asked})  # type: ignore[arg-type]
+    chosen = Settings(**{**defaults, **{k: v for k, v in kept.items() if k != "node_ip"}, **asked})
     if not chosen.node_ip:
         chosen = replace(chosen, node_ip=preflight.default_address() or FALLBACK_ADDRESS)
     chosen.check()
