@@ -33,7 +33,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing wrong with one field. `reason` is Kubernetes' FieldValue… word; `field` a path such as spec.ports[0]."""
+    """One thing wrong with one field. `reason`: Kubernetes' FieldValue… word; `field`: a path, spec.ports[0]."""
 
     field: str
     reason: str
