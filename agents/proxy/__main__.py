@@ -1,0 +1,77 @@
+"""The proxy as a process of its own: `python -m raftsman.agents.proxy`. SIGTERM stops it; the rules stay."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+
+from raftsman import Client, health, logs
+from raftsman.agents import nft
+
+from .installed import AnotherCluster, cleanup
+from .proxy import Proxy, ProxyConfig
+
+log = logs.get("raftsman.agents.proxy")
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    logs.setup(options.log_level)
+    try:
+        if options.cleanup:
+            cleanup(options.instance)
+        else:
+            asyncio.run(_run(options))
+    except (AnotherCluster, nft.NftError, nft.NftUnavailable) as error:
+        log.error("the proxy cannot run", error=error)
+        return 1
+    return 0
+
+
+async def _run(options: argparse.Namespace) -> None:
+    proxy = Proxy(
+        ProxyConfig(
+            node_name=options.node_name,
+            node_addresses=tuple(filter(None, options.node_ip.split(","))),
+            cluster_cidr=options.cluster_cidr,
+            service_cidr=options.service_cidr,
+            served_here=frozenset(filter(None, [options.cluster_dns])),
+            instance=options.instance,
+        )
+    )
+    async with Client.from_kubeconfig(options.kubeconfig) as client:
+        server = await health.serve(options.metrics_address, {"proxy": proxy.ready})
+        running = asyncio.create_task(proxy.run(client))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        started = asyncio.create_task(_notify(proxy))
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+        finally:
+            started.cancel()
+            server.close()
+
+
+async def _notify(proxy: Proxy) -> None:
+    await proxy.wait_ready()
+    health.notify_ready()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m raftsman.agents.proxy", description=__doc__)
+    parser.add_argument("--kubeconfig", default=None)
+    parser.add_argument("--node-name", default="")
+    parser.add_argument("--node-ip", default="", help="addresses on which node ports answer, separated by commas")
+    parser.add_argument("--cluster-cidr", default="10.244.0.0/16")
+    parser.add_argument("--service-cidr", default="10.96.0.0/16")
+    parser.add_argument("--cluster-dns", default="", help="an address that this node answers itself; not programmed")
+    parser.add_argument("--instance", default="", help="distinguishes this cluster's nftables table")
+    parser.add_argument("--metrics-address", default="127.0.0.1:10249")
+    parser.add_argument("--log-level", default="info", choices=logs.LEVELS)
+    parser.add_argument("--cleanup", action="store_true", help="remove the table and end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
