@@ -17,7 +17,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from raftsman import Client, logs
-from raftsman.agents.proxy.observed import Observed
+from raftsman.agents.observed import Observed
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.informer import Informers
@@ -87,7 +87,7 @@ class Dns:
         """Listen meanwhile. Outside names are answered from the start, the cluster's once `ready`."""
         config = self._config
         if config.own_address:
-            await asyncio.to_thread(_add_address, config.address)
+            await asyncio.to_thread(_change, "add", config.address, harmless=errno.EEXIST)
         resolvers = Resolvers(config.resolv_conf, own=frozenset({config.address}))
         forwarder = Forwarder(resolvers)
         responder = Responder(self.zone, forwarder, is_ready=self._ready.is_set)
@@ -143,19 +143,16 @@ class Dns:
 
 def cleanup(address: str) -> None:
     """Take the address off the loopback device; not there is fine."""
-    with IPRoute() as routes, contextlib.suppress(NetlinkError):
-        routes.addr("del", index=_loopback(routes), address=address, prefixlen=32)
+    _change("del", address, harmless=errno.EADDRNOTAVAIL)
 
 
-def _add_address(address: str) -> None:
+def _change(verb: str, address: str, *, harmless: int) -> None:
+    # Imported late: more than 100 ms that the agent's start need not wait for.
+
     with IPRoute() as routes:
+        loopback = routes.link_lookup(ifname="lo")[0]
         try:
-            routes.addr("add", index=_loopback(routes), address=address, prefixlen=32, scope=_SCOPE_HOST)
+            routes.addr(verb, index=loopback, address=address, prefixlen=32, scope=_SCOPE_HOST)
         except NetlinkError as error:
-            if error.code != errno.EEXIST:
+            if error.code != harmless:
                 raise
-
-
-def _loopback(routes: IPRoute) -> int:
-    index: int = routes.link_lookup(ifname="lo")[0]
-    return index

@@ -4,14 +4,12 @@ Reads and deletes connection tracking entries of the opening thread's network na
 port would otherwise be sent to the old endpoint for as long as it keeps sending. TCP ends by itself.
 """
 
+from __future__ import annotations
+
 import errno
 import socket
 from collections.abc import Mapping
 from typing import Any
-
-from pyroute2 import NFCTSocket
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
 from .service import Backend, Frontend, Protocol
 
@@ -21,6 +19,9 @@ def forget_stale(live: Mapping[Frontend, frozenset[Backend]]) -> int:
 
     Costs about 20 ms and a read of the whole table: call it from a thread, and only when a UDP backend went.
     """
+    # Imported late: more than 100 ms that the agent's start need not wait for.
+    from pyroute2 import NFCTSocket
+
     deleted = 0
     with NFCTSocket() as table:
         for entry in _udp_entries(table):
@@ -31,7 +32,10 @@ def forget_stale(live: Mapping[Frontend, frozenset[Backend]]) -> int:
     return deleted
 
 
-def _udp_entries(table: NFCTSocket) -> list[Any]:
+def _udp_entries(table: Any) -> list[Any]:
+    from pyroute2.netlink.exceptions import NetlinkError
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
+
     # Read to the end first: deleting while the kernel dumps confuses both.
     try:
         return list(table.dump(tuple_orig=NFCTAttrTuple(proto=socket.IPPROTO_UDP)))
@@ -40,11 +44,15 @@ def _udp_entries(table: NFCTSocket) -> list[Any]:
     return [entry for entry in entries if _tuple(entry, "CTA_TUPLE_ORIG").proto == socket.IPPROTO_UDP]
 
 
-def _tuple(entry: Any, name: str) -> NFCTAttrTuple:
+def _tuple(entry: Any, name: str) -> Any:
+    from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
+
     return NFCTAttrTuple.from_netlink(socket.AF_INET, entry.get_attr(name))
 
 
-def _delete(table: NFCTSocket, original: NFCTAttrTuple) -> int:
+def _delete(table: Any, original: Any) -> int:
+    from pyroute2.netlink.exceptions import NetlinkError
+
     try:
         table.entry("del", tuple_orig=original)
     except NetlinkError as error:

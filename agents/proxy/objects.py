@@ -12,17 +12,10 @@ from raftsman.discovery import v1 as discovery
 
 from .service import Backend, Endpoint, Protocol, Service, ServicePort
 
-SERVICE_LABEL = "kubernetes.io/service-name"
 AFFINITY_TIMEOUT_DEFAULT_S = 10800
 
 _PROTOCOLS = {"": Protocol.TCP, "TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}
 _EndpointsByPort = dict[tuple[str, Protocol], tuple[Endpoint, ...]]
-
-
-def service_of(slice_: discovery.EndpointSlice) -> str:
-    """The key (NAMESPACE/NAME) of the service that a slice belongs to; empty when it belongs to none."""
-    name = slice_.metadata.labels.get(SERVICE_LABEL, "")
-    return f"{slice_.metadata.namespace}/{name}" if name else ""
 
 
 def read(service: core.Service, slices: Iterable[discovery.EndpointSlice], *, node_name: str) -> Service | None:

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import prometheus_client
 from raftsman import Client, logs
 from raftsman.agents import nft
+from raftsman.agents.observed import Observed, Seen
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.informer import Informers
 
 from . import objects, transaction
 from .installed import Installed, table_name
-from .observed import Observed, Seen
 from .ruleset import EMPTY, Node, ServiceRules, service_rules
 
 FLUSH_INTERVAL_S = 0.005

@@ -1,7 +1,7 @@
 """Reading API objects."""
 
+from raftsman.agents.observed import Observed
 from raftsman.agents.proxy import objects
-from raftsman.agents.proxy.observed import Observed
 from raftsman.agents.proxy.service import Backend, Protocol
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery

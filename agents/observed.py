@@ -1,6 +1,6 @@
-"""What the proxy has seen of the cluster, and which services changed since it last looked.
+"""What an agent has seen of the cluster's services, and which of them changed since it last looked.
 
-Fed by informer handlers (cheap, on the event loop); taken from by the proxy, which compiles elsewhere.
+Fed by informer handlers (cheap, on the event loop); taken from by the proxy, which compiles elsewhere, and by DNS.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 
-from . import objects
+SERVICE_LABEL = "kubernetes.io/service-name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Observed:
 
     def endpoint_slice(self, old: discovery.EndpointSlice | None, new: discovery.EndpointSlice | None) -> None:
         for slice_ in (old, new):
-            key = objects.service_of(slice_) if slice_ is not None else ""
+            key = service_of(slice_) if slice_ is not None else ""
             if not key or slice_ is None:
                 continue
             held = self._slices.setdefault(key, {})
@@ -61,3 +61,9 @@ class Observed:
 
     def _seen(self, key: str) -> Seen:
         return Seen(self._services.get(key), tuple(self._slices.get(key, {}).values()))
+
+
+def service_of(slice_: discovery.EndpointSlice) -> str:
+    """The key (NAMESPACE/NAME) of the service that a slice belongs to; empty when it belongs to none."""
+    name = slice_.metadata.labels.get(SERVICE_LABEL, "")
+    return f"{slice_.metadata.namespace}/{name}" if name else ""
