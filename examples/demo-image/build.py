@@ -162,7 +162,7 @@ def present(layout: Layout, image: Built) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Put the demo images into a node's image store.")
     parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
-    layout = Layout(parser.parse_args().data_dir.resolve())
+    layout = Layout.of(parser.parse_args().data_dir)
     shared = tools()
     images = [build(shared, version) for version in VERSIONS]
     missing = [image for image in images if not present(layout, image)]

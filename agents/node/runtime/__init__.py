@@ -29,8 +29,9 @@ containers: create(sandbox, spec) -> Container, start(id) -> Container, run, sto
 images: ensure(name, policy, credentials=()) -> Image, find(name) -> Image | None, list(), remove(name)
 sandboxes: create(spec), get(pod_uid) -> Sandbox | None, list(), remove(pod_uid), usage(pod_uid) -> Usage,
     update(pod_uid, resources)
-logs: `read_log(path, query, finished=callable)` -> AsyncIterator[bytes]; `runtime.logs.rotate_due()` is called by
-    the runtime itself.
+read_log(path, query, finished=callable) -> AsyncIterator[bytes]; follow ends once finished() is true. The runtime
+    rotates logs by itself.
+cleanup.teardown_node(data_dir, purge=) takes all of it away, also from a fresh process.
 
 Errors are the tree in `errors`; each carries `.reason`, the word for a waiting state or an event.
 """
@@ -50,7 +51,9 @@ from .errors import (
     Unavailable,
     Unsupported,
 )
+from .exec import Stream
 from .layout import Layout, instance_name
+from .logs import read_log
 from .runtime import Runtime, RuntimeConfig
 from .specs import (
     Container,
@@ -111,8 +114,10 @@ __all__ = [
     "SandboxFault",
     "SandboxSpec",
     "Security",
+    "Stream",
     "Unavailable",
     "Unsupported",
     "Usage",
     "instance_name",
+    "read_log",
 ]

@@ -64,7 +64,7 @@ class Cgroups:
             return
         name = "cpu.shares" if self.version == 1 else "cpu.weight"
         total = 0
-        for directory in self._directory("cpu", branch).glob("pod*"):
+        for directory in self.directory("cpu", branch).glob("pod*"):
             with contextlib.suppress(OSError, ValueError):
                 total += int((directory / name).read_text())
         shares = total if self.version == 1 else _shares(total)
@@ -82,9 +82,13 @@ class Cgroups:
         """How many processes of that cgroup the kernel has killed for memory; 0 when the cgroup is gone."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         try:
-            return _field((self._directory("memory", path) / name).read_text(), "oom_kill")
+            return _field((self.directory("memory", path) / name).read_text(), "oom_kill")
         except OSError:
             return 0
+
+    def exists(self) -> bool:
+        """Whether anything of this instance's tree is there."""
+        return bool(self._trees(self.root))
 
     def processes(self, path: str) -> list[int]:
         """Every process beneath a cgroup, in any controller."""
@@ -113,15 +117,15 @@ class Cgroups:
         raise errors.SandboxFault(f"cgroup {left} is still busy")
 
     def _usage_v1(self, path: str) -> Usage:
-        memory = self._directory("memory", path)
+        memory = self.directory("memory", path)
         used = int((memory / "memory.usage_in_bytes").read_text())
         idle = _field((memory / "memory.stat").read_text(), "total_inactive_file")
-        cpu = int((self._directory("cpuacct", path) / "cpuacct.usage").read_text())
-        pids = self._directory("pids", path) / "pids.current"
+        cpu = int((self.directory("cpuacct", path) / "cpuacct.usage").read_text())
+        pids = self.directory("pids", path) / "pids.current"
         return Usage(cpu, max(used - idle, 0), int(pids.read_text()) if pids.exists() else 0)
 
     def _usage_v2(self, path: str) -> Usage:
-        directory = self._directory("", path)
+        directory = self.directory("", path)
         used = int((directory / "memory.current").read_text())
         idle = _field((directory / "memory.stat").read_text(), "inactive_file")
         cpu = _field((directory / "cpu.stat").read_text(), "usage_usec") * 1000
@@ -131,7 +135,7 @@ class Cgroups:
         if self.version == 1:
             for controller in (*V1_LIMITED, "cpuacct", "pids"):
                 if (self._mount / controller).is_dir():
-                    self._directory(controller, path).mkdir(parents=True, exist_ok=True)
+                    self.directory(controller, path).mkdir(parents=True, exist_ok=True)
             return
         current = self._mount
         for part in path.strip("/").split("/"):
@@ -146,13 +150,14 @@ class Cgroups:
         for name, value in (_v1(resources) if self.version == 1 else _v2(resources)).items():
             controller = name.partition(".")[0]
             try:
-                (self._directory(controller, path) / name).write_text(value)
+                (self.directory(controller, path) / name).write_text(value)
             except OSError as refused:
                 if refused.errno == errno.ENOENT:
                     raise
                 raise errors.SandboxFault(f"cgroup {path}: {name}={value} was refused: {refused.strerror}") from refused
 
-    def _directory(self, controller: str, path: str) -> Path:
+    def directory(self, controller: str, path: str) -> Path:
+        """Where a cgroup's files are; the controller only counts on v1."""
         base = self._mount / controller if self.version == 1 else self._mount
         return base / path.lstrip("/")
 

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from raftsman import logs
 from . import errors, spec_generator
 from .api import PodmanApi
 from .cgroups import Cgroups
+from .exec import OUTPUT_MAX, Execs, Stream
 from .exits import Death, ExitWatch
 from .layout import Layout
-from .specs import Container, ContainerSpec, ExitStatus, Phase, Sandbox, Usage
+from .specs import Container, ContainerSpec, ExecResult, ExitStatus, Phase, Sandbox, Usage
 
 log = logs.get(__name__)
 
@@ -37,7 +38,8 @@ Listener = Callable[[Container], None]
 class Containers:
     """All containers of this instance. Methods raise NotFound for an id that is not known."""
 
-    def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups) -> None:
+    def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups, *, oci_runtime: str) -> None:
+        self._execs = Execs(layout, api, oci_runtime)
         self._layout, self._api, self._cgroups = layout, api, cgroups
         self._known: dict[str, Container] = {}
         self._parents: dict[str, str] = {}
@@ -48,7 +50,7 @@ class Containers:
 
     async def adopt(self) -> None:
         """Read what exists from Podman and watch what runs."""
-        params = {"all": True, "filters": f'{{"label":["{spec_generator.POD_UID}"]}}'}
+        params: dict[str, str | int | bool] = {"all": True, "filters": f'{{"label":["{spec_generator.POD_UID}"]}}'}
         for entry in await self._api.get("/containers/json", params) or []:
             container = _listed(entry)
             self._keep(container)
@@ -154,6 +156,20 @@ class Containers:
         self._ended.pop(container_id, None)
         self._oom.discard(container_id)
 
+    async def exec(
+        self, container_id: str, command: Sequence[str], *, timeout_s: float, output_max: int = OUTPUT_MAX
+    ) -> ExecResult:
+        """For probes and hooks: run to the end. ExecTimeout, ExecFault."""
+        return await self._execs.run(self.inspect(container_id), command, timeout_s=timeout_s, output_max=output_max)
+
+    async def open_exec(self, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool) -> Stream:
+        """For users: a running command's streams. ExecFault."""
+        return await self._execs.open(self.inspect(container_id), command, tty=tty, stdin=stdin)
+
+    async def attach(self, container_id: str, *, stdin: bool) -> Stream:
+        """The streams of the container's first process. ExecFault."""
+        return await self._execs.attach(self.inspect(container_id), stdin=stdin)
+
     async def usage(self, container_id: str) -> Usage:
         self.inspect(container_id)
         return self._cgroups.usage(self._parents[container_id])
@@ -173,7 +189,7 @@ class Containers:
             ) from None
 
     async def _delete(self, reference: str) -> None:
-        params = {"force": True, "timeout": 0, "volumes": True}
+        params: dict[str, str | int | bool] = {"force": True, "timeout": 0, "volumes": True}
         try:
             await self._api.delete(f"/containers/{reference}", params)
         except errors.NotFound:

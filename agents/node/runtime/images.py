@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import functools
 import json
 import threading
 from collections.abc import Sequence
@@ -107,7 +109,9 @@ class Images:
             for credential in credentials or (None,):
                 cancelled = threading.Event()
                 try:
-                    await self._api.long(lambda client, c=credential, e=cancelled: _pull(client, reference, c, e))
+                    await self._api.long(
+                        functools.partial(_pull, reference=reference, credential=credential, cancelled=cancelled)
+                    )
                 except errors.ImagePullError as refused:
                     failure = refused
                     continue
@@ -130,7 +134,7 @@ class Images:
 
 
 def _pull(
-    client: APIClient, reference: image_names.Reference, credential: Credentials | None, cancelled: threading.Event
+    client: APIClient, *, reference: image_names.Reference, credential: Credentials | None, cancelled: threading.Event
 ) -> None:
     """Blocks. Podman answers 200 first and tells of failure in a line of the stream."""
     import requests
@@ -145,7 +149,7 @@ def _pull(
         answer = session.post(
             "/images/pull", params=params, headers=headers, stream=True, timeout=(5.0, PULL_READ_TIMEOUT_S)
         )
-        with answer:
+        with contextlib.closing(answer):
             for line in answer.iter_lines():
                 if cancelled.is_set():
                     return

@@ -26,6 +26,11 @@ class Layout:
 
     data_dir: Path
 
+    @classmethod
+    def of(cls, data_dir: Path) -> Layout:
+        """The layout of a data directory by any of its names."""
+        return cls(data_dir.resolve())
+
     @property
     def instance(self) -> str:
         return instance_name(self.data_dir)

@@ -16,12 +16,14 @@ from .cgroups import Cgroups
 from .containers import Containers
 from .images import Images
 from .layout import DEFAULT_DATA_DIR, Layout
+from .logs import Rotation
 from .sandbox import Sandboxes
 from .service import IDLE_S, Service
 from .specs import NodeNetwork
 
 log = logs.get(__name__)
 
+ROTATE_S = 10.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -52,15 +54,17 @@ class Runtime:
 
     def __init__(self, config: RuntimeConfig) -> None:
         self.machine = podman_config.detect(config.oci_runtime)
-        self.layout = layout = Layout(Path(config.data_dir).resolve())
+        self.layout = layout = Layout.of(config.data_dir)
         environment = podman_config.write(layout, self.machine, config.image_stores)
         self.service = Service(layout, environment, idle_s=config.service_idle_s)
         self.api = PodmanApi(self.service)
         self.cgroups = Cgroups(layout.cgroup_root, self.machine.cgroup_version)
-        self.containers = Containers(layout, self.api, self.cgroups)
+        self.containers = Containers(layout, self.api, self.cgroups, oci_runtime=self.machine.oci_runtime)
         self.images = Images(layout, self.api)
         self.sandboxes = Sandboxes(layout, self.api, self.cgroups, empty=self._empty)
         self.network = Network(self.sandboxes)
+        self._rotation = Rotation(layout)
+        self._rotating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start Podman's service and re-adopt what an earlier agent left running."""
@@ -68,6 +72,7 @@ class Runtime:
         await asyncio.gather(self.service.ensure(), self.api.warm())
         await self.sandboxes.adopt()
         await self.containers.adopt()
+        self._rotating = asyncio.create_task(self._rotate())
         log.info(
             "container runtime ready", oci=self.machine.oci_runtime, cgroups=f"v{self.machine.cgroup_version}",
             containers=len(self.containers.list()), sandboxes=len(self.sandboxes.list()),
@@ -75,9 +80,16 @@ class Runtime:
 
     async def stop(self) -> None:
         """Stop watching and stop Podman's service. Containers go on."""
+        if self._rotating is not None:
+            self._rotating.cancel()
         self.containers.close()
         await self.service.stop()
         self.api.close()
+
+    async def _rotate(self) -> None:
+        while True:
+            await asyncio.sleep(ROTATE_S)
+            self._rotation.run(self.containers.list())
 
     async def _empty(self, pod_uid: str) -> None:
         removals: Sequence[str] = [container.id for container in self.containers.list(pod_uid)]

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ class Sandboxes:
         else:
             enter()
 
-    def _remove(self, pod_uid: str, groups: list[str]) -> None:
+    def _remove(self, pod_uid: str, groups: Sequence[str]) -> None:
         for group in groups:
             self._cgroups.remove(group, kill=True)
             self._cgroups.balance(group.rpartition("/")[0])
