@@ -1,0 +1,136 @@
+"""Rows and columns: which columns a kind has, its cells, and printing them with padding.
+
+Three blanks divide columns. A writer remembers the widths that it has used, so that the rows of a watch stay in line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from raftsman import times
+from raftsman.resources import Resource
+
+from . import cluster, network, pods, workloads
+
+Cells = Sequence[str]
+NONE = "<none>"
+
+# The cells of every column of a kind, in the order of its columns, by the kind's qualified name.
+_PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
+    "pods": pods.pod,
+    "deployments.apps": workloads.deployment,
+    "replicasets.apps": workloads.replica_set,
+    "services": network.service,
+    "endpoints": network.endpoints,
+    "endpointslices.discovery.k8s.io": network.endpoint_slice,
+    "nodes": cluster.node,
+    "namespaces": cluster.namespace,
+    "events": cluster.event,
+    "configmaps": cluster.config_map,
+    "secrets": cluster.secret,
+    "leases.coordination.k8s.io": cluster.lease,
+    "roles.rbac.authorization.k8s.io": cluster.role,
+    "clusterroles.rbac.authorization.k8s.io": cluster.role,
+    "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,
+    "clusterrolebindings.rbac.authorization.k8s.io": cluster.role_binding,
+}
+
+
+def columns(resource: Resource, *, wide: bool = False) -> list[str]:
+    """The headers of a kind's table."""
+    facts = resource.facts.columns if resource.qualified in _PRINTERS else _NAME_AND_AGE
+    return [_header(column) for column in facts if wide or not _priority(column)]
+
+
+_NAME_AND_AGE: Sequence[Any] = ("Name", "Age")
+
+
+def _header(column: Any) -> str:
+    name: str = column if isinstance(column, str) else column.name
+    return name.upper()
+
+
+def _priority(column: Any) -> int:
+    return 0 if isinstance(column, str) else column.priority
+
+
+def cells(resource: Resource, obj: Any, *, wide: bool = False, now: datetime | None = None) -> list[str]:
+    """The cells of one object, one for each of `columns`."""
+    printer = _PRINTERS.get(resource.qualified)
+    moment = now or datetime.now(UTC)
+    if printer is None:
+        return [obj.metadata.name, times.age(obj.metadata.creation_timestamp, now=moment)]
+    found = printer(obj, moment)
+    assert len(found) == len(resource.facts.columns), f"{resource.qualified}: one cell for each column"
+    return [cell for cell, column in zip(found, resource.facts.columns, strict=True) if wide or not column.priority]
+
+
+def labels_text(labels: Any) -> str:
+    """`a=b,c=d`, sorted; `<none>` without labels."""
+    return ",".join(f"{key}={labels[key]}" for key in sorted(labels)) or NONE
+
+
+@dataclass(slots=True)
+class Layout:
+    """What a table shows around the kind's own columns."""
+
+    wide: bool = False
+    namespace: bool = False
+    labels: bool = False
+    kind_prefix: bool = False
+    label_columns: tuple[str, ...] = ()
+
+    def headers(self, resource: Resource) -> list[str]:
+        head = ["NAMESPACE"] if self.namespace else []
+        tail = [key.rpartition("/")[2].upper() for key in self.label_columns] + (["LABELS"] if self.labels else [])
+        return [*head, *columns(resource, wide=self.wide), *tail]
+
+    def row(self, resource: Resource, obj: Any, now: datetime | None = None) -> list[str]:
+        found = cells(resource, obj, wide=self.wide, now=now)
+        if self.kind_prefix:
+            prefix = kind_prefix(resource)
+            at = columns(resource, wide=self.wide).index("NAME") if "NAME" in columns(resource, wide=self.wide) else -1
+            if at >= 0:
+                found[at] = f"{prefix}/{found[at]}"
+        head = [obj.metadata.namespace or NONE] if self.namespace else []
+        tail = [obj.metadata.labels.get(key, NONE) for key in self.label_columns]
+        if self.labels:
+            tail.append(labels_text(obj.metadata.labels))
+        return [*head, *found, *tail]
+
+
+def kind_prefix(resource: Resource) -> str:
+    """`pod`, `deployment.apps`: what stands before the slash when an object is named."""
+    singular = resource.facts.singular
+    return f"{singular}.{resource.group}" if resource.group else singular
+
+
+@dataclass(slots=True)
+class Writer:
+    """Prints rows to a stream, padded; columns only ever grow."""
+
+    out: IO[str]
+    widths: list[int] = field(default_factory=list)
+
+    def write(self, lines: Iterable[Sequence[str]]) -> None:
+        """Print rows that belong together: their widths are found before the first is printed."""
+        found = [[_one_line(cell) for cell in line] for line in lines]
+        for line in found:
+            for index, cell in enumerate(line):
+                if index == len(self.widths):
+                    self.widths.append(0)
+                self.widths[index] = max(self.widths[index], len(cell))
+        for line in found:
+            padded = [cell.ljust(self.widths[index] + 3) for index, cell in enumerate(line[:-1])]
+            self.out.write("".join([*padded, *line[-1:]]) + "\n")
+        self.out.flush()
+
+
+def _one_line(cell: str) -> str:
+    """Control characters in an object must not move the terminal's cursor."""
+    if cell.isprintable():
+        return cell
+    return "".join(c if c.isprintable() else " " if c in "\n\r\t" else repr(c)[1:-1] for c in cell)
