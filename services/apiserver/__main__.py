@@ -1,0 +1,53 @@
+"""`python -m raftsman.services.apiserver`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from raftsman import health, logs
+
+from . import config
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT. 1 if it could not start."""
+    settings = config.parse()
+    logs.setup(settings.log_level)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings))
+
+
+async def _run(settings: config.Config) -> int:
+    from .server import Server
+
+    log = logs.get("raftsman.services.apiserver")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        server = Server(settings)
+    except (OSError, ValueError) as error:
+        log.error("cannot start", error=error)
+        return 1
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    code = 0
+    if starting.done() and starting.exception() is not None:
+        log.error("cannot start", error=starting.exception())
+        code = 1
+    elif starting.done():
+        health.notify_ready()
+        await stopping
+    for task in (starting, stopping):
+        task.cancel()
+    await server.stop()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

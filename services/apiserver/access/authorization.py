@@ -1,0 +1,159 @@
+"""Role-based access control: what the roles bound to somebody allow (Kubernetes' RBAC, allow only).
+
+The rules of each caller are put together once from the watch cache and kept until an RBAC object changes: per scope a
+table from (group, resource) to verbs, and the rules that name objects aside. A decision is then a few look-ups.
+At most CALLERS_MAX callers are remembered.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+
+from raftsman.rbac import v1 as rbac
+from raftsman.resources import Resource
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.watchcache.kind_cache import KindCache
+
+from .identity import User
+
+CALLERS_MAX = 1024
+GROUP = "rbac.authorization.k8s.io"
+
+_Key = tuple[str, str]
+
+
+class _Rules:
+    """What is allowed in one scope."""
+
+    __slots__ = ("any_name", "named")
+
+    def __init__(self) -> None:
+        self.any_name: dict[_Key, set[str]] = defaultdict(set)
+        self.named: dict[_Key, list[tuple[frozenset[str], frozenset[str]]]] = defaultdict(list)
+
+    def add(self, rule: rbac.PolicyRule) -> None:
+        for group in rule.api_groups:
+            for resource in rule.resources:
+                if rule.resource_names:
+                    self.named[group, resource].append((frozenset(rule.resource_names), frozenset(rule.verbs)))
+                else:
+                    self.any_name[group, resource].update(rule.verbs)
+
+    def allow(self, verb: str, keys: Iterable[_Key], name: str) -> bool:
+        for key in keys:
+            verbs = self.any_name.get(key)
+            if verbs and (verb in verbs or "*" in verbs):
+                return True
+            if name and key in self.named:
+                for names, allowed in self.named[key]:
+                    if name in names and (verb in allowed or "*" in allowed):
+                        return True
+        return False
+
+
+class _Caller:
+    """The rules of one user: cluster-wide, and by namespace."""
+
+    __slots__ = ("by_namespace", "everywhere")
+
+    def __init__(self) -> None:
+        self.everywhere = _Rules()
+        self.by_namespace: dict[str, _Rules] = {}
+
+
+class Authorizer:
+    """Reads the four RBAC kinds out of the cache."""
+
+    def __init__(self, caches: dict[str, KindCache]) -> None:
+        self._roles = caches[f"roles.{GROUP}"]
+        self._cluster_roles = caches[f"clusterroles.{GROUP}"]
+        self._bindings = caches[f"rolebindings.{GROUP}"]
+        self._cluster_bindings = caches[f"clusterrolebindings.{GROUP}"]
+        self._callers: OrderedDict[tuple[str, tuple[str, ...]], _Caller] = OrderedDict()
+        for cache in (self._roles, self._cluster_roles, self._bindings, self._cluster_bindings):
+            cache.listeners.append(lambda _: self._callers.clear())
+
+    def forget(self) -> None:
+        """After the caches were filled anew."""
+        self._callers.clear()
+
+    def check(
+        self, user: User, verb: str, resource: Resource, *, namespace: str, name: str, subresource: str
+    ) -> None:
+        """errors.Forbidden with Kubernetes' sentence unless it is allowed."""
+        if not self.allows(user, verb, resource, namespace=namespace, name=name, subresource=subresource):
+            what = f"{resource.name}/{subresource}" if subresource else resource.name
+            where = f'in the namespace "{namespace}"' if namespace and resource.namespaced else "at the cluster scope"
+            why = f'User "{user.name}" cannot {verb} resource "{what}" in API group "{resource.group}" {where}'
+            raise failures.forbidden(resource, name, why)
+
+    def allows(
+        self, user: User, verb: str, resource: Resource, *, namespace: str = "", name: str = "", subresource: str = ""
+    ) -> bool:
+        if user.is_master:
+            return True
+        caller = self._caller(user)
+        what = f"{resource.name}/{subresource}" if subresource else resource.name
+        keys = [(group, one) for group in (resource.group, "*") for one in (what, "*")]
+        if subresource:
+            keys += [(resource.group, f"*/{subresource}"), ("*", f"*/{subresource}")]
+        if caller.everywhere.allow(verb, keys, name):
+            return True
+        # A namespace's own object is asked for by name; bindings in that namespace allow reading it.
+        space = name if resource.name == "namespaces" and not resource.group else namespace
+        rules = caller.by_namespace.get(space) if space else None
+        return rules is not None and rules.allow(verb, keys, name)
+
+    def _caller(self, user: User) -> _Caller:
+        key = (user.name, user.groups)
+        found = self._callers.get(key)
+        if found is None:
+            found = self._callers[key] = self._compiled(user)
+            if len(self._callers) > CALLERS_MAX:
+                self._callers.popitem(last=False)
+        return found
+
+    def _compiled(self, user: User) -> _Caller:
+        caller = _Caller()
+        for found in self._cluster_bindings.values():
+            binding = found.parsed()
+            if any(_is(subject, user, "") for subject in binding.subjects):
+                for rule in self._rules(binding.role_ref, ""):
+                    caller.everywhere.add(rule)
+        for found in self._bindings.values():
+            binding = found.parsed()
+            if any(_is(subject, user, found.namespace) for subject in binding.subjects):
+                rules = caller.by_namespace.setdefault(found.namespace, _Rules())
+                for rule in self._rules(binding.role_ref, found.namespace):
+                    rules.add(rule)
+        return caller
+
+    def _rules(self, ref: rbac.RoleRef, namespace: str) -> list[rbac.PolicyRule]:
+        if ref.kind == "ClusterRole":
+            found = self._cluster_roles.get("", ref.name)
+            return self._aggregated(found.parsed()) if found is not None else []
+        role = self._roles.get(namespace, ref.name) if namespace else None
+        return list(role.parsed().rules) if role is not None else []
+
+    def _aggregated(self, role: rbac.ClusterRole) -> list[rbac.PolicyRule]:
+        """A role's own rules and those of the roles that its aggregation selects by label, one level deep."""
+        rules = list(role.rules)
+        if role.aggregation_rule.cluster_role_selectors:
+            from raftsman import selectors
+
+            wanted = [selectors.from_label_selector(one) for one in role.aggregation_rule.cluster_role_selectors]
+            for other in self._cluster_roles.values():
+                if other.name != role.metadata.name and any(one.matches(other.labels) for one in wanted):
+                    rules += other.parsed().rules
+        return rules
+
+
+def _is(subject: rbac.Subject, user: User, namespace: str) -> bool:
+    if subject.kind == "User":
+        return subject.name == user.name
+    if subject.kind == "Group":
+        return subject.name in user.groups
+    if subject.kind == "ServiceAccount":
+        return user.name == f"system:serviceaccount:{subject.namespace or namespace}:{subject.name}"
+    return False

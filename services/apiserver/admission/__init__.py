@@ -1,0 +1,1 @@
+"""What depends on more than the object: its namespace, its service account, the cluster."""

@@ -1,0 +1,29 @@
+"""What is decided about a write by more than the object itself, in this order:
+
+the namespace exists and is not going away → the service account exists and its token is mounted → default tolerations →
+priority. A mutation happens before validation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from raftsman.core import v1 as core
+
+from . import namespaces, pods
+
+if TYPE_CHECKING:
+    from raftsman.services.apiserver.api import Api
+    from raftsman.services.apiserver.rpc import Call
+
+
+async def admit_create(api: Api, call: Call, obj: Any) -> None:
+    """Changes `obj`; errors.Forbidden or errors.NotFound if it may not be created here."""
+    if call.kind.resource.namespaced:
+        await namespaces.admit(api, call.kind, obj.metadata)
+    if isinstance(obj, core.Pod):
+        await pods.admit(api, call, obj)
+
+
+def admit_update(api: Api, call: Call, new: Any, old: Any) -> None:
+    """Nothing so far depends on more than the two objects."""

@@ -1,0 +1,106 @@
+"""What a pod gets from the cluster: its service account's token, tolerations of short node failures, a priority."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from raftsman.core import v1 as core
+from raftsman.services.apiserver import failures
+
+if TYPE_CHECKING:
+    from raftsman.services.apiserver.api import Api
+    from raftsman.services.apiserver.rpc import Call
+
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 (a path)
+TOKEN_LIFETIME_S = 3607
+NODE_FAILURE_TOLERATION_S = 300
+_FAILURES = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+
+
+async def admit(api: Api, call: Call, pod: core.Pod) -> None:
+    await _account(api, call, pod)
+    _tolerate_failures(pod)
+    _prioritise(call, pod)
+
+
+async def _account(api: Api, call: Call, pod: core.Pod) -> None:
+    """errors.Forbidden if the service account does not exist."""
+    spec = pod.spec
+    spec.service_account_name = spec.service_account_name or spec.service_account or "default"
+    spec.service_account = spec.service_account_name
+    accounts = api.kinds["serviceaccounts"]
+    found = api.cache(accounts).get(pod.metadata.namespace, spec.service_account_name)
+    if found is None:
+        await api.feed.fresh()
+        found = api.cache(accounts).get(pod.metadata.namespace, spec.service_account_name)
+    if found is None:
+        why = (f"error looking up service account {pod.metadata.namespace}/{spec.service_account_name}: "
+               f'serviceaccount "{spec.service_account_name}" not found')
+        raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
+    account: core.ServiceAccount = found.parsed()
+    wanted = account.automount_service_account_token if account.HasField("automount_service_account_token") else True
+    if spec.HasField("automount_service_account_token"):
+        wanted = spec.automount_service_account_token
+    if wanted:
+        _mount_token(spec)
+
+
+def _mount_token(spec: core.PodSpec) -> None:
+    """A projected volume with token, CA and namespace, in each container that has nothing at that path."""
+    name = next((one.name for one in spec.volumes if one.name.startswith("kube-api-access-")), "")
+    containers = [*spec.init_containers, *spec.containers]
+    lacking = [one for one in containers if all(mount.mount_path != TOKEN_PATH for mount in one.volume_mounts)]
+    if not lacking:
+        return
+    if not name:
+        name = "kube-api-access-" + "".join(secrets.choice(_SUFFIX) for _ in range(5))
+        spec.volumes.append(_token_volume(name))
+    for container in lacking:
+        container.volume_mounts.add(name=name, read_only=True, mount_path=TOKEN_PATH)
+
+
+def _token_volume(name: str) -> core.Volume:
+    volume = core.Volume(name=name)
+    projected = volume.volume_source.projected
+    projected.default_mode = 0o644
+    projected.sources.add().service_account_token.MergeFrom(
+        core.ServiceAccountTokenProjection(expiration_seconds=TOKEN_LIFETIME_S, path="token")
+    )
+    ca = projected.sources.add().config_map
+    ca.local_object_reference.name = "kube-root-ca.crt"
+    ca.items.add(key="ca.crt", path="ca.crt")
+    item = projected.sources.add().downward_api.items.add(path="namespace")
+    item.field_ref.api_version = "v1"
+    item.field_ref.field_path = "metadata.namespace"
+    return volume
+
+
+def _tolerate_failures(pod: core.Pod) -> None:
+    """300 s of a node that is not ready or not reachable, unless the pod says otherwise."""
+    for key in _FAILURES:
+        if any(_covers(one, key) for one in pod.spec.tolerations):
+            continue
+        pod.spec.tolerations.add(
+            key=key, operator="Exists", effect="NoExecute", toleration_seconds=NODE_FAILURE_TOLERATION_S
+        )
+
+
+def _covers(toleration: core.Toleration, key: str) -> bool:
+    return toleration.key in ("", key) and toleration.effect in ("", "NoExecute")
+
+
+def _prioritise(call: Call, pod: core.Pod) -> None:
+    """Priority classes are not served; the two that every cluster has are known."""
+    name = pod.spec.priority_class_name
+    if name and name not in _PRIORITIES:
+        raise failures.forbidden(call.kind.resource, pod.metadata.name, f"no PriorityClass with name {name} was found")
+    wanted = _PRIORITIES.get(name, 0)
+    if pod.spec.HasField("priority") and pod.spec.priority != wanted:
+        why = f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; priority admission controller computed {wanted} from the given PriorityClass name"
+        raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
+    pod.spec.priority = wanted
+    if not pod.spec.preemption_policy:
+        pod.spec.preemption_policy = "PreemptLowerPriority"

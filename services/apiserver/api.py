@@ -1,0 +1,37 @@
+"""What every verb works with, put together once at start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .access.authorization import Authorizer
+from .access.identity import User
+from .config import Config
+from .kinds import Kind
+from .storage.allocation import Allocator
+from .storage.objects import Objects
+from .storage.store import LeasePool, Store
+from .watchcache.feed import Feed
+from .watchcache.kind_cache import KindCache
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    config: Config
+    kinds: dict[str, Kind]
+    store: Store
+    feed: Feed
+    objects: Objects
+    authorizer: Authorizer
+    allocator: Allocator
+    event_leases: LeasePool
+
+    def cache(self, kind: Kind) -> KindCache:
+        return self.feed.caches[kind.resource.qualified]
+
+    def allow(
+        self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = ""
+    ) -> None:
+        """errors.Forbidden unless the roles of `user` allow it."""
+        if not user.is_master:
+            self.authorizer.check(user, verb, kind.resource, namespace=namespace, name=name, subresource=subresource)

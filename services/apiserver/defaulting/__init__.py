@@ -1,0 +1,1 @@
+"""What an object means where it says nothing: Kubernetes' default values."""

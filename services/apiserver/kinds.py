@@ -1,0 +1,57 @@
+"""What the server knows of each served kind: one declaration per kind, everything else is generic.
+
+`table()` joins the resource registry with the declarations of `strategies`; a served resource without a declaration is
+an error at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftsman.resources import Resource
+
+from .validation.causes import Causes
+
+Default = Callable[[Any], None]
+Validate = Callable[[Any, Causes], None]
+ValidateUpdate = Callable[[Any, Any, Causes], None]
+NameRule = Callable[[str], list[str]]
+
+
+def _nothing(*_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind and its strategy. Callables get typed messages; `validate_update` gets (new, old)."""
+
+    resource: Resource
+    name_rule: NameRule
+    default: Default = _nothing
+    # What a client may not set at creation is cleared here (status, mostly).
+    prepare_create: Default = _nothing
+    # What an update of the main resource may not touch is taken over from the old object (new, old).
+    prepare_update: Callable[[Any, Any], None] = _nothing
+    validate: Validate = _nothing
+    validate_update: ValidateUpdate = _nothing
+    validate_status: ValidateUpdate = _nothing
+    has_status: bool = False
+    has_generation: bool = False
+    # Whether an update without a resourceVersion overwrites whatever is there.
+    unconditional_update: bool = True
+    ttl_s: int = 0
+    # Selectable fields beyond metadata.name and metadata.namespace, and how to read them.
+    selectable: frozenset[str] = frozenset()
+    fields_of: Callable[[Any], Mapping[str, str]] | None = None
+    node_of: Callable[[Any], str] | None = None
+    message: type[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", self.resource.message)
+
+    @property
+    def subresources(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.resource.facts.subresources)

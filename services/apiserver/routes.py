@@ -1,0 +1,55 @@
+"""Which gRPC methods there are: verbs × kinds, the pods' own, and the server's own."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from .access.tokens import Tokens
+from .api import Api
+from .kinds import Kind
+from .rpc import Router
+from .verbs import about, bind, delete, patch, read, scale, watch, write
+
+APISERVER = "raftsman.apiserver.v1.ApiServer"
+
+
+def register(router: Router, api: Api, tokens: Tokens | None) -> None:
+    for kind in api.kinds.values():
+        _generic(router, api, kind)
+    _special(router, api, tokens)
+    namespaces = api.kinds["namespaces"]
+    for verb, run in (("GetVersion", about.version), ("ListResources", about.resources), ("WhoAmI", about.who)):
+        router.unary(APISERVER, verb, namespaces, run)
+
+
+def _generic(router: Router, api: Api, kind: Kind) -> None:
+    service = kind.resource.service
+    verbs: dict[str, Any] = {
+        "Get": read.get, "List": read.list_, "Create": write.create, "Update": write.update, "Patch": patch.patch,
+        "Delete": delete.delete,
+    }  # fmt: skip
+    if "deletecollection" in kind.resource.facts.verbs:
+        verbs["DeleteCollection"] = delete.delete_collection
+    if kind.has_status:
+        verbs["UpdateStatus"] = write.update_status
+    if "scale" in kind.subresources:
+        verbs |= {"GetScale": scale.get, "UpdateScale": scale.update}
+    for verb, run in verbs.items():
+        router.unary(service, verb, kind, functools.partial(run, api))
+    router.streaming(service, "Watch", kind, functools.partial(watch.watch, api))
+
+
+def _special(router: Router, api: Api, tokens: Tokens | None) -> None:
+    pods = api.kinds["pods"]
+    router.unary(pods.resource.service, "Bind", pods, functools.partial(bind.bind, api))
+    router.unary(pods.resource.service, "BindMany", pods, functools.partial(bind.bind_many, api))
+
+
+def add_standard_services(server: Any, names: set[str]) -> None:
+    """Reflection and health as every gRPC tool expects them; their modules are imported when first called."""
+    from . import standard
+
+    standard.add(server, names)
+
+

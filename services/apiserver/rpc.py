@@ -1,0 +1,142 @@
+"""From a gRPC method to a verb of a kind, and from an exception to a gRPC status.
+
+Methods are `/raftsman.<package>.v1.<Service>/<Verb>`; requests and answers stay bytes here. Whatever a verb raises
+leaves as a code plus a google.rpc.Status detail that carries the API's Status; an unexpected exception is logged with
+its traceback and told to the caller as an internal error without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from raftsman import errors, logs, resources
+
+from . import failures, metrics, unsupported
+from .access.identity import User
+from .kinds import Kind
+
+log = logs.get(__name__)
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: who sent it and, for a kind's methods, of which kind it is."""
+
+    user: User
+    kind: Kind
+    # Sent as `raftsman-warning` trailing metadata.
+    warnings: list[str]
+
+
+Unary = Callable[[Call, bytes], Awaitable[bytes]]
+# Writes its answers itself, with back-pressure.
+Streaming = Callable[[Call, bytes, Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+Duplex = Callable[[Call, AsyncIterator[bytes], Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+Authenticate = Callable[[Any], Awaitable[User]]
+
+
+class Router(grpc.GenericRpcHandler):
+    """Filled with `unary`, `streaming` and `duplex` before the server starts."""
+
+    def __init__(self, authenticate: Authenticate) -> None:
+        self._authenticate = authenticate
+        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self._services: set[str] = set()
+
+    @property
+    def services(self) -> set[str]:
+        return self._services
+
+    def _enter(self, service: str, verb: str, handler: grpc.RpcMethodHandler) -> None:
+        self._services.add(service)
+        self._handlers[f"/{service}/{verb}"] = handler
+
+    def unary(self, service: str, verb: str, kind: Kind, run: Unary) -> None:
+        labels = metrics.Request(verb, kind.resource.qualified)
+
+        async def handle(request: bytes, context: Any) -> bytes:
+            started = time.perf_counter()
+            code = "OK"
+            try:
+                call = Call(await self._authenticate(context), kind, [])
+                answer = await run(call, request)
+                if call.warnings:
+                    context.set_trailing_metadata(tuple(("raftsman-warning", text) for text in call.warnings))
+            except Exception as error:
+                code = await _fail(context, error, f"{service}/{verb}")
+                raise AssertionError("abort raises") from error
+            else:
+                return answer
+            finally:
+                labels.done(code, time.perf_counter() - started)
+
+        self._enter(service, verb, grpc.unary_unary_rpc_method_handler(handle))
+
+    def streaming(self, service: str, verb: str, kind: Kind, run: Streaming) -> None:
+        async def handle(request: bytes, context: Any) -> None:
+            try:
+                call = Call(await self._authenticate(context), kind, [])
+                await run(call, request, context.write)
+            except Exception as error:
+                await _fail(context, error, f"{service}/{verb}")
+
+        self._enter(service, verb, grpc.unary_stream_rpc_method_handler(handle))
+
+    def duplex(self, service: str, verb: str, kind: Kind, run: Duplex) -> None:
+        async def handle(requests: AsyncIterator[bytes], context: Any) -> None:
+            try:
+                call = Call(await self._authenticate(context), kind, [])
+                await run(call, requests, context.write)
+            except Exception as error:
+                await _fail(context, error, f"{service}/{verb}")
+
+        self._enter(service, verb, grpc.stream_stream_rpc_method_handler(handle))
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        method = handler_call_details.method
+        found = self._handlers.get(method)
+        if found is not None or method.startswith("/grpc."):
+            return found
+        return _refusing(_unknown(method, self._services))
+
+
+def _unknown(method: str, services: set[str]) -> errors.ApiError:
+    """Why there is no such method, by name if the kind or the verb is known."""
+    service, _, verb = method.lstrip("/").rpartition("/")
+    package, _, name = service.rpartition(".")
+    for resource in resources.known():
+        own_package = resource.message.DESCRIPTOR.file.package
+        if resource.service == service and service in services:
+            return failures.not_served(resource, f"/{verb}", unsupported.VERBS.get(verb, "an API method of that name"))
+        if own_package == package and resource.name == name.lower():
+            return failures.not_served(resource, "", unsupported.KINDS.get(resource.qualified, "a controller for it"))
+    return errors.MethodNotSupported(f"there is no method {method}")
+
+
+def _refusing(error: errors.ApiError) -> grpc.RpcMethodHandler:
+    async def handle(request: bytes, context: Any) -> bytes:
+        await _fail(context, error, "")
+        raise AssertionError("abort raises")
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+async def _fail(context: Any, error: Exception, method: str) -> str:
+    """Abort the call with the error's code and details; abort raises, except while the server is shut down."""
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, errors.ApiError):
+        log.error("a call failed unexpectedly", method=method, error=type(error).__name__, exc_info=error)
+        error = errors.InternalError(f"Internal error occurred: {type(error).__name__}")
+    try:
+        await context.abort(error.grpc_code, error.message, ((errors.DETAILS_KEY, error.to_details()),))
+    except asyncio.InvalidStateError:
+        pass
+    return error.grpc_code.name

@@ -1,0 +1,1 @@
+"""Objects as bytes in the store: keys, envelope, optimistic writes, allocations."""

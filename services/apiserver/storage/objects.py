@@ -1,0 +1,184 @@
+"""Optimistic writes of objects: create, update, remove, each one transaction on the object's key.
+
+An update works on what the cache has, and puts it under the condition that the store has the same revision; if not,
+the transaction's answer brings the newer object and the change is computed anew, RETRIES_MAX times. An error that the
+change raises is believed only of the newest object. A change that changes nothing writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raftsman import errors
+from raftsman.etcd import kv_pb2, rpc_pb2
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.watchcache.feed import Feed
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import keys, store
+from .envelope import Sealer
+from .store import Store
+
+RETRIES_MAX = 10
+OBJECT_BYTES_MAX = 3 << 19
+
+Ops = Sequence[rpc_pb2.RequestOp]
+Compares = Sequence[rpc_pb2.Compare]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What else happens in the same transaction: addresses and ports taken or given back."""
+
+    compares: Compares = ()
+    ops: Ops = ()
+
+
+class Taken(Exception):
+    """Keys that `Together` wanted absent exist; the object itself is as expected."""
+
+    def __init__(self, found: frozenset[bytes]) -> None:
+        super().__init__(found)
+        self.keys = found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an update makes of an object: the new message, or its removal."""
+
+    new: Any
+    remove: bool = False
+    together: Together = Together()
+
+
+class Objects:
+    def __init__(self, store_: Store, sealer: Sealer, feed: Feed) -> None:
+        self._store, self._sealer, self._feed = store_, sealer, feed
+
+    async def create(self, kind: Kind, obj: Any, *, lease: int = 0, together: Together = Together()) -> CachedObject:
+        """errors.AlreadyExists if the name is taken; Taken if only a condition of `together` fails."""
+        metadata = obj.metadata
+        key = keys.of(kind.resource, metadata.namespace, metadata.name)
+        body = serialise(kind, obj)
+        answer = await self._store.txn(
+            (store.absent(key), *together.compares),
+            (store.put(key, self._sealer.seal(kind.resource, key, body), lease=lease), *together.ops),
+            _reads(key, together),
+        )
+        if answer.succeeded:
+            return CachedObject(kind, metadata.namespace, metadata.name, body, answer.header.revision)
+        if not answer.responses[0].response_range.kvs:
+            raise Taken(_present(answer))
+        raise failures.already_exists(kind.resource, metadata.name)
+
+    def sealed(self, kind: Kind, key: bytes, body: bytes) -> bytes:
+        """The stored value of an object's bytes."""
+        return self._sealer.seal(kind.resource, key, body)
+
+    def cached(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
+        return self._feed.caches[kind.resource.qualified].get(namespace, name)
+
+    async def current(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
+        """What the store has now."""
+        key = keys.of(kind.resource, namespace, name)
+        return self._opened(kind, namespace, name, await self._store.range(rpc_pb2.RangeRequest(key=key)))
+
+    def opened(self, kind: Kind, pairs: Iterable[kv_pb2.KeyValue]) -> Iterator[CachedObject]:
+        """The objects of what a range of the store brought."""
+        for pair in pairs:
+            _, namespace, name = keys.parse(pair.key)
+            yield CachedObject(kind, namespace, name, self._sealer.open(pair.key, pair.value), pair.mod_revision)
+
+    def _opened(self, kind: Kind, namespace: str, name: str, answer: rpc_pb2.RangeResponse) -> CachedObject | None:
+        if not answer.kvs:
+            return None
+        pair = answer.kvs[0]
+        return CachedObject(kind, namespace, name, self._sealer.open(pair.key, pair.value), pair.mod_revision)
+
+    async def update(
+        self,
+        kind: Kind,
+        name: str,
+        change: Callable[[CachedObject], Change],
+        *,
+        namespace: str,
+        dry_run: bool = False,
+    ) -> CachedObject:
+        """What is stored after `change`, or was before it if it removes the object. errors.NotFound if there is none."""
+        found = self.cached(kind, namespace, name)
+        newest = False
+        for _ in range(RETRIES_MAX):
+            if found is None:
+                if newest:
+                    raise failures.not_found(kind.resource, name)
+                found, newest = await self.current(kind, namespace, name), True
+                continue
+            try:
+                wanted = change(found)
+            except errors.ApiError:
+                if newest:
+                    raise
+                found, newest, stale = await self.current(kind, namespace, name), True, found
+                if found is not None and found.revision == stale.revision:
+                    raise
+                continue
+            if dry_run:
+                return _answered(found, wanted)
+            done, found, newest = await self._write(kind, found, wanted, newest=newest)
+            if done:
+                assert found is not None
+                return found
+        raise failures.conflict(kind.resource, name)
+
+    async def _write(
+        self, kind: Kind, found: CachedObject, wanted: Change, *, newest: bool
+    ) -> tuple[bool, CachedObject | None, bool]:
+        """Whether it is done, the object as it is now, and whether that is known to be the newest."""
+        key = keys.of(kind.resource, found.namespace, found.name)
+        body = b"" if wanted.remove else serialise(kind, wanted.new)
+        if not wanted.remove and body == found.stored():
+            if newest:
+                return True, found, True
+            now = await self.current(kind, found.namespace, found.name)
+            return now is not None and now.revision == found.revision, now, True
+        op = store.remove(key) if wanted.remove else store.put(key, self._sealer.seal(kind.resource, key, body))
+        answer = await self._store.txn(
+            (store.at_revision(key, found.revision), *wanted.together.compares),
+            (op, *wanted.together.ops),
+            _reads(key, wanted.together),
+        )
+        if answer.succeeded:
+            revision = answer.header.revision
+            if wanted.remove:
+                body = serialise(kind, wanted.new)
+            return True, CachedObject(kind, found.namespace, found.name, body, revision), True
+        now = self._opened(kind, found.namespace, found.name, answer.responses[0].response_range)
+        if wanted.together.compares and now is not None and now.revision == found.revision:
+            raise Taken(_present(answer))
+        return False, now, True
+
+
+def _reads(key: bytes, together: Together) -> list[rpc_pb2.RequestOp]:
+    """What a failed transaction brings back: the object, and whatever else was in the way."""
+    return [store.read(key), *(store.read(compare.key) for compare in together.compares)]
+
+
+def _present(answer: rpc_pb2.TxnResponse) -> frozenset[bytes]:
+    return frozenset(pair.key for one in answer.responses[1:] for pair in one.response_range.kvs)
+
+
+def _answered(found: CachedObject, wanted: Change) -> CachedObject:
+    """What a dry run tells."""
+    return CachedObject(found.kind, found.namespace, found.name, serialise(found.kind, wanted.new), found.revision)
+
+
+def serialise(kind: Kind, obj: Any) -> bytes:
+    """The stored bytes: the same for equal objects, without resourceVersion. errors.BadRequest if they are too many."""
+    obj.metadata.ClearField("resource_version")
+    body: bytes = obj.SerializeToString(deterministic=True)
+    if len(body) > OBJECT_BYTES_MAX:
+        raise errors.BadRequest(f"{kind.resource.kind} of {len(body)} bytes: an object may have {OBJECT_BYTES_MAX}")
+    return body

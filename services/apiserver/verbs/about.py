@@ -1,0 +1,40 @@
+"""What the server says of itself, and who it takes the caller for. Open to everybody."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+
+from raftsman import resources as registry
+from raftsman.apiserver import v1 as apiserver
+from raftsman.services.apiserver.rpc import Call
+
+# The level of the Kubernetes API that objects and rules follow.
+KUBERNETES = "v1.36.0"
+
+
+async def version(call: Call, raw: bytes) -> bytes:
+    return _version()
+
+
+@functools.cache
+def _version() -> bytes:
+    try:
+        own = importlib.metadata.version("raftsman")
+    except importlib.metadata.PackageNotFoundError:
+        own = "unknown"
+    return apiserver.GetVersionResponse(
+        git_version=KUBERNETES, raftsman_version=own, platform=f"linux/{platform.machine()}",
+        python_version=platform.python_version(),
+    ).SerializeToString()  # fmt: skip
+
+
+async def resources(call: Call, raw: bytes) -> bytes:
+    facts = [resource.facts for resource in registry.served()]
+    return apiserver.ListResourcesResponse(resources=facts).SerializeToString()
+
+
+async def who(call: Call, raw: bytes) -> bytes:
+    user = call.user
+    return apiserver.WhoAmIResponse(username=user.name, uid=user.uid, groups=user.groups).SerializeToString()

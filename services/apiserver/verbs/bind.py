@@ -1,0 +1,138 @@
+"""Bind and BindMany: give a pod to a node, once.
+
+BindMany puts up to BINDINGS_MAX bindings into one transaction of the store: one entry in its log and one sync; each
+binding holds or fails by itself.
+"""
+
+from __future__ import annotations
+
+import time
+
+from raftsman import errors
+from raftsman.core import v1 as core
+from raftsman.etcd import rpc_pb2
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage import keys, objects, store
+from raftsman.services.apiserver.storage.objects import Change
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import read
+
+BINDINGS_MAX = 100
+
+
+async def bind(api: Api, call: Call, raw: bytes) -> bytes:
+    request = core.BindRequest.FromString(raw)
+    return core.BindResponse(resource_version=str(await _bind(api, call, request))).SerializeToString()
+
+
+async def _bind(api: Api, call: Call, request: core.BindRequest) -> int:
+    namespace = _allowed(api, call, request)
+
+    def change(found: CachedObject) -> Change:
+        return Change(bound(call.kind, found, request.binding))
+
+    name, dry_run = request.binding.metadata.name, request.options.dry_run
+    stored = await api.objects.update(call.kind, name, change, namespace=namespace, dry_run=dry_run)
+    return stored.revision
+
+
+def _allowed(api: Api, call: Call, request: core.BindRequest) -> str:
+    """The pod's namespace, if the caller may bind it."""
+    metadata = request.binding.metadata
+    namespace = request.namespace or metadata.namespace
+    api.allow(call.user, "create", call.kind, namespace=namespace, name=metadata.name, subresource="binding")
+    read.namespace_of(call.kind, namespace, metadata.name)
+    if request.binding.target.kind not in ("", "Node") or not request.binding.target.name:
+        raise errors.BadRequest("target: a binding needs the name of a Node")
+    return namespace
+
+
+def bound(kind: Kind, found: CachedObject, binding: core.Binding) -> core.Pod:
+    """The pod on its node. errors.Conflict if it is on one already, is another one, or is being deleted."""
+    pod: core.Pod = found.parsed()
+    wanted = binding.metadata.uid
+    if wanted and wanted != pod.metadata.uid:
+        why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod.metadata.uid}"
+        raise failures.conflict(kind.resource, found.name, why)
+    if pod.metadata.HasField("deletion_timestamp"):
+        raise failures.conflict(kind.resource, found.name, f"pod {found.name} is being deleted, cannot be assigned to a host")
+    if pod.spec.node_name:
+        why = f'pod {found.name} is already assigned to node "{pod.spec.node_name}"'
+        raise failures.conflict(kind.resource, found.name, why)
+    pod.spec.node_name = binding.target.name
+    for key, value in binding.metadata.annotations.items():
+        pod.metadata.annotations[key] = value
+    _scheduled(pod)
+    return pod
+
+
+def _scheduled(pod: core.Pod) -> None:
+    found = next((one for one in pod.status.conditions if one.type == "PodScheduled"), None)
+    condition = found if found is not None else pod.status.conditions.add(type="PodScheduled")
+    condition.status = "True"
+    condition.last_transition_time.CopyFrom(meta.Time(seconds=int(time.time())))
+    for field in ("reason", "message"):
+        condition.ClearField(field)
+
+
+async def bind_many(api: Api, call: Call, raw: bytes) -> bytes:
+    """Results in the order of the request. errors.BadRequest if there are more than BINDINGS_MAX."""
+    request = core.BindManyRequest.FromString(raw)
+    if len(request.bindings) > BINDINGS_MAX:
+        raise errors.BadRequest(f"{len(request.bindings)} bindings: at most {BINDINGS_MAX} in one call")
+    results = core.BindManyResponse()
+    planned: list[tuple[int, rpc_pb2.RequestOp]] = []
+    seen: set[tuple[str, str]] = set()
+    for index, one in enumerate(request.bindings):
+        result = results.results.add()
+        try:
+            op = _planned(api, call, one, seen)
+        except errors.ApiError as error:
+            result.error.CopyFrom(error.status)
+            continue
+        if op is not None:
+            planned.append((index, op))
+    again = set(range(len(request.bindings))) - {index for index, _ in planned}
+    again = {index for index in again if not results.results[index].HasField("error")}
+    if planned:
+        answer = await api.store.txn((), [op for _, op in planned])
+        for (index, _), response in zip(planned, answer.responses, strict=True):
+            if response.response_txn.succeeded:
+                results.results[index].resource_version = str(answer.header.revision)
+            else:
+                again.add(index)
+    for index in sorted(again):
+        await _one_by_one(api, call, request.bindings[index], results.results[index])
+    return results.SerializeToString()
+
+
+def _planned(
+    api: Api, call: Call, request: core.BindRequest, seen: set[tuple[str, str]]
+) -> rpc_pb2.RequestOp | None:
+    """A nested transaction on what the cache has; None if the cache cannot tell."""
+    namespace = _allowed(api, call, request)
+    found = api.objects.cached(call.kind, namespace, request.binding.metadata.name)
+    if found is None or (namespace, found.name) in seen or request.options.dry_run:
+        return None
+    seen.add((namespace, found.name))
+    try:
+        pod = bound(call.kind, found, request.binding)
+    except errors.Conflict:
+        return None
+    key = keys.of(call.kind.resource, namespace, found.name)
+    op = store.put(key, api.objects.sealed(call.kind, key, objects.serialise(call.kind, pod)))
+    return rpc_pb2.RequestOp(
+        request_txn=rpc_pb2.TxnRequest(compare=[store.at_revision(key, found.revision)], success=[op])
+    )
+
+
+async def _one_by_one(api: Api, call: Call, request: core.BindRequest, result: core.BindResult) -> None:
+    try:
+        result.resource_version = str(await _bind(api, call, request))
+    except errors.ApiError as error:
+        result.error.CopyFrom(error.status)

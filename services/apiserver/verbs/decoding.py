@@ -1,0 +1,85 @@
+"""From what a request carries to a typed object in a settled namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from raftsman import errors, resources
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures, unsupported
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+
+WARNINGS_MAX = 20
+
+
+def decoded(call: Call, request: meta.WriteRequest) -> Any:
+    """The object of a write: protobuf, or a manifest in JSON or YAML with strict fields. errors.BadRequest if neither."""
+    kind = call.kind
+    obj = from_manifest(call, request.manifest, request.options) if request.manifest else _message(kind, request.object)
+    settle_namespace(kind, obj.metadata, request.namespace)
+    return obj
+
+
+def _message(kind: Kind, data: bytes) -> Any:
+    try:
+        obj = kind.message.FromString(data)
+    except DecodeError as error:
+        raise errors.BadRequest(f"the object is no {kind.message.DESCRIPTOR.full_name}: {error}") from None
+    known = obj.ByteSize()
+    obj.DiscardUnknownFields()
+    if obj.ByteSize() != known:
+        raise errors.BadRequest(f"the {kind.resource.kind} has protobuf fields that this server does not know")
+    return obj
+
+
+def settle_namespace(kind: Kind, metadata: meta.ObjectMeta, namespace: str) -> None:
+    """The request's namespace and the object's must agree; either may be left out."""
+    if not kind.resource.namespaced:
+        if namespace or metadata.namespace:
+            metadata.ClearField("namespace")
+        return
+    if namespace and metadata.namespace and namespace != metadata.namespace:
+        raise errors.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    metadata.namespace = metadata.namespace or namespace or "default"
+
+
+def from_manifest(call: Call, manifest: bytes, options: meta.WriteOptions) -> Any:
+    """A manifest of the call's kind. errors.BadRequest names everything that is wrong with it."""
+    from raftsman import manifests
+
+    documents = manifests.parse(manifest)
+    if len(documents) != 1:
+        raise errors.BadRequest(f"{len(documents)} documents in one manifest: exactly one is needed")
+    document, kind = documents[0], call.kind
+    if (document.api_version, document.kind) != (kind.resource.api_version, kind.resource.kind):
+        _refuse_kind(kind, document.api_version, document.kind)
+    return from_tree(call, document.value, options, problems=document.problems)
+
+
+def _refuse_kind(kind: Kind, api_version: str, name: str) -> None:
+    known = resources.by_kind(api_version, name)
+    if known is not None and not known.service:
+        raise failures.not_served(known, "", unsupported.KINDS.get(known.qualified, "a controller for it"))
+    raise errors.BadRequest(
+        f"the manifest is {api_version} {name}, not {kind.resource.api_version} {kind.resource.kind}"
+    )
+
+
+def from_tree(
+    call: Call, tree: Mapping[str, Any], options: meta.WriteOptions, *, problems: tuple[errors.Cause, ...] = ()
+) -> Any:
+    """A typed object of a JSON tree; unknown and doubled fields are errors, warnings or nothing, as `options` say."""
+    from raftsman import codec
+
+    decoded = codec.from_json(tree, call.kind.message)
+    lenient = options.field_validation in (meta.FIELD_VALIDATION_WARN, meta.FIELD_VALIDATION_IGNORE)
+    what = call.kind.resource.kind
+    if not lenient:
+        codec.check((*problems, *decoded.problems), what=what)
+    codec.check(decoded.wrong, what=what)
+    if options.field_validation == meta.FIELD_VALIDATION_WARN:
+        call.warnings += [f"{one.field}: {one.message}" for one in (*problems, *decoded.unknown)][:WARNINGS_MAX]
+    return decoded.message

@@ -1,0 +1,71 @@
+"""Delete and DeleteCollection."""
+
+from __future__ import annotations
+
+import contextlib
+
+from raftsman import errors
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage import wire
+from raftsman.services.apiserver.storage.objects import Change
+from raftsman.services.apiserver.watchcache import selection as selections
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import read, removal
+
+PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
+_POLICIES = frozenset({"", "Orphan", "Background", "Foreground"})
+
+
+async def delete(api: Api, call: Call, raw: bytes) -> bytes:
+    """Answers with the object as it is left: marked, or as it was when it went."""
+    request = meta.DeleteRequest.FromString(raw)
+    kind = call.kind
+    api.allow(call.user, "delete", kind, namespace=request.namespace, name=request.name)
+    namespace = read.namespace_of(kind, request.namespace, request.name)
+    return (await _delete(api, kind, namespace, request.name, request.options)).data
+
+
+async def _delete(api: Api, kind: Kind, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
+    _check(kind, name, options)
+
+    def change(found: CachedObject) -> Change:
+        return removal.deleted(kind, found.parsed(), options)
+
+    dry_run = "All" in options.dry_run
+    return await api.allocator.update(kind, name, change, namespace=namespace, dry_run=dry_run)
+
+
+def _check(kind: Kind, name: str, options: meta.DeleteOptions) -> None:
+    if kind.resource.name == "namespaces" and name in PROTECTED_NAMESPACES:
+        raise failures.forbidden(kind.resource, name, "this namespace may not be deleted")
+    if options.propagation_policy not in _POLICIES:
+        raise errors.BadRequest(
+            f'propagationPolicy "{options.propagation_policy}" is none of Orphan, Background, Foreground'
+        )
+    if options.propagation_policy and options.HasField("orphan_dependents"):
+        raise errors.BadRequest("orphanDependents and propagationPolicy cannot be both set")
+    if options.grace_period_seconds < 0:
+        raise errors.BadRequest("gracePeriodSeconds must not be negative")
+
+
+async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
+    """Each by itself; what went meanwhile is no error. Answers with the list of what was deleted."""
+    request = meta.DeleteCollectionRequest.FromString(raw)
+    kind = call.kind
+    api.allow(call.user, "deletecollection", kind, namespace=request.namespace)
+    selected = selections.parse(
+        kind, request.namespace if kind.resource.namespaced else "",
+        label_selector=request.label_selector, field_selector=request.field_selector,
+    )  # fmt: skip
+    await api.feed.fresh()
+    gone = []
+    for found in api.cache(kind).list(selected):
+        with contextlib.suppress(errors.NotFound):
+            gone.append(await _delete(api, kind, found.namespace, found.name, request.options))
+    header = wire.framed(0x0A, meta.ListMeta(resource_version=str(api.feed.revision)).SerializeToString())
+    return header + b"".join(wire.framed(0x12, one.data) for one in gone)

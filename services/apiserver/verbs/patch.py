@@ -1,0 +1,97 @@
+"""Patch: the object as JSON, changed by a JSON patch, a merge patch or a strategic merge patch, then an update.
+
+Computed anew when the object changed meanwhile, unless the patch itself names a resourceVersion.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from raftsman import errors
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage.objects import Change
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import decoding, read, scale
+from .write import prepared_update
+
+OPERATIONS_MAX = 10_000
+PATCH_BYTES_MAX = 3 << 20
+
+
+async def patch(api: Api, call: Call, raw: bytes) -> bytes:
+    request = meta.PatchRequest.FromString(raw)
+    kind = call.kind
+    api.allow(
+        call.user, "patch", kind, namespace=request.namespace, name=request.name, subresource=request.subresource
+    )
+    namespace = read.namespace_of(kind, request.namespace, request.name)
+    body = _body(request)
+    if request.subresource == "scale" and "scale" in kind.subresources:
+        return await scale.patched(api, call, request, body)
+    if request.subresource and not (request.subresource == "status" and kind.has_status):
+        raise failures.not_served(kind.resource, f"/{request.subresource}", "that subresource")
+
+    def change(found: CachedObject) -> Change:
+        new = _changed(call, found, request, body)
+        given = new.metadata.resource_version
+        if given and given != str(found.revision):
+            raise failures.conflict(kind.resource, request.name)
+        return prepared_update(api, call, new, found.parsed(), subresource=request.subresource)
+
+    stored = await api.allocator.update(
+        kind, request.name, change, namespace=namespace, dry_run=request.options.dry_run
+    )
+    return stored.data
+
+
+def _body(request: meta.PatchRequest) -> Any:
+    if len(request.patch) > PATCH_BYTES_MAX:
+        raise errors.BadRequest(f"a patch of {len(request.patch)} bytes: at most {PATCH_BYTES_MAX}")
+    try:
+        body = json.loads(request.patch)
+    except (ValueError, RecursionError) as error:
+        raise errors.BadRequest(f"the patch is no JSON: {error}") from None
+    is_list = request.type == meta.PATCH_TYPE_JSON
+    if not isinstance(body, list if is_list else dict):
+        raise errors.BadRequest("a JSON patch is a list of operations" if is_list else "the patch is no JSON object")
+    if is_list and len(body) > OPERATIONS_MAX:
+        raise errors.BadRequest(f"a JSON patch of {len(body)} operations: at most {OPERATIONS_MAX}")
+    return body
+
+
+def _changed(call: Call, found: CachedObject, request: meta.PatchRequest, body: Any) -> Any:
+    from raftsman import codec
+
+    kind = call.kind
+    tree = codec.to_json(found.parsed())
+    tree.setdefault("apiVersion", kind.resource.api_version)
+    tree.setdefault("kind", kind.resource.kind)
+    before = tree["metadata"].pop("resourceVersion", None)
+    if request.type == meta.PATCH_TYPE_JSON and before is not None:
+        tree["metadata"]["resourceVersion"] = before
+    changed = patched_tree(tree, request.type, body, kind.message)
+    if (changed.get("apiVersion"), changed.get("kind")) != (kind.resource.api_version, kind.resource.kind):
+        raise errors.BadRequest("a patch may not change apiVersion or kind")
+    return decoding.from_tree(call, changed, request.options)
+
+
+def patched_tree(tree: dict[str, Any], type_: int, body: Any, message: type[Any]) -> dict[str, Any]:
+    """The patched tree. errors.BadRequest or errors.Invalid if the patch does not fit."""
+    from raftsman import patch as patches
+
+    if type_ == meta.PATCH_TYPE_JSON:
+        changed = patches.json_patch(tree, body)
+    elif type_ == meta.PATCH_TYPE_MERGE:
+        changed = patches.merge_patch(tree, body)
+    elif type_ == meta.PATCH_TYPE_STRATEGIC_MERGE:
+        changed = patches.strategic_merge(tree, body, message)
+    else:
+        raise errors.BadRequest("a patch needs a type: JSON, merge or strategic merge")
+    if not isinstance(changed, dict):
+        raise errors.BadRequest("the patched object is no JSON object")
+    return changed

@@ -1,0 +1,148 @@
+"""Get and List: bytes out of the cache, after the store's revision was confirmed unless the caller asks for any."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+
+from raftsman import errors
+from raftsman.etcd import rpc_pb2
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage import keys, wire
+from raftsman.services.apiserver.storage.store import PAGE_KEYS, Compacted
+from raftsman.services.apiserver.watchcache import selection as selections
+from raftsman.services.apiserver.watchcache.object import CachedObject
+from raftsman.services.apiserver.watchcache.selection import Selection
+
+_ITEM = b"\x12"
+
+
+async def at_least(api: Api, resource_version: str) -> None:
+    """Wait until the cache is as new as the caller asks: "" everything written so far, "0" anything, N at least N."""
+    if resource_version == "":
+        await api.feed.fresh()
+    elif resource_version != "0":
+        await api.feed.reached(revision_of(resource_version))
+
+
+def revision_of(text: str) -> int:
+    if not text.isdigit():
+        raise errors.BadRequest(f'invalid resource version "{text}": a decimal number is needed')
+    return int(text)
+
+
+async def get(api: Api, call: Call, raw: bytes) -> bytes:
+    request = meta.GetRequest.FromString(raw)
+    kind = call.kind
+    api.allow(call.user, "get", kind, namespace=request.namespace, name=request.name)
+    return (await fetch(api, kind, request)).data
+
+
+async def fetch(api: Api, kind: Kind, request: meta.GetRequest) -> CachedObject:
+    """errors.NotFound if there is none."""
+    namespace = namespace_of(kind, request.namespace, request.name)
+    await at_least(api, request.resource_version)
+    found = api.cache(kind).get(namespace, request.name)
+    if found is None:
+        raise failures.not_found(kind.resource, request.name)
+    return found
+
+
+def namespace_of(kind: Kind, namespace: str, name: str) -> str:
+    """The namespace of a single object's key. errors.BadRequest if it or the name is missing."""
+    if not name:
+        raise errors.BadRequest(f"{kind.resource.qualified}: a name is needed")
+    if not kind.resource.namespaced:
+        return ""
+    if not namespace:
+        raise errors.BadRequest(f'{kind.resource.qualified} "{name}": a namespace is needed')
+    return namespace
+
+
+async def list_(api: Api, call: Call, raw: bytes) -> bytes:
+    request = meta.ListRequest.FromString(raw)
+    kind = call.kind
+    selected = selections.parse(
+        kind, request.namespace if kind.resource.namespaced else "",
+        label_selector=request.label_selector, field_selector=request.field_selector,
+    )  # fmt: skip
+    api.allow(call.user, "list", kind, namespace=request.namespace, name=selected.name)
+    if request.continue_token:
+        revision, after = _read_token(request.continue_token)
+        return await _from_store(api, kind, selected, revision=revision, after=after, limit=request.limit)
+    if request.resource_version_match == meta.RESOURCE_VERSION_MATCH_EXACT:
+        revision = revision_of(request.resource_version)
+        return await _from_store(api, kind, selected, revision=revision, after="", limit=request.limit)
+    await at_least(api, request.resource_version)
+    found = api.cache(kind).list(selected)
+    if 0 < request.limit < len(found):
+        page = found[: request.limit]
+        header = _header(api.feed.revision, last=page[-1], remaining=len(found) - len(page), selected=selected)
+        return header + _items(page)
+    return _header(api.feed.revision) + _items(found)
+
+
+def _items(found: Iterable[CachedObject]) -> bytes:
+    parts: list[bytes] = []
+    for one in found:
+        parts += (_ITEM, wire.varint(len(one.data)), one.data)
+    return b"".join(parts)
+
+
+def _header(
+    revision: int, *, last: CachedObject | None = None, remaining: int = 0, selected: Selection | None = None
+) -> bytes:
+    """The ListMeta of a page; `last` is set if there is more."""
+    listed = meta.ListMeta(resource_version=str(revision))
+    if last is not None:
+        listed.continue_token = _token(revision, last)
+        if remaining and selected is not None and selected.labels is None and selected.fields is None:
+            listed.remaining_item_count = remaining
+    return wire.framed(0x0A, listed.SerializeToString())
+
+
+def _token(revision: int, last: CachedObject) -> str:
+    data = json.dumps([revision, f"{last.namespace}/{last.name}"]).encode()
+    return base64.urlsafe_b64encode(data).decode()
+
+
+def _read_token(token: str) -> tuple[int, str]:
+    try:
+        revision, after = json.loads(base64.urlsafe_b64decode(token))
+        return int(revision), str(after)
+    except (ValueError, TypeError):
+        raise errors.BadRequest("continue key is not valid: use the one of the last answer") from None
+
+
+async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> bytes:
+    """One page of the state at a past revision, which only the store knows."""
+    start = end = keys.prefix(kind.resource, selected.namespace)
+    end = keys.end_of(start)
+    if after:
+        namespace, _, name = after.partition("/")
+        start = keys.of(kind.resource, namespace, name) + b"\0"
+    page: list[CachedObject] = []
+    more = True
+    while more and (not limit or len(page) < limit):
+        wanted = limit - len(page) if limit else PAGE_KEYS
+        answer = await _range(api, rpc_pb2.RangeRequest(key=start, range_end=end, limit=wanted, revision=revision))
+        page += [one for one in api.objects.opened(kind, answer.kvs) if selected.matches(one)]
+        more = answer.more
+        if answer.kvs:
+            start = answer.kvs[-1].key + b"\0"
+    return _header(revision, last=page[-1] if more and page else None) + _items(page)
+
+
+async def _range(api: Api, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:
+    try:
+        return await api.store.range(request)
+    except Compacted:
+        raise errors.Expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+            "without the continue parameter."
+        ) from None

@@ -1,0 +1,97 @@
+"""GetScale and UpdateScale: the number of replicas of a workload, as autoscaling/v1 Scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftsman import errors
+from raftsman.autoscaling import v1 as autoscaling
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage.objects import Change
+from raftsman.services.apiserver.validation.causes import Causes
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import read
+from .write import prepared_update
+
+
+async def get(api: Api, call: Call, raw: bytes) -> bytes:
+    request = meta.GetRequest.FromString(raw)
+    kind = call.kind
+    api.allow(call.user, "get", kind, namespace=request.namespace, name=request.name, subresource="scale")
+    return _scale_of(await read.fetch(api, kind, request)).SerializeToString()
+
+
+async def update(api: Api, call: Call, raw: bytes) -> bytes:
+    """errors.Conflict if the scale names a resourceVersion that is not the workload's."""
+    request = meta.WriteRequest.FromString(raw)
+    wanted = autoscaling.Scale.FromString(request.object)
+    metadata = wanted.metadata
+    namespace = metadata.namespace or request.namespace
+    api.allow(call.user, "update", call.kind, namespace=namespace, name=metadata.name, subresource="scale")
+    if request.manifest:
+        raise errors.BadRequest("a Scale is sent as an object, not as a manifest")
+
+    def change(found: CachedObject) -> Change:
+        if metadata.resource_version and metadata.resource_version != str(found.revision):
+            raise failures.conflict(call.kind.resource, metadata.name)
+        return _scaled(api, call, found, wanted.spec.replicas)
+
+    read.namespace_of(call.kind, namespace, metadata.name)
+    stored = await api.allocator.update(
+        call.kind, metadata.name, change, namespace=namespace, dry_run=request.options.dry_run
+    )
+    return _scale_of(stored).SerializeToString()
+
+
+async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -> bytes:
+    """A patch of the scale, already allowed."""
+    from raftsman import codec
+
+    from . import patch
+
+    def change(found: CachedObject) -> Change:
+        tree = codec.to_json(_scale_of(found), type_meta=False)
+        tree = patch.patched_tree(tree, request.type, body, autoscaling.Scale)
+        tree.pop("apiVersion", None)
+        tree.pop("kind", None)
+        decoded = codec.from_json(tree, autoscaling.Scale)
+        codec.check(decoded.problems, what="the Scale")
+        given = decoded.message.metadata.resource_version
+        if given and given != str(found.revision):
+            raise failures.conflict(call.kind.resource, request.name)
+        return _scaled(api, call, found, decoded.message.spec.replicas)
+
+    stored = await api.allocator.update(
+        call.kind, request.name, change, namespace=request.namespace, dry_run=request.options.dry_run
+    )
+    return _scale_of(stored).SerializeToString()
+
+
+def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> Change:
+    if replicas < 0:
+        causes = Causes()
+        causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise failures.invalid(call.kind.resource, found.name, causes.found)
+    new = found.parsed()
+    new.spec.replicas = replicas
+    return prepared_update(api, call, new, found.parsed())
+
+
+def _scale_of(found: CachedObject) -> Any:
+    from raftsman import selectors
+
+    workload = found.parsed()
+    metadata = workload.metadata
+    scale = autoscaling.Scale()
+    for field in ("name", "namespace", "uid"):
+        setattr(scale.metadata, field, getattr(metadata, field))
+    scale.metadata.resource_version = str(found.revision)
+    scale.metadata.creation_timestamp.CopyFrom(metadata.creation_timestamp)
+    scale.spec.replicas = workload.spec.replicas
+    scale.status.replicas = workload.status.replicas
+    scale.status.selector = str(selectors.from_label_selector(workload.spec.selector))
+    return scale

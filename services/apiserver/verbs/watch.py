@@ -1,0 +1,81 @@
+"""Watch: one stream of changes from a revision on, in their order, none twice, none left out.
+
+Several changes that wait go out in one message. A stream that cannot keep up is closed and told so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import metrics
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.watchcache import selection as selections
+from raftsman.services.apiserver.watchcache import watcher as watchers
+from raftsman.services.apiserver.watchcache.selection import Selection
+from raftsman.services.apiserver.watchcache.watcher import Watcher
+
+from . import read
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+async def watch(api: Api, call: Call, raw: bytes, write: Write) -> None:
+    request = meta.WatchRequest.FromString(raw)
+    kind = call.kind
+    selected = selections.parse(
+        kind, request.namespace if kind.resource.namespaced else "",
+        label_selector=request.label_selector, field_selector=request.field_selector,
+    )  # fmt: skip
+    api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name)
+    initial, watcher = await _start(api, kind, selected, request)
+    gauge = metrics.WATCHES.labels(kind.resource.qualified)
+    gauge.inc()
+    try:
+        while initial:
+            await write(watchers.joined(initial))
+        while True:
+            await write(await watcher.next())
+    finally:
+        gauge.dec()
+        api.cache(kind).unwatch(watcher)
+
+
+async def _start(api: Api, kind: Kind, selected: Selection, request: meta.WatchRequest) -> tuple[deque[bytes], Watcher]:
+    """The state to send first, and the watcher of all that comes after it. No await between the two."""
+    from_state = request.send_initial_events or request.resource_version in ("", "0")
+    if not from_state:
+        since = read.revision_of(request.resource_version)
+        return deque(), api.cache(kind).watch(selected, since=since, bookmarks=request.allow_bookmarks)
+    await read.at_least(api, request.resource_version)
+    if not api.feed.synced.is_set():
+        await api.feed.reached(0)
+    revision = api.feed.revision
+    initial = watchers.frames_of(api.cache(kind).list(selected))
+    if request.send_initial_events:
+        initial.append(bookmark(kind, revision, initial_end=True))
+    return initial, api.cache(kind).watch(selected, since=revision, bookmarks=request.allow_bookmarks)
+
+
+def bookmark(kind: Kind, revision: int, *, initial_end: bool = False) -> bytes:
+    """The frame of a BOOKMARK event."""
+    marked = kind.message()
+    marked.metadata.resource_version = str(revision)
+    if initial_end:
+        marked.metadata.annotations[INITIAL_EVENTS_END] = "true"
+    return watchers.frame(watchers.BOOKMARK, marked.SerializeToString())
+
+
+def send_bookmarks(api: Api) -> None:
+    """Tell every watch that wants it how far it is; called once a minute."""
+    for kind in api.kinds.values():
+        frame = b""
+        for watcher in api.cache(kind).watchers():
+            if watcher.bookmarks:
+                frame = frame or bookmark(kind, api.feed.revision)
+                watcher.push(frame)

@@ -1,0 +1,204 @@
+"""Create, Update and UpdateStatus: decode, default, admit, validate, store; each object is parsed and serialised once.
+
+`prepared_create` and `prepared_update` are the pipeline without the storing; patches, scales and bindings end in them
+too, so that nothing reaches the store unchecked.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from typing import Any
+
+from raftsman import errors
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.admission import pipeline as admission
+from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.storage import objects
+from raftsman.services.apiserver.storage.objects import Change
+from raftsman.services.apiserver.validation import metadata as metadata_rules
+from raftsman.services.apiserver.validation.causes import Causes
+from raftsman.services.apiserver.watchcache.object import CachedObject
+
+from . import decoding
+from .removal import finished
+
+GENERATE_RETRIES_MAX = 8
+_SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_LENGTH = 5
+
+
+async def create(api: Api, call: Call, raw: bytes) -> bytes:
+    request = meta.WriteRequest.FromString(raw)
+    obj = decoding.decoded(call, request)
+    # Before anything is looked at in detail: may they create here at all?
+    api.allow(call.user, "create", call.kind, namespace=obj.metadata.namespace)
+    return (await create_object(api, call, obj, dry_run=request.options.dry_run)).data
+
+
+async def create_object(api: Api, call: Call, obj: Any, *, dry_run: bool = False) -> CachedObject:
+    """Through the whole pipeline. A generated name that is taken is generated again."""
+    kind = call.kind
+    generated = not obj.metadata.name and bool(obj.metadata.generate_name)
+    for _ in range(GENERATE_RETRIES_MAX if generated else 1):
+        if generated:
+            obj.metadata.name = generated_name(obj.metadata.generate_name)
+        await prepared_create(api, call, obj)
+        if dry_run:
+            return CachedObject(kind, obj.metadata.namespace, obj.metadata.name, objects.serialise(kind, obj), 0)
+        try:
+            return await api.allocator.create(kind, obj, lease=await _lease(api, kind))
+        except errors.AlreadyExists:
+            if not generated:
+                raise
+    raise failures.already_exists(kind.resource, obj.metadata.name)
+
+
+async def _lease(api: Api, kind: Kind) -> int:
+    return await api.event_leases.take() if kind.ttl_s else 0
+
+
+def generated_name(prefix: str) -> str:
+    room = metadata_rules.GENERATED_PREFIX_MAX
+    return prefix[:room] + "".join(secrets.choice(_SUFFIX) for _ in range(SUFFIX_LENGTH))
+
+
+async def prepared_create(api: Api, call: Call, obj: Any) -> None:
+    """Stamp, default, admit and validate. errors.Invalid with all causes."""
+    kind = call.kind
+    _stamp(kind, obj.metadata)
+    kind.prepare_create(obj)
+    kind.default(obj)
+    causes = Causes()
+    metadata_rules.validate(obj.metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
+    if not causes:
+        await admission.admit_create(api, call, obj)
+    kind.validate(obj, causes)
+    if causes:
+        raise failures.invalid(kind.resource, obj.metadata.name, causes.found, immutable=causes.immutable)
+
+
+def _stamp(kind: Kind, metadata: meta.ObjectMeta) -> None:
+    for field in ("resource_version", "self_link", "deletion_timestamp", "deletion_grace_period_seconds", "generation",
+                  "managed_fields"):
+        metadata.ClearField(field)
+    metadata.uid = str(uuid.uuid4())
+    metadata.creation_timestamp.CopyFrom(meta.Time(seconds=int(time.time())))
+    if kind.has_generation:
+        metadata.generation = 1
+    if not kind.resource.namespaced:
+        metadata.ClearField("namespace")
+
+
+async def update(api: Api, call: Call, raw: bytes) -> bytes:
+    return await _update(api, call, raw, subresource="")
+
+
+async def update_status(api: Api, call: Call, raw: bytes) -> bytes:
+    return await _update(api, call, raw, subresource="status")
+
+
+async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> bytes:
+    request = meta.WriteRequest.FromString(raw)
+    kind = call.kind
+    sent = decoding.decoded(call, request)
+    metadata = sent.metadata
+    api.allow(call.user, "update", kind, namespace=metadata.namespace, name=metadata.name, subresource=subresource)
+    if not metadata.name:
+        raise failures.invalid(kind.resource, "", _needs("metadata.name", "name is required"))
+    given = metadata.resource_version
+    if not given and not kind.unconditional_update:
+        causes = _needs("metadata.resourceVersion", "must be specified for an update")
+        raise failures.invalid(kind.resource, metadata.name, causes)
+
+    def change(found: CachedObject) -> Change:
+        if given and given != str(found.revision):
+            raise failures.conflict(kind.resource, metadata.name)
+        new = kind.message()
+        new.CopyFrom(sent)
+        return prepared_update(api, call, new, found.parsed(), subresource=subresource)
+
+    stored = await api.allocator.update(
+        kind, metadata.name, change, namespace=metadata.namespace, dry_run=request.options.dry_run
+    )
+    return stored.data
+
+
+def _needs(path: str, why: str) -> list[errors.Cause]:
+    causes = Causes()
+    causes.invalid(path, 0 if path.endswith("Version") else "", why)
+    return causes.found
+
+
+def prepared_update(api: Api, call: Call, new: Any, old: Any, *, subresource: str = "") -> Change:
+    """What becomes of `old` when somebody sends `new`: checked, and removed if its last finalizer went."""
+    kind = call.kind
+    causes = Causes()
+    _carry(kind, new.metadata, old.metadata)
+    if subresource == "status":
+        status = type(new)()
+        status.CopyFrom(old)
+        status.status.CopyFrom(new.status)
+        new = status
+        kind.validate_status(new, old, causes)
+    else:
+        if kind.has_status:
+            new.ClearField("status")
+            if old.HasField("status"):
+                new.status.CopyFrom(old.status)
+        kind.prepare_update(new, old)
+        kind.default(new)
+        metadata_rules.validate(new.metadata, causes, namespaced=kind.resource.namespaced, rule=_any_name)
+        metadata_rules.update(new.metadata, old.metadata, causes)
+        if not causes:
+            admission.admit_update(api, call, new, old)
+        kind.validate_update(new, old, causes)
+        _bump(kind, new, old)
+    if causes:
+        raise failures.invalid(kind.resource, old.metadata.name, causes.found, immutable=causes.immutable)
+    return Change(new, remove=finished(kind, new))
+
+
+def _any_name(_: str) -> list[str]:
+    return []
+
+
+def _carry(kind: Kind, new: meta.ObjectMeta, old: meta.ObjectMeta) -> None:
+    """What the server owns stays as it was. A given uid must be the object's."""
+    if new.uid and new.uid != old.uid:
+        why = f"Precondition failed: UID in precondition: {new.uid}, UID in object meta: {old.uid}"
+        raise failures.conflict(kind.resource, old.name, why)
+    for field in ("uid", "generation", "deletion_grace_period_seconds", "generate_name"):
+        if old.HasField(field):
+            setattr(new, field, getattr(old, field))
+        else:
+            new.ClearField(field)
+    for field in ("creation_timestamp", "deletion_timestamp"):
+        new.ClearField(field)
+        if old.HasField(field):
+            getattr(new, field).CopyFrom(getattr(old, field))
+    if old.namespace:
+        new.namespace = new.namespace or old.namespace
+    else:
+        new.ClearField("namespace")
+    for field in ("self_link", "managed_fields", "resource_version"):
+        new.ClearField(field)
+
+
+def _bump(kind: Kind, new: Any, old: Any) -> None:
+    """The generation counts changes of what is wanted: all but metadata and status."""
+    if not kind.has_generation:
+        return
+    ours, theirs = type(new)(), type(new)()
+    ours.CopyFrom(new)
+    theirs.CopyFrom(old)
+    for one in (ours, theirs):
+        one.ClearField("metadata")
+        if kind.has_status:
+            one.ClearField("status")
+    if ours != theirs:
+        new.metadata.generation = old.metadata.generation + 1
