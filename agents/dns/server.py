@@ -63,8 +63,10 @@ class Responder:
         answer = self._zone.lookup(query.name, query.type)
         try:
             if answer is None:
-                _answers.labels("forwarded", "OK").inc()
-                return await self._forwarder.ask(message, over_tcp=over_tcp)
+                forwarded = await self._forwarder.ask(message, over_tcp=over_tcp)
+                code = forwarded[3] & wire.RCODE_MASK
+                _answers.labels("forwarded", Code(code).name if code in list(Code) else str(code)).inc()
+                return forwarded
             answer = await self._followed(answer, query.type)
         except Unreachable as error:
             self._warn(query, error)

@@ -46,6 +46,8 @@ def unsupported(service: core.Service) -> Iterator[str]:
         yield "spec.clusterIPs: IPv6 addresses are not programmed"
     if spec.load_balancer_source_ranges:
         yield "spec.loadBalancerSourceRanges: load balancer addresses are not programmed rather than open to all"
+    if spec.health_check_node_port:
+        yield "spec.healthCheckNodePort: nothing answers there"
     if any(port.protocol not in _PROTOCOLS for port in spec.ports):
         yield "spec.ports.protocol: only TCP, UDP and SCTP are programmed"
 

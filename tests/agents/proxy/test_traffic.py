@@ -100,6 +100,14 @@ def test_a_pod_reaches_itself_through_its_own_service(world: World, applied: App
     assert pod.ask(made.cluster_ips[0], 80).split()[0] == pod.name
 
 
+def test_an_endpoint_on_the_node_s_own_address_answers_pods_and_the_node(world: World, applied: Applied) -> None:
+    world.serve(world.node, 6443)
+    made = service(Endpoint(Backend(NODE, 6443), local=True))
+    applied.set(made)
+    for client in (world.pods[0], world.node):
+        assert client.ask(made.cluster_ips[0], 80).split()[0] == world.node.name
+
+
 def test_pods_see_the_client_pod_s_own_address(world: World, applied: Applied) -> None:
     made = service(endpoint(world.pods[1]))
     applied.set(made)
