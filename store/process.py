@@ -1,0 +1,152 @@
+"""The store as a process: its parts put together, started in order and stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from raftsman import health, logs
+from raftsman.store import cluster, compactor, errors, flags, metrics, snapshot, wal
+from raftsman.store.lessor import Lessor
+from raftsman.store.raft.driver import Driver, LogGap
+from raftsman.store.raft.member import Settings
+from raftsman.store.raft.transport import PeerTls, split
+from raftsman.store.replica import Replica
+from raftsman.store.server.answers import Answers
+from raftsman.store.server.listener import Listener
+
+SWITCH_S = 0.001
+STOP_GRACE_S = 1.0
+
+log = logs.get(__name__)
+
+
+class CannotStart(Exception):
+    """A sentence for whoever started the process."""
+
+
+def run(config: flags.Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    import uvloop
+
+    # The Raft thread must not wait 5 ms for the interpreter while the API is busy.
+    sys.setswitchinterval(SWITCH_S)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(config))
+        except (CannotStart, wal.WalDamaged, snapshot.SnapshotDamaged, LogGap) as error:
+            log.error("cannot start", error=error)
+            return 1
+    return 0
+
+
+async def _serve(config: flags.Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with _locked(config.data_dir):
+        async with _serving(config):
+            health.notify_ready()
+            await stop.wait()
+            log.info("stopping")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process a data directory."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise CannotStart(f"--data-dir {folder} cannot be used: {error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(f"--data-dir {folder} is in use by another store") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.asynccontextmanager
+async def _serving(config: flags.Config) -> AsyncIterator[None]:
+    described = cluster.describe(
+        name=config.name, initial=config.initial_cluster, token=config.token, client_urls=config.advertise_client
+    )
+    lone = len(described.members) == 1
+    replica = Replica(
+        config.data_dir,
+        member_number=described.me.id,
+        cluster=f"{described.id:x}",
+        lone=lone,
+        snapshot_count=config.snapshot_count,
+    )
+    lessor = Lessor(replica)
+    listener = Listener(Answers(replica, described), lessor)
+    driver = Driver(_settings(config, described), replica.load(), replica.on_event)
+    replica.attach(driver)
+    try:
+        await driver.start()
+    except OSError as error:
+        raise CannotStart(f"the log or the peer address cannot be used: {error}") from error
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(driver.stop)
+        stack.push_async_callback(replica.stop)
+        stack.callback(lessor.close)
+        try:
+            await listener.start(config.listen_client, config.client_tls)
+            stack.push_async_callback(listener.stop, STOP_GRACE_S)
+            health_server = await health.serve(config.metrics, {"serving": lambda: _ready(replica)})
+        except (RuntimeError, OSError) as error:
+            raise CannotStart(f"a client or metrics address cannot be had: {error}") from error
+        stack.callback(health_server.close)
+        for background in (
+            compactor.run(replica, mode=config.compaction_mode, retention=config.compaction_retention),
+            metrics.register(replica, listener.watch),
+        ):
+            stack.callback(asyncio.get_running_loop().create_task(background).cancel)
+        if lone:
+            await _ready(replica)
+        log.info("serving", name=config.name, member=f"{described.me.id:x}", revision=replica.state.revision)
+        yield
+
+
+async def _ready(replica: Replica) -> None:
+    """Raises while this member cannot answer a linearizable read."""
+    try:
+        await replica.up_to_date()
+    except errors.StoreError as error:
+        raise CannotStart(error.text) from error
+
+
+def _settings(config: flags.Config, described: cluster.Cluster) -> Settings:
+    tls = config.peer_tls
+    secure = tls is not None and config.listen_peer[0].scheme == "https"
+    return Settings(
+        name=described.me.address,
+        others=[member.address for member in described.members if member is not described.me],
+        cluster=f"{described.id:x}",
+        listen=[split(url.netloc) for url in config.listen_peer],
+        tls=_peer_tls(tls) if secure and tls is not None else None,
+        snapshots=config.data_dir / "snap",
+    )
+
+
+def _peer_tls(tls: flags.Tls) -> PeerTls:
+    contexts = []
+    for purpose in (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH):
+        context = ssl.create_default_context(purpose, cafile=str(tls.ca))
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(tls.cert, tls.key)
+        contexts.append(context)
+    return PeerTls(server=contexts[0], client=contexts[1])

@@ -1,0 +1,169 @@
+"""pysyncobj's SyncObj with what it does wrong replaced; the table is in this package's docstring.
+
+Reads the journal and the transport that it is given; writes both. Calls `hooks` with every committed command, in order
+and once. Single-threaded: everything here runs on the Raft loop.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import pysyncobj.syncobj as library
+from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj.node import Node
+from pysyncobj.transport import Transport
+
+from .journal import WalJournal
+
+HEARTBEAT_S = 0.1
+ELECTION_MIN_S = 1.0
+ELECTION_MAX_S = 2.0
+LEADER_FALLBACK_S = 2.0
+APPEND_BYTES_MAX = 4 << 20
+"""One append message. An entry must stay below: the library would cut it into pickled chunks."""
+
+library.monotonicTime = time.monotonic
+
+
+class Hooks(Protocol):
+    """What the kernel asks and tells its owner."""
+
+    def next_entry(self) -> bytes | None:
+        """The next entry to append, None when nothing waits or enough is in flight. Asked of leaders only."""
+
+    def committed(self, index: int, term: int, command: bytes) -> None:
+        """An entry is committed; `index` grows by one from call to call."""
+
+    def snapshot_wanted(self, node: Node) -> None:
+        """A follower lags behind what the log still holds."""
+
+
+class Kernel(SyncObj):  # type: ignore[misc]
+    """One Raft member, driven by `doTick`; `applied` is where the state machine's snapshot ends."""
+
+    def __init__(
+        self, name: str, others: list[str], *, journal: WalJournal, transport: Transport, hooks: Hooks
+    ) -> None:
+        self._hooks = hooks
+        self.journal = journal
+        original = library.createJournal
+        library.createJournal = lambda _file: journal
+        try:
+            super().__init__(
+                Node(name), [Node(other) for other in others], _settings(), nodeClass=Node, transport=transport
+            )
+        finally:
+            library.createJournal = original
+        self._SyncObj__serializer = _NoSerializer(hooks)
+        if not others:
+            self._SyncObj__raftElectionDeadline = 0.0
+
+    # -- overridden
+
+    def _SyncObj__tryLogCompaction(self) -> None:
+        """The store compacts the journal itself, after a snapshot is on disk."""
+
+    def _SyncObj__doApplyCommand(self, command: bytes) -> None:
+        index = self.raftLastApplied + 1
+        term = self.journal.term_at(index)
+        assert term is not None, index
+        self._hooks.committed(index, term, command)
+
+    def _SyncObj__onBecomeLeader(self) -> None:
+        SyncObj._SyncObj__onBecomeLeader(self)
+        self.journal.sync()
+
+    def _checkCommandsToApply(self) -> None:
+        if not self._isLeader():
+            return
+        appended = False
+        while (command := self._hooks.next_entry()) is not None:
+            assert len(command) < APPEND_BYTES_MAX, len(command)
+            self.journal.add(command, self.journal.last_index + 1, self.raftCurrentTerm)
+            appended = True
+        if appended and self._SyncObj__otherNodes:
+            self._SyncObj__sendAppendEntries()
+
+    # -- the library's private state, named
+
+    @property
+    def leader(self) -> Node | None:
+        found: Node | None = self._SyncObj__raftLeader
+        return found
+
+    def election_deadline(self) -> float:
+        return float(self._SyncObj__raftElectionDeadline)
+
+    def postpone_election(self) -> None:
+        self._SyncObj__raftElectionDeadline = time.monotonic() + self._SyncObj__generateRaftTimeout()
+
+    def campaign_now(self) -> None:
+        self._SyncObj__raftElectionDeadline = 0.0
+
+    def heartbeat_due(self) -> float:
+        return float(self._SyncObj__newAppendEntriesTime)
+
+    def heartbeat_now(self) -> None:
+        self._SyncObj__newAppendEntriesTime = 0.0
+
+    def serving(self) -> bool:
+        """Whether this is a leader that committed an entry of its own term, so that its commit index is right."""
+        no_op = self._SyncObj__noopIDx
+        return bool(self._isLeader() and no_op is not None and self.raftCommitIndex >= no_op)
+
+    def next_index(self, node: Node) -> int | None:
+        found: int | None = self._SyncObj__raftNextIndex.get(node)
+        return found
+
+    def set_next_index(self, node: Node, index: int) -> None:
+        self._SyncObj__raftNextIndex[node] = index
+
+    def match_index(self, node: Node) -> int:
+        return int(self._SyncObj__raftMatchIndex.get(node, 0))
+
+    def heard_from(self, node: Node) -> None:
+        """A follower answered something that is not an ack (a snapshot's chunk): it is alive."""
+        self._SyncObj__lastResponseTime[node] = time.monotonic()
+
+    def adopt_term(self, term: int) -> None:
+        """Somebody is at a higher term: follow, with no leader known."""
+        assert term > self.raftCurrentTerm
+        self._SyncObj__setCurrentTerm(term, None)
+        self._SyncObj__setState(library._RAFT_STATE.FOLLOWER)
+        self._SyncObj__raftLeader = None
+
+    def start_from(self, index: int, term: int) -> None:
+        """The state machine holds everything up to entry `index`: begin there."""
+        if self.journal.term_at(index) != term:
+            self.journal.reset(index, term)
+        self._SyncObj__raftLastApplied = index
+        self._SyncObj__raftCommitIndex = max(index, min(self.raftCommitIndex, self.journal.last_index))
+        self.journal.setRaftCommitIndex(self.raftCommitIndex)
+
+
+def _settings() -> Any:
+    return SyncObjConf(
+        autoTick=False,
+        appendEntriesUseBatch=True,
+        appendEntriesPeriod=HEARTBEAT_S,
+        raftMinTimeout=ELECTION_MIN_S,
+        raftMaxTimeout=ELECTION_MAX_S,
+        leaderFallbackTimeout=LEADER_FALLBACK_S,
+        appendEntriesBatchSizeBytes=APPEND_BYTES_MAX,
+        dynamicMembershipChange=False,
+        useFork=False,
+    )
+
+
+class _NoSerializer:
+    """Stands where the library keeps its pickling serializer."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def getTransmissionData(self, node: Node) -> None:
+        self._hooks.snapshot_wanted(node)
+
+    def cancelTransmisstion(self, node: Node) -> None:
+        """The library's spelling."""

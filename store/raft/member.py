@@ -1,0 +1,338 @@
+"""One member on its Raft loop: what arrives, when to tick, when to sync, what to tell the others.
+
+There is no periodic timer. A tick follows a message or a proposal, and the next deadline that the kernel, a read or a
+transfer has; a lone member that is idle has none. Within a tick: append what waits as one entry, send it, sync the log
+once, then let the acks go. A failure on the way (disk, broken invariant) is `fatal`: nothing is answered after it.
+Bounds: ENTRY_BYTES and ENTRY_OPERATIONS_MAX an entry, IN_FLIGHT_MAX uncommitted entries, WAITING_MAX operations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pysyncobj.node import Node
+
+from raftsman import logs
+from raftsman.store import commands
+
+from . import election, events, reads, transfer
+from .guard import BadMessage, Guard, Message
+from .journal import WalJournal
+from .kernel import Kernel
+from .transport import PeerTls, PeerTransport, Upcalls
+
+ENTRY_BYTES = 1 << 20
+ENTRY_OPERATIONS_MAX = 4096
+IN_FLIGHT_MAX = 2
+WAITING_MAX = 50_000
+TURNS_MAX = 64
+COMMIT_NEWS_S = 0.003
+TRAILING_ENTRIES_MAX = 5000
+TRAILING_BYTES_MAX = 4 << 20
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A member's place in its cluster. Addresses are HOST:PORT as peers know them; `others` without itself."""
+
+    name: str
+    others: list[str]
+    cluster: str
+    listen: list[tuple[str, int]]
+    tls: PeerTls | None
+    snapshots: Path
+
+
+class Member:
+    """Everything that runs on the Raft loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: WalJournal,
+        *,
+        tell: Callable[[events.Event], None],
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._tell = tell
+        self._fatal = fatal
+        self._dead = False
+        self._operations: deque[commands.Operation] = deque()
+        self._committed: list[tuple[int, int, bytes]] = []
+        self._role = events.Role(None, False, 0)
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._commit_sent = 0
+        self._transport = PeerTransport(settings.name, settings.others, cluster=settings.cluster, tls=settings.tls)
+        self._guard = Guard(self._transport.post)
+        self._kernel = Kernel(settings.name, settings.others, journal=journal, transport=self._transport, hooks=self)
+        self._guard.attach(self._kernel, self._transport.deliver)
+        others = list(self._kernel.otherNodes)
+        post = self._transport.post
+        self._reads = reads.Reads(self._kernel, post, others=others)
+        self._election = election.Election(self._kernel, post, others=others)
+        self._transfer = transfer.Transfer(
+            self._kernel, post, folder=settings.snapshots, installed=self._snapshot_arrived
+        )
+        self._calls: dict[int, Node] = {}
+        self._loop = asyncio.get_running_loop()
+
+    async def start(self, index: int, term: int) -> None:
+        """Begin behind the snapshot that the state machine was loaded from (entry 1 of term 0 without one)."""
+        self._kernel.start_from(index, term)
+        self._journal.sync()
+        self._transport.upcalls = Upcalls(
+            received=self._received,
+            library_sends=self._guard.outgoing,
+            up=self._peer_up,
+            down=self._peer_down,
+            settled=self.kick,
+        )
+        await self._transport.start(self._settings.listen)
+        self._tick()
+
+    def stop(self) -> None:
+        self._dead = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._kernel._doDestroy()
+
+    # -- what the store asks, on this loop
+
+    def propose(self, operations: list[commands.Operation]) -> None:
+        """Get operations into the log, here or through the leader. No answer but their being applied."""
+        if len(self._operations) + len(operations) <= WAITING_MAX:
+            self._operations.extend(operations)
+        self.kick()
+
+    def read(self, ticket: int) -> None:
+        self._reads.ask(lambda index: self._tell(events.ReadIndex(ticket, index)))
+        self.kick()
+
+    def call(self, number: int, payload: bytes) -> None:
+        """Ask the leader's state machine; answered with None at once when there is no other leader."""
+        leader = self._kernel.leader
+        sent = leader is not None and self._transport.post(leader, {"type": "call", "n": number, "payload": payload})
+        if sent and leader is not None:
+            self._calls[number] = leader
+        else:
+            self._tell(events.Answered(number, None))
+
+    def answer(self, peer: str, number: int, payload: bytes) -> None:
+        self._transport.post(Node(peer), {"type": "answer", "n": number, "payload": payload})
+
+    def compact(self, index: int) -> None:
+        """A snapshot up to `index` is on disk: forget what is older, but for what laggards may need."""
+        self._journal.compact(index, entries_max=TRAILING_ENTRIES_MAX, bytes_max=TRAILING_BYTES_MAX)
+
+    def kick(self) -> None:
+        """Tick soon."""
+        if not self._due and not self._dead:
+            self._due = True
+            self._loop.call_soon(self._tick)
+
+    # -- ticking
+
+    def _tick(self) -> None:
+        self._due = False
+        if self._dead:
+            return
+        try:
+            self._turn()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._dead = True
+        self._fatal(error)
+
+    def _turn(self) -> None:
+        self._journal.sync()
+        self._election.before_tick()
+        self._forward()
+        for _ in range(TURNS_MAX):
+            self._kernel.doTick(0.0)
+            self._journal.sync()
+            self._guard.release()
+            self._report()
+            if not self._more_now():
+                break
+        else:
+            self.kick()
+        self._spread_commit()
+        self._reads.turn()
+        self._schedule()
+
+    def _more_now(self) -> bool:
+        kernel = self._kernel
+        if kernel.raftLastApplied < kernel.raftCommitIndex:
+            return True
+        if not kernel._isLeader():
+            return False
+        alone = not self._settings.others
+        return (alone and kernel.raftCommitIndex < self._journal.last_index) or (
+            bool(self._operations) and self._room()
+        )
+
+    def _report(self) -> None:
+        if self._committed:
+            self._tell(events.Committed(self._committed))
+            self._committed = []
+        kernel = self._kernel
+        leader = kernel.leader
+        role = events.Role(leader.id if leader else None, bool(kernel._isLeader()), kernel.raftCurrentTerm)
+        if role != self._role:
+            self._role = role
+            self._tell(role)
+            log.info("raft role", leader=role.leader, leading=role.leading, term=role.term)
+
+    def _spread_commit(self) -> None:
+        """Followers learn of a commit with the next message; when none is under way, soon."""
+        kernel = self._kernel
+        if self._settings.others and kernel._isLeader() and kernel.raftCommitIndex > self._commit_sent:
+            self._commit_sent = kernel.raftCommitIndex
+            self._loop.call_later(COMMIT_NEWS_S, self._commit_news)
+
+    def _commit_news(self) -> None:
+        if self._kernel._isLeader() and not self._due:
+            self._kernel.heartbeat_now()
+            self.kick()
+
+    def _schedule(self) -> None:
+        """Wake up for the next deadline; without one, not at all."""
+        deadlines = []
+        if self._settings.others:
+            leads = self._kernel._isLeader()
+            deadlines.append(self._kernel.heartbeat_due() if leads else self._kernel.election_deadline())
+        if self._reads.deadline is not None:
+            deadlines.append(self._reads.deadline)
+        if not deadlines:
+            return
+        at = min(deadlines)
+        if self._timer is not None and self._timer_at <= at and not self._timer.cancelled():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.001, at - time.monotonic() + 0.001), self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._tick()
+
+    # -- kernel.Hooks
+
+    def next_entry(self) -> bytes | None:
+        if not self._operations or not self._room():
+            return None
+        packed: list[commands.Operation] = []
+        size = 0
+        while self._operations and size < ENTRY_BYTES and len(packed) < ENTRY_OPERATIONS_MAX:
+            operation = self._operations.popleft()
+            packed.append(operation)
+            size += len(operation.payload)
+        return commands.encode(packed)
+
+    def _room(self) -> bool:
+        return self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX
+
+    def committed(self, index: int, term: int, command: bytes) -> None:
+        self._committed.append((index, term, command))
+
+    def snapshot_wanted(self, node: Node) -> None:
+        self._transfer.start(node)
+
+    # -- peers
+
+    def _forward(self) -> None:
+        """A follower's operations go to the leader; they wait while there is none."""
+        leader = self._kernel.leader
+        if not self._operations or leader is None or self._kernel._isLeader():
+            return
+        while self._operations:
+            entry = self.next_forward()
+            if not self._transport.post(leader, {"type": "propose", "entry": entry}):
+                return
+
+    def next_forward(self) -> bytes:
+        packed: list[commands.Operation] = []
+        size = 0
+        while self._operations and size < ENTRY_BYTES:
+            packed.append(self._operations.popleft())
+            size += len(packed[-1].payload)
+        return commands.encode(packed)
+
+    def _received(self, node: Node, message: Message) -> None:
+        if self._dead:
+            return
+        try:
+            self._dispatch(node, message)
+        except BadMessage:
+            raise
+        except Exception as error:
+            self._fail(error)
+
+    def _dispatch(self, node: Node, message: Message) -> None:
+        kind = message.get("type")
+        if kind in reads.MESSAGES:
+            self._reads.incoming(node, message)
+        elif kind in election.MESSAGES:
+            self._election.incoming(node, message)
+        elif kind in transfer.MESSAGES:
+            self._transfer.incoming(node, message)
+        elif kind == "propose":
+            self.propose(_operations(message.get("entry")))
+        elif kind in ("call", "answer"):
+            self._call_message(node, message)
+        else:
+            if kind == "append_entries" and message.get("term") == self._kernel.raftCurrentTerm:
+                self._election.heard_leader()
+            self._guard.incoming(node, message)
+
+    def _call_message(self, node: Node, message: Message) -> None:
+        number, payload = message.get("n"), message.get("payload")
+        if type(number) is not int or type(payload) is not bytes:
+            raise BadMessage(message["type"])
+        if message["type"] == "call":
+            self._tell(events.Called(node.id, number, payload))
+        elif self._calls.pop(number, None) is not None:
+            self._tell(events.Answered(number, payload))
+
+    def _peer_up(self, node: Node) -> None:
+        """Whatever was under way on the old connection is gone: send again from what is known to have arrived."""
+        match = self._kernel.match_index(node)
+        if self._kernel._isLeader():
+            if match:
+                self._kernel.set_next_index(node, match + 1)
+            self._kernel.heartbeat_now()
+        self.kick()
+
+    def _peer_down(self, node: Node) -> None:
+        self._transfer.stop(node)
+        for number in [number for number, leader in self._calls.items() if leader == node]:
+            del self._calls[number]
+            self._tell(events.Answered(number, None))
+        self.kick()
+
+    def _snapshot_arrived(self, path: Path, index: int, term: int) -> None:
+        self._kernel.start_from(index, term)
+        self._tell(events.Installed(path, index))
+
+
+def _operations(entry: object) -> list[commands.Operation]:
+    if not isinstance(entry, bytes) or len(entry) < 2:
+        raise BadMessage("propose")
+    try:
+        return commands.decode(entry)
+    except (commands.UnknownVersion, ValueError) as error:
+        raise BadMessage(f"propose: {error}") from error

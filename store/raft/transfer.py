@@ -1,0 +1,170 @@
+"""A snapshot's way from the leader to a follower that lags behind the log: in chunks, each asked for by the last ack.
+
+The leader reads its newest snapshot file; the follower writes what arrives aside, checks it whole, and only then takes
+it for its state. One transfer a follower; a lost connection ends it, the next heartbeat starts another. Chunks are
+CHUNK_BYTES, so that appends to other members are not held up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pysyncobj.node import Node
+
+from raftsman import logs
+from raftsman.store import snapshot
+
+from .guard import BadMessage, Message, Send
+from .kernel import Kernel
+
+CHUNK_BYTES = 1 << 20
+MESSAGES = frozenset({"snapshot", "snapshot-ack"})
+
+log = logs.get(__name__)
+
+
+@dataclass(slots=True)
+class _Sending:
+    file: BinaryIO
+    index: int
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class _Receiving:
+    leader: Node
+    name: str
+    data: BinaryIO
+    size: int = 0
+
+
+class Transfer:
+    """Both sides of every transfer of one member. `installed` is told (path, index, term) on the Raft loop."""
+
+    def __init__(
+        self, kernel: Kernel, send: Send, *, folder: Path, installed: Callable[[Path, int, int], None]
+    ) -> None:
+        self._kernel = kernel
+        self._send = send
+        self._folder = folder
+        self._installed = installed
+        self._sending: dict[Node, _Sending] = {}
+        self._receiving: _Receiving | None = None
+
+    # -- leader
+
+    def start(self, node: Node) -> None:
+        """Send the newest snapshot, unless that is under way."""
+        if node in self._sending:
+            return
+        path = max(self._folder.glob("snap-*.rms"), default=None)
+        assert path is not None, "the log was compacted without a snapshot"
+        self._sending[node] = sending = _Sending(path.open("rb"), int(path.stem.removeprefix("snap-"), 16))
+        log.info("sending snapshot", peer=node.id, index=sending.index)
+        self._chunk(node, sending)
+
+    def stop(self, node: Node) -> None:
+        sending = self._sending.pop(node, None)
+        if sending is not None:
+            sending.file.close()
+
+    def _chunk(self, node: Node, sending: _Sending) -> None:
+        data = sending.file.read(CHUNK_BYTES)
+        message = {
+            "type": "snapshot",
+            "term": self._kernel.raftCurrentTerm,
+            "index": sending.index,
+            "offset": sending.offset,
+            "data": data,
+            "last": len(data) < CHUNK_BYTES,
+        }
+        sending.offset += len(data)
+        if not self._send(node, message) or message["last"]:
+            self.stop(node)
+
+    # -- both
+
+    def incoming(self, node: Node, message: Message) -> None:
+        """One of this module's messages."""
+        term, offset = message.get("term"), message.get("offset")
+        if type(term) is not int or type(offset) is not int:
+            raise BadMessage(message["type"])
+        if message["type"] == "snapshot":
+            self._receive(node, message, term=term, offset=offset)
+            return
+        sending = self._sending.get(node)
+        if not self._kernel._isLeader() or term != self._kernel.raftCurrentTerm:
+            self.stop(node)
+            return
+        self._kernel.heard_from(node)
+        if sending is not None and offset == sending.offset:
+            self._chunk(node, sending)
+
+    # -- follower
+
+    def _receive(self, node: Node, message: Message, *, term: int, offset: int) -> None:
+        index, data = message.get("index"), message.get("data")
+        if type(index) is not int or type(data) is not bytes:
+            raise BadMessage("snapshot")
+        if term < self._kernel.raftCurrentTerm or self._kernel.leader != node:
+            return
+        if offset == 0:
+            self._begin(node, index)
+        receiving = self._receiving
+        if receiving is None or receiving.leader != node or offset != receiving.size:
+            return
+        receiving.data.write(data)
+        receiving.size += len(data)
+        self._kernel.postpone_election()
+        if message.get("last") is True:
+            self._finish(node, receiving, index)
+        else:
+            self._send(node, {"type": "snapshot-ack", "term": term, "offset": receiving.size})
+
+    def _begin(self, node: Node, index: int) -> None:
+        if self._receiving is not None:
+            self._receiving.data.close()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"snap-{index:016x}"
+        self._receiving = _Receiving(node, name, (self._folder / f"{name}.receiving").open("wb"))
+
+    def _finish(self, node: Node, receiving: _Receiving, index: int) -> None:
+        receiving.data.close()
+        self._receiving = None
+        arrived = self._folder / f"{receiving.name}.receiving"
+        if index > self._kernel.raftLastApplied:
+            self._install(arrived, index)
+        else:
+            arrived.unlink()
+        last = self._kernel.journal.last_index
+        self._send(
+            node,
+            {
+                "type": "next_node_idx",
+                "term": self._kernel.raftCurrentTerm,
+                "next_node_idx": min(index, last) + 1,
+                "reset": True,
+                "success": True,
+            },
+        )
+
+    def _install(self, arrived: Path, index: int) -> None:
+        try:
+            head = snapshot.verify(arrived)
+        except snapshot.SnapshotDamaged as error:
+            raise BadMessage(str(error)) from error
+        if head.index != index:
+            raise BadMessage(f"snapshot of entry {head.index} instead of {index}")
+        path = self._folder / f"snap-{index:016x}.rms"
+        data = arrived.read_bytes()
+        snapshot.place(path, lambda file: _write_all(file, data))
+        arrived.unlink()
+        log.info("snapshot installed", index=index)
+        self._installed(path, index, head.term)
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    file.write(data)

@@ -1,0 +1,336 @@
+"""The state machine of this member and those who wait for it, on the main loop.
+
+Reads the Raft thread's events; owns `mvcc.State`. A write is proposed with a number and answered when it was applied
+here; a read waits until this member is known to be up to date. Nothing is answered that is not on a majority's disks.
+Bounds: PENDING_MAX requests and PENDING_BYTES_MAX of them wait at once; each at most REQUEST_S. A time-out is "unknown":
+the write may still happen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from google.protobuf.message import Message
+
+from raftsman import logs
+from raftsman.etcd import rpc_pb2
+from raftsman.store import commands, errors, mvcc, snapshot
+from raftsman.store.raft import events
+from raftsman.store.raft.driver import Driver, Start
+
+PENDING_MAX = 20_000
+PENDING_BYTES_MAX = 128 << 20
+REQUEST_S = 7.0
+READ_RETRY_S = 0.05
+SNAPSHOT_BYTES = 8 << 20
+
+log = logs.get(__name__)
+Kind = commands.Kind
+
+
+class Observer(Protocol):
+    """Who wants to know what happened to the state, at once and without waiting."""
+
+    def changed(self, first: int, last: int) -> None:
+        """Revisions first..last are new."""
+
+    def compacted(self, revision: int) -> None:
+        """Revisions below are gone."""
+
+    def replaced(self) -> None:
+        """The whole state was replaced by a newer one."""
+
+    def led(self, role: events.Role) -> None:
+        """Another leader, or another term."""
+
+    def lease_changed(self, lease_id: int) -> None:
+        """A lease was granted or revoked."""
+
+
+@dataclass(slots=True)
+class _Waiters:
+    """Requests by their number, and reads by the index that they need."""
+
+    requests: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
+    reads: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)
+    tickets: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)
+    calls: dict[int, asyncio.Future[bytes | None]] = field(default_factory=dict)
+    bytes: int = 0
+
+
+class Replica:
+    """This member's state, its waiters and its snapshots."""
+
+    def __init__(self, folder: Path, *, member_number: int, cluster: str, lone: bool, snapshot_count: int) -> None:
+        self._folder = folder
+        self._cluster = cluster
+        self._lone = lone
+        self._snapshot_count = snapshot_count
+        self._numbers = itertools.count((member_number & 0xFFFF) << 47 | int.from_bytes(os.urandom(3), "big") << 23)
+        self._waiters = _Waiters()
+        self._driver: Driver | None = None
+        self._snapshotting: asyncio.Task[None] | None = None
+        self._bytes_since = 0
+        self._stopped = False
+        self.observers: list[Observer] = []
+        self.answer_call: Callable[[bytes], bytes] | None = None
+        self.role = events.Role(None, False, 0)
+        self.state = mvcc.State()
+        self.applied, self.applied_term, self.snapshot_index = 1, 0, 1
+        self._published = self.state.revision
+
+    def load(self) -> Start:
+        """Take the newest snapshot for the state. Raises SnapshotDamaged."""
+        path = snapshot.newest(self._folder / "snap")
+        if path is not None:
+            self._install(path)
+        return Start(index=self.applied, term=self.applied_term, log_folder=self._folder / "wal")
+
+    def _install(self, path: Path) -> None:
+        head, state = snapshot.load(path)
+        if head.cluster != self._cluster:
+            raise snapshot.SnapshotDamaged(f"{path} belongs to another cluster than the flags describe")
+        self.state = state
+        self._published = state.revision
+        self.applied, self.applied_term, self.snapshot_index = head.index, head.term, head.index
+
+    def attach(self, driver: Driver) -> None:
+        self._driver = driver
+
+    @property
+    def driver(self) -> Driver:
+        assert self._driver is not None
+        return self._driver
+
+    @property
+    def pending(self) -> int:
+        """Writes that wait for the log."""
+        return len(self._waiters.requests)
+
+    # -- requests
+
+    async def propose(self, kind: Kind, payload: bytes) -> Message:
+        """Replicate an operation and answer what applying it answered. Raises StoreError."""
+        waiters = self._waiters
+        if self._stopped:
+            raise errors.stopped()
+        if len(waiters.requests) >= PENDING_MAX or waiters.bytes + len(payload) > PENDING_BYTES_MAX:
+            raise errors.too_many_requests()
+        number = next(self._numbers)
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        waiters.requests[number] = future
+        waiters.bytes += len(payload)
+        self.driver.propose(commands.Operation(number, kind, payload))
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                return await future
+        except TimeoutError:
+            raise (errors.no_leader() if self.role.leader is None else errors.timed_out()) from None
+        finally:
+            waiters.requests.pop(number, None)
+            waiters.bytes -= len(payload)
+
+    async def up_to_date(self) -> None:
+        """Return when everything that was answered anywhere before the call is applied here. Raises StoreError."""
+        if self._lone and self.role.leading and not self._stopped:
+            return  # whatever was answered was applied here first, and nobody else can lead
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                while (index := await self._read_index(loop)) is None:
+                    await asyncio.sleep(READ_RETRY_S)
+                await self._applied_up_to(index, loop)
+        except TimeoutError:
+            raise (errors.no_leader() if self.role.leader is None else errors.timed_out()) from None
+
+    async def _read_index(self, loop: asyncio.AbstractEventLoop) -> int | None:
+        if self._stopped:
+            raise errors.stopped()
+        tickets = self._waiters.tickets
+        if len(tickets) >= PENDING_MAX:
+            raise errors.too_many_requests()
+        ticket = next(self._numbers)
+        tickets[ticket] = loop.create_future()
+        self.driver.read(ticket)
+        try:
+            return await tickets[ticket]
+        finally:
+            del tickets[ticket]
+
+    async def _applied_up_to(self, index: int, loop: asyncio.AbstractEventLoop) -> None:
+        if self.applied < index:
+            future: asyncio.Future[None] = loop.create_future()
+            heapq.heappush(self._waiters.reads, (index, next(self._numbers), future))
+            await future
+
+    async def call_leader(self, payload: bytes) -> bytes:
+        """Ask the leader's `answer_call`, here or over there. Raises StoreError."""
+        if self.role.leading:
+            assert self.answer_call is not None
+            return self.answer_call(payload)
+        number = next(self._numbers)
+        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._waiters.calls[number] = future
+        self.driver.call(number, payload)
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                answer = await future
+        except TimeoutError:
+            raise errors.timed_out() from None
+        finally:
+            del self._waiters.calls[number]
+        if answer is None:
+            raise errors.no_leader()
+        return answer
+
+    # -- events
+
+    def on_event(self, event: events.Event) -> None:
+        """Everything the Raft thread tells. An error here leaves the state unknown: the process ends."""
+        try:
+            self._on_event(event)
+        except BaseException as error:
+            log.error("applying failed, stopping at once", error=f"{type(error).__name__}: {error}", exc_info=error)
+            os._exit(70)
+
+    def _on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Committed):
+            self._apply(event.entries)
+        elif isinstance(event, events.ReadIndex):
+            _resolve(self._waiters.tickets.get(event.ticket), event.index)
+        elif isinstance(event, events.Role):
+            self.role = event
+            for observer in self.observers:
+                observer.led(event)
+        elif isinstance(event, events.Called):
+            assert self.answer_call is not None
+            if self.role.leading:
+                self.driver.answer(event.peer, event.number, self.answer_call(event.payload))
+        elif isinstance(event, events.Answered):
+            _resolve(self._waiters.calls.get(event.number), event.payload)
+        else:
+            self._install(event.path)
+            snapshot.drop_older(event.path)
+            self._release_reads()
+            for observer in self.observers:
+                observer.replaced()
+
+    def _apply(self, entries: list[tuple[int, int, bytes]]) -> None:
+        for index, term, entry in entries:
+            assert index == self.applied + 1, (index, self.applied)
+            if entry[0] == 0:
+                for operation in commands.decode(entry):
+                    self._operation(operation)
+            self.applied, self.applied_term = index, term
+            self._bytes_since += len(entry)
+        self._publish()
+        self._release_reads()
+        self._snapshot_if_due()
+
+    def _publish(self) -> None:
+        """Tell the observers which revisions are new."""
+        first, self._published = self._published + 1, self.state.revision
+        if first <= self._published:
+            for observer in self.observers:
+                observer.changed(first, self._published)
+
+    def _operation(self, operation: commands.Operation) -> None:
+        future = self._waiters.requests.get(operation.request_id)
+        try:
+            result = self._execute(Kind(operation.kind), operation.payload)
+        except errors.StoreError as error:
+            if future is not None and not future.done():
+                future.set_exception(error)
+        else:
+            _resolve(future, result)
+
+    def _execute(self, kind: Kind, payload: bytes) -> Message:
+        state = self.state
+        answer: Message
+        if kind is Kind.PUT:
+            answer = state.put(rpc_pb2.PutRequest.FromString(payload))
+        elif kind is Kind.TXN:
+            answer = state.txn(rpc_pb2.TxnRequest.FromString(payload))
+        elif kind is Kind.DELETE_RANGE:
+            answer = state.delete_range(rpc_pb2.DeleteRangeRequest.FromString(payload))
+        elif kind is Kind.COMPACT:
+            revision = rpc_pb2.CompactionRequest.FromString(payload).revision
+            self._publish()
+            state.compact(revision)
+            answer = rpc_pb2.CompactionResponse()
+            for observer in self.observers:
+                observer.compacted(revision)
+        else:
+            return self._execute_lease(kind, payload)
+        answer.header.revision = state.revision  # type: ignore[attr-defined]
+        return answer
+
+    def _execute_lease(self, kind: Kind, payload: bytes) -> Message:
+        answer: rpc_pb2.LeaseGrantResponse | rpc_pb2.LeaseRevokeResponse
+        if kind is Kind.LEASE_GRANT:
+            grant = rpc_pb2.LeaseGrantRequest.FromString(payload)
+            lease = self.state.grant(grant.ID, grant.TTL)
+            lease_id = lease.id
+            answer = rpc_pb2.LeaseGrantResponse(ID=lease.id, TTL=lease.ttl_s)
+        else:
+            lease_id = rpc_pb2.LeaseRevokeRequest.FromString(payload).ID
+            self.state.revoke(lease_id)
+            answer = rpc_pb2.LeaseRevokeResponse()
+        for observer in self.observers:
+            observer.lease_changed(lease_id)
+        answer.header.revision = self.state.revision
+        return answer
+
+    def _release_reads(self) -> None:
+        reads = self._waiters.reads
+        while reads and reads[0][0] <= self.applied:
+            _resolve(heapq.heappop(reads)[2], None)
+
+    # -- snapshots
+
+    def _snapshot_if_due(self) -> None:
+        due = self.applied - self.snapshot_index >= self._snapshot_count or self._bytes_since >= SNAPSHOT_BYTES
+        if due and self._snapshotting is None:
+            self._snapshotting = asyncio.get_running_loop().create_task(self._snapshot(), name="snapshot")
+
+    async def _snapshot(self) -> None:
+        try:
+            head = snapshot.Head(
+                self.applied, self.applied_term, self.state.revision, self.state.compacted, self._cluster
+            )
+            leases, histories = self.state.copy_of_leases(), self.state.index.copy_of_histories()
+            self._bytes_since = 0
+            path = await asyncio.to_thread(
+                snapshot.write, self._folder / "snap", snapshot.Capture(head, leases, histories)
+            )
+            self.snapshot_index = max(self.snapshot_index, head.index)
+            self.driver.compact(head.index)
+            snapshot.drop_older(path)
+            log.info("snapshot written", index=head.index, revision=head.revision)
+        except Exception as error:
+            log.error("snapshot failed, stopping at once", error=f"{type(error).__name__}: {error}", exc_info=error)
+            os._exit(70)
+        finally:
+            self._snapshotting = None
+
+    async def stop(self) -> None:
+        """Refuse what waits and finish a snapshot under way."""
+        self._stopped = True
+        waiters = self._waiters
+        for future in [*waiters.requests.values(), *(read[2] for read in waiters.reads), *waiters.tickets.values()]:
+            if not future.done():
+                future.set_exception(errors.stopped())
+        if self._snapshotting is not None:
+            await self._snapshotting
+
+
+def _resolve(future: asyncio.Future[object] | None, value: object) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)

@@ -1,0 +1,72 @@
+"""KV: reads of this member's state once it is known to be up to date, writes through the log."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import grpc.aio
+from google.protobuf.message import Message
+
+from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.store import errors
+from raftsman.store.commands import Kind
+
+from . import checks
+from .answers import REQUEST_BYTES_MAX, Answers, unary
+
+_Answer = TypeVar("_Answer", bound=Message)
+
+
+class KV(rpc_pb2_grpc.KVServicer):
+    """Keys and values, as protos/raftsman/etcd/rpc.proto promises them."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._replica = answers.replica
+
+    @unary
+    async def Range(self, request: rpc_pb2.RangeRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.RangeResponse:
+        checks.check_range(request)
+        if not request.serializable:
+            await self._replica.up_to_date()
+        answer = self._replica.state.range(request)
+        self._answers.complete(answer.header)
+        return answer
+
+    @unary
+    async def Put(self, request: rpc_pb2.PutRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.PutResponse:
+        checks.check_put(request)
+        return await self._write(Kind.PUT, request, rpc_pb2.PutResponse)
+
+    @unary
+    async def DeleteRange(
+        self, request: rpc_pb2.DeleteRangeRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.DeleteRangeResponse:
+        checks.check_delete(request)
+        return await self._write(Kind.DELETE_RANGE, request, rpc_pb2.DeleteRangeResponse)
+
+    @unary
+    async def Txn(self, request: rpc_pb2.TxnRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.TxnResponse:
+        checks.check_txn(request)
+        if not checks.only_reads(request):
+            return await self._write(Kind.TXN, request, rpc_pb2.TxnResponse)
+        if not checks.only_serializable(request):
+            await self._replica.up_to_date()
+        answer = self._replica.state.txn(request)
+        self._answers.complete(answer.header)
+        return answer
+
+    @unary
+    async def Compact(
+        self, request: rpc_pb2.CompactionRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.CompactionResponse:
+        return await self._write(Kind.COMPACT, request, rpc_pb2.CompactionResponse)
+
+    async def _write(self, kind: Kind, request: Message, answer_type: type[_Answer]) -> _Answer:
+        payload = request.SerializeToString()
+        if len(payload) > REQUEST_BYTES_MAX:
+            raise errors.request_too_large()
+        answer = await self._replica.propose(kind, payload)
+        assert isinstance(answer, answer_type)
+        self._answers.complete(answer.header)  # type: ignore[attr-defined]
+        return answer

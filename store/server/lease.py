@@ -1,0 +1,108 @@
+"""Lease: grants and revocations through the log, keep-alives and time left from the leader's clock."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+
+import grpc.aio
+import msgspec
+
+from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.store import errors
+from raftsman.store.commands import Kind
+from raftsman.store.lessor import Lessor
+
+from .answers import Answers, unary
+
+GONE = -1
+
+
+class _Question(msgspec.Struct, array_like=True):
+    """What a follower asks the leader's lessor."""
+
+    lease_id: int
+    keep_alive: bool
+
+
+_question = msgspec.msgpack.Decoder(_Question)
+_seconds = msgspec.msgpack.Decoder(int)
+
+
+class Lease(rpc_pb2_grpc.LeaseServicer):
+    """Leases, as protos/raftsman/etcd/rpc.proto promises them."""
+
+    def __init__(self, answers: Answers, lessor: Lessor) -> None:
+        self._answers = answers
+        self._replica = answers.replica
+        self._lessor = lessor
+        self._replica.answer_call = self._answer_follower
+
+    @unary
+    async def LeaseGrant(
+        self, request: rpc_pb2.LeaseGrantRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.LeaseGrantResponse:
+        if not request.ID:
+            request.ID = secrets.randbits(62) | 1 << 62
+        answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString())
+        assert isinstance(answer, rpc_pb2.LeaseGrantResponse)
+        self._answers.complete(answer.header)
+        return answer
+
+    @unary
+    async def LeaseRevoke(
+        self, request: rpc_pb2.LeaseRevokeRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.LeaseRevokeResponse:
+        answer = await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString())
+        assert isinstance(answer, rpc_pb2.LeaseRevokeResponse)
+        self._answers.complete(answer.header)
+        return answer
+
+    async def LeaseKeepAlive(
+        self,
+        request_iterator: AsyncIterator[rpc_pb2.LeaseKeepAliveRequest],
+        context: grpc.aio.ServicerContext,
+    ) -> None:
+        """One answer a request, in order; TTL 0 says that the lease is gone."""
+        async for request in request_iterator:
+            try:
+                seconds = await self._ask(request.ID, keep_alive=True)
+            except errors.StoreError as error:
+                await context.abort(error.code, error.text)
+            header = self._answers.header()
+            await context.write(rpc_pb2.LeaseKeepAliveResponse(header=header, ID=request.ID, TTL=max(0, seconds)))
+
+    @unary
+    async def LeaseTimeToLive(
+        self, request: rpc_pb2.LeaseTimeToLiveRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.LeaseTimeToLiveResponse:
+        await self._replica.up_to_date()
+        seconds = await self._ask(request.ID, keep_alive=False)
+        answer = rpc_pb2.LeaseTimeToLiveResponse(header=self._answers.header(), ID=request.ID, TTL=seconds)
+        lease = self._replica.state.leases.get(request.ID)
+        if lease is not None:
+            answer.grantedTTL = lease.ttl_s
+            if request.keys:
+                answer.keys.extend(sorted(lease.keys))
+        return answer
+
+    @unary
+    async def LeaseLeases(
+        self, request: rpc_pb2.LeaseLeasesRequest, context: grpc.aio.ServicerContext
+    ) -> rpc_pb2.LeaseLeasesResponse:
+        await self._replica.up_to_date()
+        statuses = [rpc_pb2.LeaseStatus(ID=lease_id) for lease_id in self._replica.state.leases.ids()]
+        return rpc_pb2.LeaseLeasesResponse(header=self._answers.header(), leases=statuses)
+
+    async def _ask(self, lease_id: int, *, keep_alive: bool) -> int:
+        payload = msgspec.msgpack.encode(_Question(lease_id, keep_alive))
+        return _seconds.decode(await self._replica.call_leader(payload))
+
+    def _answer_follower(self, payload: bytes) -> bytes:
+        question = _question.decode(payload)
+        try:
+            if question.keep_alive:
+                return msgspec.msgpack.encode(self._lessor.keep_alive(question.lease_id))
+            return msgspec.msgpack.encode(self._lessor.remaining_s(question.lease_id))
+        except errors.StoreError:
+            return msgspec.msgpack.encode(GONE)

@@ -1,0 +1,38 @@
+"""Every RPC of etcd's API that is not served answers UNIMPLEMENTED with its name, instead of grpc's bare text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc.aio
+
+from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.store import errors
+
+_SERVICES = ("KV", "Watch", "Lease", "Cluster", "Maintenance", "Auth")
+
+
+def refuse_rest(servicer: object) -> None:
+    """Give a servicer a refusal for every method that it only inherits."""
+    service = type(servicer).__mro__[1].__name__.removesuffix("Servicer")
+    described = rpc_pb2.DESCRIPTOR.services_by_name[service]
+    for method in described.methods:
+        if method.name not in vars(type(servicer)):
+            setattr(servicer, method.name, _refusal(f"{service}.{method.name}", streaming=method.server_streaming))
+
+
+def _refusal(name: str, *, streaming: bool) -> Any:
+    async def unary(request: object, context: grpc.aio.ServicerContext) -> None:
+        error = errors.unsupported(name)
+        await context.abort(error.code, error.text)
+
+    async def stream(request: object, context: grpc.aio.ServicerContext) -> Any:
+        error = errors.unsupported(name)
+        await context.abort(error.code, error.text)
+        yield  # makes it the generator that grpc wants
+
+    return stream if streaming else unary
+
+
+class Auth(rpc_pb2_grpc.AuthServicer):
+    """Users and roles are not served: certificates decide who may connect."""

@@ -1,0 +1,201 @@
+"""The state on disk: a stream of checked frames, written aside, synced, renamed; never changed afterwards.
+
+    file `snap-<index>.rms`:  magic "RMSS", version | frame head | frame lease list | frames of records | frame end
+    frame: length, CRC, msgpack
+
+A snapshot holds everything that the log said up to `index`; the log before it may go once `write` returns. One that
+does not check out raises SnapshotDamaged: it was renamed only when it was whole, so somebody changed it since.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from raftsman.store import mvcc
+
+VERSION = 1
+FRAME_RECORDS = 500
+_MAGIC = b"RMSS" + bytes((VERSION,))
+_FRAME = struct.Struct("<II")
+_SUFFIX = ".rms"
+
+
+class SnapshotDamaged(Exception):
+    """A snapshot on disk is not what was written."""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """Where the state stands: the last entry that is in it, and the revisions."""
+
+    index: int
+    term: int
+    revision: int
+    compacted: int
+    cluster: str
+
+
+class Capture(msgspec.Struct, frozen=True):
+    """A state held still, to be written while the live one goes on."""
+
+    head: Head
+    leases: list[tuple[int, int]]
+    histories: Sequence[Sequence[mvcc.Record]]
+
+
+_Row = tuple[bytes, bytes, int, int, int, int, int]
+_encode = msgspec.msgpack.Encoder().encode
+_rows = msgspec.msgpack.Decoder(list[_Row])
+_head = msgspec.msgpack.Decoder(Head)
+_leases = msgspec.msgpack.Decoder(list[tuple[int, int]])
+_count = msgspec.msgpack.Decoder(int)
+
+
+def write(folder: Path, capture: Capture) -> Path:
+    """Write a snapshot; when this returns it survives a power loss. Blocking: call it off the loop."""
+
+    def fill(file: BinaryIO) -> None:
+        file.write(_MAGIC)
+        _put(file, capture.head)
+        _put(file, capture.leases)
+        count = 0
+        for rows in _batches(capture.histories):
+            _put(file, rows)
+            count += len(rows)
+        _put(file, count)
+
+    path = folder / f"snap-{capture.head.index:016x}{_SUFFIX}"
+    place(path, fill)
+    return path
+
+
+def place(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+    """Make a file whole or not at all: aside, synced, renamed, folder synced."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    with open(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb", buffering=1 << 18) as file:
+        fill(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(aside, path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def newest(folder: Path) -> Path | None:
+    """The snapshot to start from; what a crash left unfinished is removed."""
+    for leftover in [*folder.glob("*.tmp"), *folder.glob("*.receiving")]:
+        leftover.unlink()
+    return max(folder.glob(f"snap-*{_SUFFIX}"), default=None)
+
+
+def drop_older(path: Path) -> None:
+    """Remove the snapshots before this one."""
+    for other in path.parent.glob(f"snap-*{_SUFFIX}"):
+        if other.name < path.name:
+            other.unlink(missing_ok=True)
+
+
+def verify(path: Path) -> Head:
+    """Check every frame without building the state. Raises SnapshotDamaged."""
+    with path.open("rb") as file:
+        frames = _frames(path, file)
+        try:
+            head = _head.decode(next(frames))
+            next(frames)
+            count = 0
+            for frame in frames:
+                rows = _row_count(frame)
+                if rows is None:
+                    if _count.decode(frame) == count:
+                        return head
+                    break
+                count += rows
+        except (msgspec.DecodeError, StopIteration) as error:
+            raise SnapshotDamaged(f"{path} is damaged: {error or 'it ends too early'}") from error
+    raise SnapshotDamaged(f"{path} is damaged: its end is missing")
+
+
+def load(path: Path) -> tuple[Head, mvcc.State]:
+    """The state that a snapshot holds. Raises SnapshotDamaged."""
+    with path.open("rb") as file:
+        try:
+            return _load(_frames(path, file))
+        except (msgspec.DecodeError, StopIteration) as error:
+            raise SnapshotDamaged(f"{path} is damaged: {error or 'it ends too early'}") from error
+
+
+def _load(frames: Iterator[bytes]) -> tuple[Head, mvcc.State]:
+    head = _head.decode(next(frames))
+    leases = _leases.decode(next(frames))
+    state = mvcc.State.restored(
+        revision=head.revision, compacted=head.compacted, leases=leases, records=_records(frames)
+    )
+    return head, state
+
+
+def _records(frames: Iterator[bytes]) -> Iterator[mvcc.Record]:
+    count = 0
+    for frame in frames:
+        if _row_count(frame) is None:
+            if _count.decode(frame) != count:
+                raise msgspec.DecodeError(f"it should hold {_count.decode(frame)} records and holds {count}")
+            return
+        rows = _rows.decode(frame)
+        count += len(rows)
+        for row in rows:
+            yield mvcc.Record(*row)
+    raise msgspec.DecodeError("its end is missing")
+
+
+def _row_count(frame: bytes) -> int | None:
+    """How many records a frame holds; None for the end frame, which is a number."""
+    first = frame[0]
+    if 0x90 <= first <= 0x9F:
+        return first & 0x0F
+    if first == 0xDC:
+        return int.from_bytes(frame[1:3], "big")
+    return None
+
+
+def _batches(histories: Iterable[Sequence[mvcc.Record]]) -> Iterator[list[_Row]]:
+    rows: list[_Row] = []
+    for history in histories:
+        for each in history:
+            rows.append(
+                (each.key, each.value, each.create_revision, each.mod_revision, each.sub, each.version, each.lease)
+            )
+        if len(rows) >= FRAME_RECORDS:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _put(file: BinaryIO, value: object) -> None:
+    payload = _encode(value)
+    file.write(_FRAME.pack(len(payload), zlib.crc32(payload)))
+    file.write(payload)
+
+
+def _frames(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    magic = file.read(len(_MAGIC))
+    if magic[:4] != _MAGIC[:4]:
+        raise SnapshotDamaged(f"{path} is not a snapshot")
+    if magic != _MAGIC:
+        raise SnapshotDamaged(f"{path} has another format version; this program reads version {VERSION}")
+    while head := file.read(_FRAME.size):
+        length, crc = _FRAME.unpack(head) if len(head) == _FRAME.size else (0, 1)
+        payload = file.read(length)
+        if len(payload) != length or zlib.crc32(payload) != crc:
+            raise SnapshotDamaged(f"{path} is damaged before byte {file.tell()}")
+        yield payload
