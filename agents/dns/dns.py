@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 from raftsman import Client, logs
 from raftsman.agents.observed import Observed
 from raftsman.core import v1 as core
