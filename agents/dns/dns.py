@@ -146,11 +146,13 @@ def cleanup(address: str) -> None:
 
 def _change(verb: str, address: str, *, harmless: int) -> None:
     # Imported late: more than 100 ms that the agent's start need not wait for.
+    import pyroute2
+    from pyroute2.netlink import exceptions
 
-    with IPRoute() as routes:
+    with pyroute2.IPRoute() as routes:
         loopback = routes.link_lookup(ifname="lo")[0]
         try:
             routes.addr(verb, index=loopback, address=address, prefixlen=32, scope=_SCOPE_HOST)
-        except NetlinkError as error:
+        except exceptions.NetlinkError as error:
             if error.code != harmless:
                 raise
