@@ -88,6 +88,10 @@ def timed_out() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: request timed out")
 
 
+def leader_lost() -> StoreError:
+    return StoreError(_Code.UNAVAILABLE, "etcdserver: request timed out, possibly due to previous leader failure")
+
+
 def stopped() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: server stopped")
 

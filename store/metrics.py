@@ -1,4 +1,4 @@
-"""Prometheus metrics, with etcd's names where they mean the same. Collected when asked, so that idling costs nothing."""
+"""Prometheus metrics, with etcd's names where they mean the same. Collected when asked: idling costs nothing."""
 
 from __future__ import annotations
 

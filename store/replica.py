@@ -2,8 +2,8 @@
 
 Reads the Raft thread's events; owns `mvcc.State`. A write is proposed with a number and answered when it was applied
 here; a read waits until this member is known to be up to date. Nothing is answered that is not on a majority's disks.
-Bounds: PENDING_MAX requests and PENDING_BYTES_MAX of them wait at once; each at most REQUEST_S. A time-out is "unknown":
-the write may still happen.
+Bounds: PENDING_MAX requests and PENDING_BYTES_MAX of them wait at once; each at most REQUEST_S. A time-out means that
+the outcome is unknown: the write may still happen.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
-
 from raftsman import logs
 from raftsman.etcd import rpc_pb2
 from raftsman.store import commands, errors, mvcc, snapshot
@@ -144,8 +143,10 @@ class Replica:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(REQUEST_S):
-                while (index := await self._read_index(loop)) is None:
+                index = await self._read_index(loop)
+                while index is None:
                     await asyncio.sleep(READ_RETRY_S)
+                    index = await self._read_index(loop)
                 await self._applied_up_to(index, loop)
         except TimeoutError:
             raise (errors.no_leader() if self.role.leader is None else errors.timed_out()) from None
@@ -206,9 +207,7 @@ class Replica:
         elif isinstance(event, events.ReadIndex):
             _resolve(self._waiters.tickets.get(event.ticket), event.index)
         elif isinstance(event, events.Role):
-            self.role = event
-            for observer in self.observers:
-                observer.led(event)
+            self._role_changed(event)
         elif isinstance(event, events.Called):
             assert self.answer_call is not None
             if self.role.leading:
@@ -221,6 +220,15 @@ class Replica:
             self._release_reads()
             for observer in self.observers:
                 observer.replaced()
+
+    def _role_changed(self, role: events.Role) -> None:
+        before, self.role = self.role, role
+        if before.leader is not None and (role.leader, role.term) != (before.leader, before.term):
+            # What waits went to a leader that is gone: it may have happened, nobody will say.
+            for future in self._waiters.requests.values():
+                _fail(future, errors.leader_lost())
+        for observer in self.observers:
+            observer.led(role)
 
     def _apply(self, entries: list[tuple[int, int, bytes]]) -> None:
         for index, term, entry in entries:
@@ -246,8 +254,7 @@ class Replica:
         try:
             result = self._execute(Kind(operation.kind), operation.payload)
         except errors.StoreError as error:
-            if future is not None and not future.done():
-                future.set_exception(error)
+            _fail(future, error)
         else:
             _resolve(future, result)
 
@@ -325,12 +332,16 @@ class Replica:
         self._stopped = True
         waiters = self._waiters
         for future in [*waiters.requests.values(), *(read[2] for read in waiters.reads), *waiters.tickets.values()]:
-            if not future.done():
-                future.set_exception(errors.stopped())
+            _fail(future, errors.stopped())
         if self._snapshotting is not None:
             await self._snapshotting
 
 
-def _resolve(future: asyncio.Future[object] | None, value: object) -> None:
+def _fail(future: asyncio.Future[Any] | None, error: errors.StoreError) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)
+
+
+def _resolve(future: asyncio.Future[Any] | None, value: object) -> None:
     if future is not None and not future.done():
         future.set_result(value)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
-
 from raftsman.store import mvcc
 
 VERSION = 1

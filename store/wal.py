@@ -228,7 +228,7 @@ class _Reader:
         self.cut = False
 
     def records(self) -> Iterator[Stored]:
-        """The records of finished batches. Afterwards `end` is behind them and `cut` says whether a torn one follows."""
+        """The records of finished batches; then `end` is behind them and `cut` says whether a torn one follows."""
         at = self.end
         held: list[Stored] = []
         while True:

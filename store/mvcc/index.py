@@ -67,8 +67,8 @@ class KeyIndex:
         """How many live keys a range covers."""
         if not range_end:
             return 1 if self.newest(key) else 0
-        low = self._live.bisect_left(key)
-        high = len(self._live) if range_end == FROM_KEY else self._live.bisect_left(range_end)
+        low: int = self._live.bisect_left(key)
+        high: int = len(self._live) if range_end == FROM_KEY else self._live.bisect_left(range_end)
         return max(0, high - low)
 
     def live(self, key: bytes, range_end: bytes) -> Iterator[Record]:

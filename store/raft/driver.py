@@ -51,7 +51,7 @@ class Driver:
         self._settings = settings
         self._start = start
         self._main = asyncio.get_running_loop()
-        self._events: Mailbox[events.Event] = Mailbox(self._main, lambda items: [on_event(item) for item in items])
+        self._events: Mailbox[events.Event] = Mailbox(self._main, lambda happened: _each(happened, on_event))
         self._orders: Mailbox[_Order] | None = None
         self._operations: Mailbox[commands.Operation] | None = None
         self._member: Member | None = None
@@ -154,6 +154,11 @@ class Driver:
                 started.set_exception(error)
 
         self._main.call_soon_threadsafe(report)
+
+
+def _each(happened: list[events.Event], on_event: Callable[[events.Event], None]) -> None:
+    for event in happened:
+        on_event(event)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import msgspec
 from pysyncobj.journal import Journal
-
 from raftsman.store import wal
 
 Entry = tuple[bytes, int, int]

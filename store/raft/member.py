@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pysyncobj.node import Node
-
 from raftsman import logs
 from raftsman.store import commands
 
@@ -244,7 +243,7 @@ class Member:
         return commands.encode(packed)
 
     def _room(self) -> bool:
-        return self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX
+        return bool(self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX)
 
     def committed(self, index: int, term: int, command: bytes) -> None:
         self._committed.append((index, term, command))

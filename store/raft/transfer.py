@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pysyncobj.node import Node
-
 from raftsman import logs
 from raftsman.store import snapshot
 

@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
-
 from raftsman import logs
 
 from .guard import BadMessage, Message

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc.aio
-
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.cluster import Cluster
@@ -16,6 +15,7 @@ from raftsman.store.replica import Replica
 REQUEST_BYTES_MAX = 3 << 19
 """1.5 MiB, etcd's own default: larger requests are refused."""
 
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 
 
@@ -44,7 +44,7 @@ def unary(method: _Method) -> _Method:
     """A unary RPC: StoreError becomes its status."""
 
     @functools.wraps(method)
-    async def wrapped(self: object, request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def wrapped(self: object, request: Any, context: Context) -> Any:
         try:
             return await method(self, request, context)
         except errors.StoreError as error:

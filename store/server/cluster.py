@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import grpc.aio
-
-from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.etcd import rpc_pb2
 from raftsman.store import cluster
 
-from .answers import Answers, unary
+from .answers import Answers, Context, unary
 
 
-class Cluster(rpc_pb2_grpc.ClusterServicer):
+class Cluster:
     """The list of members; client addresses are known of this one only."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
     @unary
-    async def MemberList(
-        self, request: rpc_pb2.MemberListRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.MemberListResponse:
+    async def MemberList(self, request: rpc_pb2.MemberListRequest, context: Context) -> rpc_pb2.MemberListResponse:
         if request.linearizable:
             await self._answers.replica.up_to_date()
         members = [_message(member) for member in self._answers.cluster.members]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import grpc.aio
 from google.protobuf.message import Message
-
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import errors
 from raftsman.store.commands import Kind
 
 from . import checks
-from .answers import REQUEST_BYTES_MAX, Answers, unary
+from .answers import REQUEST_BYTES_MAX, Answers, Context, unary
 
 _Answer = TypeVar("_Answer", bound=Message)
 
@@ -25,7 +23,7 @@ class KV(rpc_pb2_grpc.KVServicer):
         self._replica = answers.replica
 
     @unary
-    async def Range(self, request: rpc_pb2.RangeRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.RangeResponse:
+    async def Range(self, request: rpc_pb2.RangeRequest, context: Context) -> rpc_pb2.RangeResponse:
         checks.check_range(request)
         if not request.serializable:
             await self._replica.up_to_date()
@@ -34,19 +32,17 @@ class KV(rpc_pb2_grpc.KVServicer):
         return answer
 
     @unary
-    async def Put(self, request: rpc_pb2.PutRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.PutResponse:
+    async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
         checks.check_put(request)
         return await self._write(Kind.PUT, request, rpc_pb2.PutResponse)
 
     @unary
-    async def DeleteRange(
-        self, request: rpc_pb2.DeleteRangeRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.DeleteRangeResponse:
+    async def DeleteRange(self, request: rpc_pb2.DeleteRangeRequest, context: Context) -> rpc_pb2.DeleteRangeResponse:
         checks.check_delete(request)
         return await self._write(Kind.DELETE_RANGE, request, rpc_pb2.DeleteRangeResponse)
 
     @unary
-    async def Txn(self, request: rpc_pb2.TxnRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.TxnResponse:
+    async def Txn(self, request: rpc_pb2.TxnRequest, context: Context) -> rpc_pb2.TxnResponse:
         checks.check_txn(request)
         if not checks.only_reads(request):
             return await self._write(Kind.TXN, request, rpc_pb2.TxnResponse)
@@ -57,9 +53,7 @@ class KV(rpc_pb2_grpc.KVServicer):
         return answer
 
     @unary
-    async def Compact(
-        self, request: rpc_pb2.CompactionRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.CompactionResponse:
+    async def Compact(self, request: rpc_pb2.CompactionRequest, context: Context) -> rpc_pb2.CompactionResponse:
         return await self._write(Kind.COMPACT, request, rpc_pb2.CompactionResponse)
 
     async def _write(self, kind: Kind, request: Message, answer_type: type[_Answer]) -> _Answer:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 
-import grpc.aio
 import msgspec
-
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import errors
 from raftsman.store.commands import Kind
 from raftsman.store.lessor import Lessor
 
-from .answers import Answers, unary
+from .answers import Answers, Context, unary
 
 GONE = -1
 
@@ -39,9 +37,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         self._replica.answer_call = self._answer_follower
 
     @unary
-    async def LeaseGrant(
-        self, request: rpc_pb2.LeaseGrantRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.LeaseGrantResponse:
+    async def LeaseGrant(self, request: rpc_pb2.LeaseGrantRequest, context: Context) -> rpc_pb2.LeaseGrantResponse:
         if not request.ID:
             request.ID = secrets.randbits(62) | 1 << 62
         answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString())
@@ -50,18 +46,16 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         return answer
 
     @unary
-    async def LeaseRevoke(
-        self, request: rpc_pb2.LeaseRevokeRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.LeaseRevokeResponse:
+    async def LeaseRevoke(self, request: rpc_pb2.LeaseRevokeRequest, context: Context) -> rpc_pb2.LeaseRevokeResponse:
         answer = await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString())
         assert isinstance(answer, rpc_pb2.LeaseRevokeResponse)
         self._answers.complete(answer.header)
         return answer
 
-    async def LeaseKeepAlive(
+    async def LeaseKeepAlive(  # type: ignore[override]
         self,
         request_iterator: AsyncIterator[rpc_pb2.LeaseKeepAliveRequest],
-        context: grpc.aio.ServicerContext,
+        context: Context,
     ) -> None:
         """One answer a request, in order; TTL 0 says that the lease is gone."""
         async for request in request_iterator:
@@ -74,7 +68,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
 
     @unary
     async def LeaseTimeToLive(
-        self, request: rpc_pb2.LeaseTimeToLiveRequest, context: grpc.aio.ServicerContext
+        self, request: rpc_pb2.LeaseTimeToLiveRequest, context: Context
     ) -> rpc_pb2.LeaseTimeToLiveResponse:
         await self._replica.up_to_date()
         seconds = await self._ask(request.ID, keep_alive=False)
@@ -87,9 +81,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         return answer
 
     @unary
-    async def LeaseLeases(
-        self, request: rpc_pb2.LeaseLeasesRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.LeaseLeasesResponse:
+    async def LeaseLeases(self, request: rpc_pb2.LeaseLeasesRequest, context: Context) -> rpc_pb2.LeaseLeasesResponse:
         await self._replica.up_to_date()
         statuses = [rpc_pb2.LeaseStatus(ID=lease_id) for lease_id in self._replica.state.leases.ids()]
         return rpc_pb2.LeaseLeasesResponse(header=self._answers.header(), leases=statuses)

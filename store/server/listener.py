@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import SplitResult
 
 import grpc
 import grpc.aio
-
 from raftsman.etcd import rpc_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
@@ -39,12 +39,13 @@ class Listener:
         rpc_pb2_grpc.add_KVServicer_to_server(kv.KV(answers), self._server)
         rpc_pb2_grpc.add_WatchServicer_to_server(self.watch, self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
-        for add, servicer in (
-            (rpc_pb2_grpc.add_ClusterServicer_to_server, cluster.Cluster(answers)),
-            (rpc_pb2_grpc.add_MaintenanceServicer_to_server, maintenance.Maintenance(answers)),
-            (rpc_pb2_grpc.add_AuthServicer_to_server, refusals.Auth()),
-        ):
-            refusals.refuse_rest(servicer)
+        partial: tuple[tuple[str, Any, object], ...] = (
+            ("Cluster", rpc_pb2_grpc.add_ClusterServicer_to_server, cluster.Cluster(answers)),
+            ("Maintenance", rpc_pb2_grpc.add_MaintenanceServicer_to_server, maintenance.Maintenance(answers)),
+            ("Auth", rpc_pb2_grpc.add_AuthServicer_to_server, refusals.Auth()),
+        )
+        for service, add, servicer in partial:
+            refusals.refuse_rest(service, servicer)
             add(servicer, self._server)
 
     async def start(self, urls: tuple[SplitResult, ...], tls: flags.Tls | None) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import grpc.aio
-
-from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 
-from .answers import Answers, unary
+from .answers import Answers, Context, unary
 
 ETCD_VERSION = "3.5.16"
 """The API level that is spoken; clients parse it to decide what they may ask."""
 
 
-class Maintenance(rpc_pb2_grpc.MaintenanceServicer):
+class Maintenance:
     """Status, and an empty list of alarms."""
 
     def __init__(self, answers: Answers) -> None:
@@ -21,7 +19,7 @@ class Maintenance(rpc_pb2_grpc.MaintenanceServicer):
         self._replica = answers.replica
 
     @unary
-    async def Status(self, request: rpc_pb2.StatusRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.StatusResponse:
+    async def Status(self, request: rpc_pb2.StatusRequest, context: Context) -> rpc_pb2.StatusResponse:
         role = self._replica.role
         leader = self._answers.cluster.by_address(role.leader)
         driver = self._replica.driver
@@ -38,14 +36,12 @@ class Maintenance(rpc_pb2_grpc.MaintenanceServicer):
         )
 
     @unary
-    async def Alarm(self, request: rpc_pb2.AlarmRequest, context: grpc.aio.ServicerContext) -> rpc_pb2.AlarmResponse:
+    async def Alarm(self, request: rpc_pb2.AlarmRequest, context: Context) -> rpc_pb2.AlarmResponse:
         if request.action == rpc_pb2.AlarmRequest.GET:
             return rpc_pb2.AlarmResponse(header=self._answers.header())
         raise errors.unsupported("raising or clearing alarms")
 
     @unary
-    async def Defragment(
-        self, request: rpc_pb2.DefragmentRequest, context: grpc.aio.ServicerContext
-    ) -> rpc_pb2.DefragmentResponse:
+    async def Defragment(self, request: rpc_pb2.DefragmentRequest, context: Context) -> rpc_pb2.DefragmentResponse:
         """The log and snapshots have nothing to defragment: done."""
         return rpc_pb2.DefragmentResponse(header=self._answers.header())

@@ -5,19 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import grpc.aio
-
-from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 
-_SERVICES = ("KV", "Watch", "Lease", "Cluster", "Maintenance", "Auth")
 
-
-def refuse_rest(servicer: object) -> None:
-    """Give a servicer a refusal for every method that it only inherits."""
-    service = type(servicer).__mro__[1].__name__.removesuffix("Servicer")
+def refuse_rest(service: str, servicer: object) -> None:
+    """Give a servicer a refusal for every method of the service that it lacks."""
     described = rpc_pb2.DESCRIPTOR.services_by_name[service]
     for method in described.methods:
-        if method.name not in vars(type(servicer)):
+        if not hasattr(servicer, method.name):
             setattr(servicer, method.name, _refusal(f"{service}.{method.name}", streaming=method.server_streaming))
 
 
@@ -34,5 +30,5 @@ def _refusal(name: str, *, streaming: bool) -> Any:
     return stream if streaming else unary
 
 
-class Auth(rpc_pb2_grpc.AuthServicer):
+class Auth:
     """Users and roles are not served: certificates decide who may connect."""

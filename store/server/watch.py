@@ -1,9 +1,9 @@
 """Watch: ordered, unique, gap-free changes, or an answer that the revision is gone.
 
 A stream has a reader (this RPC's own task) and a sender. The sender takes each pending watch in turn, sends one batch,
-and waits until gRPC took it, so that nothing piles up for a slow client: it lags, and compaction ends what lags too far.
-Bounds: WATCHES_MAX a stream, CONTROL_MAX answers waiting, BATCH_CHANGES and BATCH_BYTES a message (a revision is never
-split, unless the client allows fragments).
+and waits until gRPC took it, so that nothing piles up for a slow client: it lags, and compaction ends what lags too
+far. Bounds: WATCHES_MAX a stream, CONTROL_MAX answers waiting, BATCH_CHANGES and BATCH_BYTES a message (a revision is
+never split, unless the client allows fragments).
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
-import grpc.aio
-
 from raftsman import logs
 from raftsman.etcd import kv_pb2, rpc_pb2, rpc_pb2_grpc
 from raftsman.store import errors
@@ -21,7 +19,7 @@ from raftsman.store.mvcc import watchers
 from raftsman.store.mvcc.records import Change
 from raftsman.store.raft import events
 
-from .answers import Answers
+from .answers import Answers, Context
 
 WATCHES_MAX = 10_000
 CONTROL_MAX = 1_000
@@ -47,8 +45,8 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         self._streams: set[_Stream] = set()
         self._replica.observers.append(self)
 
-    async def Watch(
-        self, request_iterator: AsyncIterator[rpc_pb2.WatchRequest], context: grpc.aio.ServicerContext
+    async def Watch(  # type: ignore[override]
+        self, request_iterator: AsyncIterator[rpc_pb2.WatchRequest], context: Context
     ) -> None:
         """One stream, until either side ends it."""
         stream = _Stream(self, self._answers, progress_s=self._progress_s)
@@ -203,7 +201,7 @@ class _Stream:
 
     # -- what is sent
 
-    async def send_all(self, context: grpc.aio.ServicerContext) -> None:
+    async def send_all(self, context: Context) -> None:
         """Send until the stream ends. Raises `stopped` when the member stops."""
         while True:
             quiet = await self._wait()
@@ -266,7 +264,7 @@ class _Stream:
             self._answers.complete(response.header)
             yield response
 
-    async def _send_progress(self, context: grpc.aio.ServicerContext, *, quiet: bool) -> None:
+    async def _send_progress(self, context: Context, *, quiet: bool) -> None:
         """Everything up to the store's revision was sent: say so to whoever asked, or wants to hear."""
         self.seen = self._replica.state.revision
         if self._progress_asked and not self._control:
