@@ -276,7 +276,7 @@ class Replica:
                 observer.compacted(revision)
         else:
             return self._execute_lease(kind, payload)
-        answer.header.revision = state.revision  # type: ignore[attr-defined]
+        answer.header.revision = state.revision
         return answer
 
     def _execute_lease(self, kind: Kind, payload: bytes) -> Message:
@@ -331,7 +331,9 @@ class Replica:
         """Refuse what waits and finish a snapshot under way."""
         self._stopped = True
         waiters = self._waiters
-        for future in [*waiters.requests.values(), *(read[2] for read in waiters.reads), *waiters.tickets.values()]:
+        waiting: list[asyncio.Future[Any]] = [*waiters.requests.values(), *waiters.tickets.values()]
+        waiting += [read[2] for read in waiters.reads]
+        for future in waiting:
             _fail(future, errors.stopped())
         if self._snapshotting is not None:
             await self._snapshotting

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc.aio
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
+
+from .answers import Context
 
 
 def refuse_rest(service: str, servicer: object) -> None:
@@ -18,11 +19,11 @@ def refuse_rest(service: str, servicer: object) -> None:
 
 
 def _refusal(name: str, *, streaming: bool) -> Any:
-    async def unary(request: object, context: grpc.aio.ServicerContext) -> None:
+    async def unary(request: object, context: Context) -> None:
         error = errors.unsupported(name)
         await context.abort(error.code, error.text)
 
-    async def stream(request: object, context: grpc.aio.ServicerContext) -> Any:
+    async def stream(request: object, context: Context) -> Any:
         error = errors.unsupported(name)
         await context.abort(error.code, error.text)
         yield  # makes it the generator that grpc wants
