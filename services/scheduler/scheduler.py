@@ -138,13 +138,14 @@ class Scheduler:
         return assumed
 
     async def _bind(self, batch: Sequence[_Assumed]) -> None:
+        outcomes: Sequence[errors.ApiError | None]
         try:
             outcomes = await self._send(batch)
-        except errors.ApiError as error:
-            outcomes = [error] * len(batch)
-        except Exception as error:
+        except errors.ApiError as failure:
+            outcomes = [failure] * len(batch)
+        except Exception as bug:
             log.exception("binding failed in a way that it never should")
-            outcomes = [errors.InternalError(f"{type(error).__name__}: {error}")] * len(batch)
+            outcomes = [errors.InternalError(f"{type(bug).__name__}: {bug}")] * len(batch)
         finally:
             self._slots.release()
         for assumed, error in zip(batch, outcomes, strict=True):

@@ -1,0 +1,1 @@
+"""The control process: the scheduler and all controllers, each over the client of its own identity."""

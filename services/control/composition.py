@@ -1,0 +1,37 @@
+"""Which controllers run in this process. Each may also run alone: nothing here is known to any of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raftsman.controller import Controller
+from raftsman.services.controllers.deployment import DeploymentController
+from raftsman.services.controllers.endpoint_slices import EndpointSliceController
+from raftsman.services.controllers.endpoints import EndpointsController
+from raftsman.services.controllers.namespace import NamespaceController
+from raftsman.services.controllers.node_cidrs import NodeCidrController
+from raftsman.services.controllers.node_lifecycle import NodeLifecycleController
+from raftsman.services.controllers.pod_collector import PodCollector
+from raftsman.services.controllers.replica_set import ReplicaSetController
+from raftsman.services.controllers.root_ca import RootCaController
+from raftsman.services.controllers.service_accounts import ServiceAccountController
+from raftsman.services.controllers.taint_eviction import TaintEvictionController
+
+from .config import Config
+
+
+def controllers(config: Config) -> tuple[Controller, ...]:
+    """All of them, in the order in which a new cluster needs them."""
+    return (
+        NodeCidrController(config.cluster_cidr, node_prefix=config.node_cidr_mask_size),
+        NodeLifecycleController(),
+        TaintEvictionController(),
+        ServiceAccountController(),
+        RootCaController(Path(config.root_ca_file).read_text(encoding="utf-8")),
+        NamespaceController(),
+        DeploymentController(),
+        ReplicaSetController(),
+        EndpointSliceController(),
+        EndpointsController(),
+        PodCollector(),
+    )
