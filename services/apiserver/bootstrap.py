@@ -1,25 +1,190 @@
-"""What exists from the first second: namespaces, the API's own service, the roles."""
+"""What exists from the first second: namespaces, roles and bindings, the API's own service and the cluster DNS's.
+
+Whatever is missing is created; what is there is left as its owner made it, except the endpoints of the `kubernetes`
+service, which follow the advertised address. Everything but the two services goes into one transaction.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 from raftsman import errors
 from raftsman.core import v1 as core
+from raftsman.discovery import v1 as discovery
+from raftsman.etcd import rpc_pb2
+from raftsman.rbac import v1 as rbac
 
+from . import default_roles
 from .access.identity import SERVER
 from .api import Api
+from .kinds import Kind
 from .rpc import Call
-from .verbs.write import create_object
+from .storage import keys, objects, store
+from .storage.objects import Change
+from .verbs.write import create_object, prepared_create, prepared_update
+from .watchcache.object import CachedObject
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+# etcd's own limit of operations in a transaction is 128.
+OPERATIONS_MAX = 100
+_AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 
 
 async def run(api: Api) -> None:
-    kind = api.kinds["namespaces"]
+    """Returns when all of it is in the store and in the cache."""
+    wanted = [*_namespaces(), *_roles(), *_bindings(), *_endpoints(api)]
+    missing = [obj for obj in wanted if _cached(api, obj) is None]
+    for start in range(0, len(missing), OPERATIONS_MAX):
+        await _create_all(api, missing[start : start + OPERATIONS_MAX])
+    await api.feed.fresh()
+    for service in _services(api):
+        if _cached(api, service) is None:
+            with contextlib.suppress(errors.AlreadyExists):
+                await create_object(api, _call(api, service), service)
+    for obj in _endpoints(api):
+        await _follow_address(api, obj)
+    api.authorizer.forget()
+
+
+def _kind(api: Api, obj: Any) -> Kind:
+    return next(kind for kind in api.kinds.values() if kind.message is type(obj))
+
+
+def _call(api: Api, obj: Any) -> Call:
+    return Call(SERVER, _kind(api, obj), [])
+
+
+def _cached(api: Api, obj: Any) -> CachedObject | None:
+    return api.cache(_kind(api, obj)).get(obj.metadata.namespace, obj.metadata.name)
+
+
+async def _create_all(api: Api, wanted: list[Any]) -> None:
+    """Each only if it is still missing."""
+    ops = []
+    for obj in wanted:
+        kind = _kind(api, obj)
+        await prepared_create(api, Call(SERVER, kind, []), obj, admit=False)
+        key = keys.of(kind.resource, obj.metadata.namespace, obj.metadata.name)
+        put = store.put(key, api.objects.sealed(kind, key, objects.serialise(kind, obj)))
+        ops.append(rpc_pb2.RequestOp(request_txn=rpc_pb2.TxnRequest(compare=[store.absent(key)], success=[put])))
+    await api.store.txn((), ops)
+
+
+def _namespaces() -> Iterator[core.Namespace]:
     for name in NAMESPACES:
-        if api.cache(kind).get("", name) is None:
-            try:
-                namespace = core.Namespace()
-                namespace.metadata.name = name
-                await create_object(api, Call(SERVER, kind, []), namespace)
-            except errors.AlreadyExists:
-                pass
+        namespace = core.Namespace()
+        namespace.metadata.name = name
+        yield namespace
+
+
+def _roles() -> Iterator[rbac.ClusterRole]:
+    role: rbac.ClusterRole | None = None
+    for line in default_roles.ROLES.strip().splitlines():
+        if line.startswith(" "):
+            assert role is not None
+            role.rules.append(_rule(line))
+            continue
+        if role is not None:
+            yield role
+        role = _role(*line.split())
+    if role is not None:
+        yield role
+
+
+def _role(name: str, *facts: str) -> rbac.ClusterRole:
+    role = rbac.ClusterRole()
+    role.metadata.name = name
+    role.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
+    role.metadata.annotations["rbac.authorization.kubernetes.io/autoupdate"] = "true"
+    for fact in facts:
+        word, _, other = fact.partition("=")
+        if word == "for":
+            role.metadata.labels[f"{_AGGREGATE_LABEL}{other}"] = "true"
+        else:
+            selector = role.aggregation_rule.cluster_role_selectors.add()
+            selector.match_labels[f"{_AGGREGATE_LABEL}{other}"] = "true"
+    return role
+
+
+def _rule(line: str) -> rbac.PolicyRule:
+    facts = dict(fact.split("=", 1) for fact in line.split())
+    rule = rbac.PolicyRule(verbs=facts["verbs"].split(","))
+    if "urls" in facts:
+        rule.non_resource_urls.extend(facts["urls"].split(","))
+        return rule
+    rule.api_groups.extend(facts["groups"].split(","))
+    rule.resources.extend(facts["resources"].split(","))
+    if "names" in facts:
+        rule.resource_names.extend(facts["names"].split(","))
+    return rule
+
+
+def _bindings() -> Iterator[rbac.ClusterRoleBinding]:
+    for name, subjects in default_roles.BINDINGS.items():
+        binding = rbac.ClusterRoleBinding()
+        binding.metadata.name = name
+        binding.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
+        group = "rbac.authorization.k8s.io"
+        binding.role_ref.MergeFrom(rbac.RoleRef(api_group=group, kind="ClusterRole", name=name))
+        for subject in subjects.split(","):
+            kind, _, who = subject.partition(":")
+            binding.subjects.add(kind=kind, api_group=group, name=who)
+        yield binding
+
+
+def _services(api: Api) -> Iterator[core.Service]:
+    config = api.config
+    own = _service("default", "kubernetes", str(config.service_cluster_ip_range[1]))
+    own.metadata.labels.update({"component": "apiserver", "provider": "kubernetes"})
+    port = own.spec.ports.add(name="https", protocol="TCP", port=443)
+    port.target_port.int_val = config.secure_port
+    yield own
+    # Answered by the DNS server of every node itself: no selector, no endpoints.
+    dns = _service("kube-system", "kube-dns", config.cluster_dns)
+    dns.metadata.labels.update({"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"})
+    for name, protocol in (("dns", "UDP"), ("dns-tcp", "TCP")):
+        dns.spec.ports.add(name=name, protocol=protocol, port=53)
+    yield dns
+
+
+def _service(namespace: str, name: str, address: str) -> core.Service:
+    service = core.Service()
+    service.metadata.namespace, service.metadata.name = namespace, name
+    service.spec.type, service.spec.cluster_ip = "ClusterIP", address
+    service.spec.cluster_ips.append(address)
+    return service
+
+
+def _endpoints(api: Api) -> Iterator[Any]:
+    """Where the `kubernetes` service leads: this server's advertised address."""
+    config = api.config
+    endpoints = core.Endpoints()
+    endpoints.metadata.namespace, endpoints.metadata.name = "default", "kubernetes"
+    endpoints.metadata.labels["endpointslice.kubernetes.io/skip-mirror"] = "true"
+    subset = endpoints.subsets.add()
+    subset.addresses.add(ip=config.advertise_address)
+    subset.ports.add(name="https", port=config.secure_port, protocol="TCP")
+    yield endpoints
+    endpoint_slice = discovery.EndpointSlice()
+    endpoint_slice.metadata.namespace, endpoint_slice.metadata.name = "default", "kubernetes"
+    endpoint_slice.metadata.labels["kubernetes.io/service-name"] = "kubernetes"
+    endpoint_slice.address_type = "IPv6" if ":" in config.advertise_address else "IPv4"
+    endpoint = endpoint_slice.endpoints.add(addresses=[config.advertise_address])
+    endpoint.conditions.ready = True
+    endpoint_slice.ports.add(name="https", port=config.secure_port, protocol="TCP")
+    yield endpoint_slice
+
+
+async def _follow_address(api: Api, wanted: Any) -> None:
+    """Bring one object of `_endpoints` up to date. With several servers each advertises the one address in front."""
+
+    def change(found: CachedObject) -> Change:
+        new = type(wanted)()
+        new.CopyFrom(wanted)
+        return prepared_update(api, _call(api, wanted), new, found.parsed())
+
+    if _cached(api, wanted) is not None:
+        metadata = wanted.metadata
+        await api.objects.update(_kind(api, wanted), metadata.name, change, namespace=metadata.namespace)

@@ -9,15 +9,16 @@ from .access.tokens import Tokens
 from .api import Api
 from .kinds import Kind
 from .rpc import Router
-from .verbs import about, bind, delete, patch, read, scale, watch, write
+from .verbs import about, bind, delete, finalize, patch, read, scale, streams, tokens, watch, write
+from .verbs.streams import Agents
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
 
 
-def register(router: Router, api: Api, tokens: Tokens | None) -> None:
+def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) -> None:
     for kind in api.kinds.values():
         _generic(router, api, kind)
-    _special(router, api, tokens)
+    _special(router, api, issuer, agents)
     namespaces = api.kinds["namespaces"]
     for verb, run in (("GetVersion", about.version), ("ListResources", about.resources), ("WhoAmI", about.who)):
         router.unary(APISERVER, verb, namespaces, run)
@@ -40,10 +41,15 @@ def _generic(router: Router, api: Api, kind: Kind) -> None:
     router.streaming(service, "Watch", kind, functools.partial(watch.watch, api))
 
 
-def _special(router: Router, api: Api, tokens: Tokens | None) -> None:
+def _special(router: Router, api: Api, issuer: Tokens | None, agents: Agents) -> None:
     pods = api.kinds["pods"]
     router.unary(pods.resource.service, "Bind", pods, functools.partial(bind.bind, api))
     router.unary(pods.resource.service, "BindMany", pods, functools.partial(bind.bind_many, api))
+    router.streaming(pods.resource.service, "Logs", pods, functools.partial(streams.logs, api, agents))
+    router.duplex(pods.resource.service, "Exec", pods, functools.partial(streams.exec_, api, agents))
+    accounts, namespaces = api.kinds["serviceaccounts"], api.kinds["namespaces"]
+    router.unary(accounts.resource.service, "CreateToken", accounts, functools.partial(tokens.create, api, issuer))
+    router.unary(namespaces.resource.service, "Finalize", namespaces, functools.partial(finalize.finalize, api))
 
 
 def add_standard_services(server: Any, names: set[str]) -> None:

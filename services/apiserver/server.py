@@ -29,6 +29,7 @@ from .storage.envelope import Sealer
 from .storage.objects import Objects
 from .storage.store import LeasePool, Store
 from .verbs import watch
+from .verbs.streams import Agents
 from .watchcache.feed import Feed
 
 DRAIN_S = 3.0
@@ -65,6 +66,7 @@ class Server:
         self.api = _composed(config, self._store)
         self._peers = terminator.Peers()
         self._tokens = _tokens(config, self.api)
+        self._agents = Agents(config)
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
         self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"))
         self._grpc: Any = None
@@ -74,17 +76,19 @@ class Server:
 
     async def start(self) -> None:
         """OSError if an address is in use; waits for the store as long as it takes."""
-        self._health = await health.serve(self._config.health_address, {"store": self._check_store, "ready": self._check})
+        checks = {"store": self._check_store, "ready": self._check}
+        self._health = await health.serve(self._config.health_address, checks)
         self._tasks.append(asyncio.create_task(self.api.feed.run(), name="feed"))
         await self.api.feed.synced.wait()
         from . import bootstrap
 
         await bootstrap.run(self.api)
         await self._serve_grpc()
+        config = self._config
         tls = terminator.context(
-            cert=self._config.tls_cert_file, key=self._config.tls_private_key_file, client_ca=self._config.client_ca_file
+            cert=config.tls_cert_file, key=config.tls_private_key_file, client_ca=config.client_ca_file
         )
-        await self._terminator.listen(self._config.bind_address, self._config.secure_port, tls=tls)
+        await self._terminator.listen(config.bind_address, config.secure_port, tls=tls)
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._peers))
@@ -93,7 +97,7 @@ class Server:
 
     async def _serve_grpc(self) -> None:
         router = Router(Authenticator(self._peers, self._tokens))
-        routes.register(router, self.api, self._tokens)
+        routes.register(router, self.api, self._tokens, self._agents)
         self._grpc = grpc.aio.server(handlers=[router], options=_OPTIONS)
         routes.add_standard_services(self._grpc, router.services)
         self._grpc.add_insecure_port(f"unix:{self._folder}/grpc")
@@ -112,6 +116,7 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._health is not None:
             self._health.close()
+        await self._agents.close()
         await self._store.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 

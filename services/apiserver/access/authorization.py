@@ -136,16 +136,17 @@ class Authorizer:
         role = self._roles.get(namespace, ref.name) if namespace else None
         return list(role.parsed().rules) if role is not None else []
 
-    def _aggregated(self, role: rbac.ClusterRole) -> list[rbac.PolicyRule]:
-        """A role's own rules and those of the roles that its aggregation selects by label, one level deep."""
+    def _aggregated(self, role: rbac.ClusterRole, above: frozenset[str] = frozenset()) -> list[rbac.PolicyRule]:
+        """A role's own rules and those of the roles that its aggregation selects by label, and so on."""
         rules = list(role.rules)
         if role.aggregation_rule.cluster_role_selectors:
             from raftsman import selectors
 
+            seen = above | {role.metadata.name}
             wanted = [selectors.from_label_selector(one) for one in role.aggregation_rule.cluster_role_selectors]
             for other in self._cluster_roles.values():
-                if other.name != role.metadata.name and any(one.matches(other.labels) for one in wanted):
-                    rules += other.parsed().rules
+                if other.name not in seen and any(one.matches(other.labels) for one in wanted):
+                    rules += self._aggregated(other.parsed(), seen)
         return rules
 
 

@@ -1,0 +1,212 @@
+"""The default cluster roles and who they are bound to: interface facts of Kubernetes 1.36, and ours where they differ.
+
+A line at the margin names a role; `aggregates=` that it takes in the roles labelled for it, `for=` which role it is
+taken into. Indented lines are its rules, lists separated by commas; an empty group is the core group.
+"""
+
+# ruff: noqa: E501
+
+ROLES = """
+cluster-admin
+  groups=* resources=* verbs=*
+  urls=* verbs=*
+admin aggregates=admin
+edit aggregates=edit for=admin
+view aggregates=view for=edit
+system:aggregate-to-admin for=admin
+  groups=authorization.k8s.io resources=localsubjectaccessreviews verbs=create
+  groups=rbac.authorization.k8s.io resources=rolebindings,roles verbs=create,delete,deletecollection,get,list,patch,update,watch
+system:aggregate-to-edit for=edit
+  groups= resources=pods/attach,pods/exec,pods/portforward,pods/proxy,secrets,services/proxy verbs=get,list,watch
+  groups= resources=serviceaccounts verbs=impersonate
+  groups= resources=pods,pods/attach,pods/exec,pods/portforward,pods/proxy verbs=create,delete,deletecollection,patch,update
+  groups= resources=pods/eviction verbs=create
+  groups= resources=configmaps,persistentvolumeclaims,replicationcontrollers,replicationcontrollers/scale,secrets,serviceaccounts,services,services/proxy verbs=create,delete,deletecollection,patch,update
+  groups= resources=serviceaccounts/token verbs=create
+  groups=,events.k8s.io resources=events verbs=create,delete,deletecollection,patch,update
+  groups=apps resources=daemonsets,deployments,deployments/rollback,deployments/scale,replicasets,replicasets/scale,statefulsets,statefulsets/scale verbs=create,delete,deletecollection,patch,update
+  groups=autoscaling resources=horizontalpodautoscalers verbs=create,delete,deletecollection,patch,update
+  groups=batch resources=cronjobs,jobs verbs=create,delete,deletecollection,patch,update
+  groups=extensions resources=daemonsets,deployments,deployments/rollback,deployments/scale,ingresses,networkpolicies,replicasets,replicasets/scale,replicationcontrollers/scale verbs=create,delete,deletecollection,patch,update
+  groups=policy resources=poddisruptionbudgets verbs=create,delete,deletecollection,patch,update
+  groups=networking.k8s.io resources=ingresses,networkpolicies verbs=create,delete,deletecollection,patch,update
+  groups=coordination.k8s.io resources=leases verbs=create,delete,deletecollection,get,list,patch,update,watch
+  groups=resource.k8s.io resources=resourceclaims,resourceclaimtemplates verbs=create,delete,deletecollection,patch,update
+system:aggregate-to-view for=view
+  groups= resources=configmaps,endpoints,persistentvolumeclaims,persistentvolumeclaims/status,pods,replicationcontrollers,replicationcontrollers/scale,serviceaccounts,services,services/status verbs=get,list,watch
+  groups= resources=bindings,limitranges,namespaces/status,pods/log,pods/status,replicationcontrollers/status,resourcequotas,resourcequotas/status verbs=get,list,watch
+  groups= resources=namespaces verbs=get,list,watch
+  groups=,events.k8s.io resources=events verbs=get,list,watch
+  groups=discovery.k8s.io resources=endpointslices verbs=get,list,watch
+  groups=apps resources=controllerrevisions,daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,replicasets,replicasets/scale,replicasets/status,statefulsets,statefulsets/scale,statefulsets/status verbs=get,list,watch
+  groups=autoscaling resources=horizontalpodautoscalers,horizontalpodautoscalers/status verbs=get,list,watch
+  groups=batch resources=cronjobs,cronjobs/status,jobs,jobs/status verbs=get,list,watch
+  groups=extensions resources=daemonsets,daemonsets/status,deployments,deployments/scale,deployments/status,ingresses,ingresses/status,networkpolicies,replicasets,replicasets/scale,replicasets/status,replicationcontrollers/scale verbs=get,list,watch
+  groups=policy resources=poddisruptionbudgets,poddisruptionbudgets/status verbs=get,list,watch
+  groups=networking.k8s.io resources=ingresses,ingresses/status,networkpolicies verbs=get,list,watch
+  groups=resource.k8s.io resources=resourceclaims,resourceclaims/status,resourceclaimtemplates verbs=get,list,watch
+system:basic-user
+  groups=authorization.k8s.io resources=selfsubjectaccessreviews,selfsubjectrulesreviews verbs=create
+  groups=authentication.k8s.io resources=selfsubjectreviews verbs=create
+system:discovery
+  urls=/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/ verbs=get
+system:public-info-viewer
+  urls=/healthz,/livez,/readyz,/version,/version/ verbs=get
+system:node
+  groups=authentication.k8s.io resources=tokenreviews verbs=create
+  groups=authorization.k8s.io resources=localsubjectaccessreviews,subjectaccessreviews verbs=create
+  groups= resources=services verbs=get,list,watch
+  groups= resources=nodes verbs=create,get,list,watch
+  groups= resources=nodes/status verbs=patch,update
+  groups= resources=nodes verbs=patch,update
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups= resources=pods verbs=get,list,watch
+  groups= resources=pods verbs=create,delete
+  groups= resources=pods/status verbs=patch,update
+  groups= resources=pods/eviction verbs=create
+  groups= resources=configmaps,secrets verbs=get,list,watch
+  groups= resources=persistentvolumeclaims,persistentvolumes verbs=get
+  groups= resources=endpoints verbs=get
+  groups=certificates.k8s.io resources=certificatesigningrequests verbs=create,get,list,watch
+  groups=coordination.k8s.io resources=leases verbs=create,delete,get,patch,update
+  groups=storage.k8s.io resources=volumeattachments verbs=get
+  groups= resources=serviceaccounts/token verbs=create
+  groups= resources=persistentvolumeclaims/status verbs=get,patch,update
+  groups=storage.k8s.io resources=csidrivers verbs=get,list,watch
+  groups=storage.k8s.io resources=csinodes verbs=create,delete,get,patch,update
+  groups=node.k8s.io resources=runtimeclasses verbs=get,list,watch
+  groups=resource.k8s.io resources=resourceclaims verbs=get
+  groups=resource.k8s.io resources=resourceslices verbs=deletecollection
+  groups= resources=serviceaccounts verbs=get
+system:node-proxier
+  groups= resources=endpoints,services verbs=list,watch
+  groups= resources=nodes verbs=get,list,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups=networking.k8s.io resources=servicecidrs verbs=list,watch
+  groups=discovery.k8s.io resources=endpointslices verbs=list,watch
+system:node-problem-detector
+  groups= resources=nodes verbs=get
+  groups= resources=nodes/status verbs=patch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:kube-scheduler
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups=coordination.k8s.io resources=leases verbs=create
+  groups=coordination.k8s.io resources=leases names=kube-scheduler verbs=get,list,update,watch
+  groups=coordination.k8s.io resources=leasecandidates verbs=create,delete,deletecollection,get,list,patch,update,watch
+  groups= resources=nodes verbs=get,list,watch
+  groups= resources=pods verbs=delete,get,list,watch
+  groups= resources=bindings,pods/binding verbs=create
+  groups= resources=pods/status verbs=patch,update
+  groups= resources=replicationcontrollers,services verbs=get,list,watch
+  groups=apps,extensions resources=replicasets verbs=get,list,watch
+  groups=apps resources=statefulsets verbs=get,list,watch
+  groups=policy resources=poddisruptionbudgets verbs=get,list,watch
+  groups= resources=persistentvolumeclaims,persistentvolumes verbs=get,list,watch
+  groups=authentication.k8s.io resources=tokenreviews verbs=create
+  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
+  groups=storage.k8s.io resources=csinodes verbs=get,list,watch
+  groups=storage.k8s.io resources=volumeattachments verbs=get,list,watch
+  groups= resources=namespaces verbs=get,list,watch
+  groups=storage.k8s.io resources=csidrivers verbs=get,list,watch
+  groups=storage.k8s.io resources=csistoragecapacities verbs=get,list,watch
+  groups=resource.k8s.io resources=deviceclasses verbs=get,list,watch
+  groups=resource.k8s.io resources=resourceclaims verbs=get,list,patch,update,watch
+  groups=resource.k8s.io resources=resourceclaims/status verbs=get,list,patch,update,watch
+  groups= resources=pods/finalizers verbs=update
+  groups=resource.k8s.io resources=resourceslices verbs=get,list,watch
+  groups=resource.k8s.io resources=resourceclaims verbs=create,delete
+  groups=resource.k8s.io resources=resourceclaims/binding verbs=patch,update
+system:kube-controller-manager
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups=coordination.k8s.io resources=leases verbs=create
+  groups=coordination.k8s.io resources=leases names=kube-controller-manager verbs=get,update
+  groups= resources=secrets,serviceaccounts verbs=create
+  groups= resources=secrets verbs=delete
+  groups= resources=configmaps,namespaces,secrets,serviceaccounts verbs=get
+  groups= resources=secrets,serviceaccounts verbs=update
+  groups=authentication.k8s.io resources=tokenreviews verbs=create
+  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
+  groups=* resources=* verbs=list,watch
+  groups= resources=serviceaccounts/token verbs=create
+system:kube-dns
+  groups= resources=endpoints,services verbs=list,watch
+system:service-account-issuer-discovery
+  urls=/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/ verbs=get
+system:monitoring
+  urls=/flagz,/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*,/statusz verbs=get
+  groups= resources=nodes/metrics verbs=get
+system:auth-delegator
+  groups=authentication.k8s.io resources=tokenreviews verbs=create
+  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
+system:controller:namespace-controller
+  groups= resources=namespaces verbs=delete,get,list,watch
+  groups= resources=namespaces/finalize,namespaces/status verbs=update
+  groups=* resources=* verbs=delete,deletecollection,get,list,watch
+system:controller:service-account-controller
+  groups= resources=serviceaccounts verbs=create
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:root-ca-cert-publisher
+  groups= resources=configmaps verbs=create,update
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:generic-garbage-collector
+  groups=* resources=* verbs=delete,get,list,patch,update,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:node-controller
+  groups= resources=nodes verbs=delete,get,list,patch,update,watch
+  groups= resources=nodes/status verbs=patch,update
+  groups= resources=pods/status verbs=patch,update
+  groups= resources=pods verbs=delete,get,list,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:endpointslice-controller
+  groups= resources=nodes,pods,services verbs=get,list,watch
+  groups= resources=services/finalizers verbs=update
+  groups=discovery.k8s.io resources=endpointslices verbs=create,delete,get,list,update,watch
+  groups=discovery.k8s.io resources=endpointslices/restricted verbs=create
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:endpoint-controller
+  groups= resources=pods,services verbs=get,list,watch
+  groups= resources=endpoints verbs=create,delete,get,list,update,watch
+  groups= resources=endpoints/restricted verbs=create
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:replicaset-controller
+  groups=apps,extensions resources=replicasets verbs=get,list,update,watch
+  groups=apps,extensions resources=replicasets/status verbs=update
+  groups=apps,extensions resources=replicasets/finalizers verbs=update
+  groups= resources=pods verbs=create,delete,list,patch,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:deployment-controller
+  groups=apps,extensions resources=deployments verbs=get,list,update,watch
+  groups=apps,extensions resources=deployments/status verbs=update
+  groups=apps,extensions resources=deployments/finalizers verbs=update
+  groups=apps,extensions resources=replicasets verbs=create,delete,get,list,patch,update,watch
+  groups= resources=pods verbs=get,list,update,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:controller:pod-garbage-collector
+  groups= resources=pods verbs=delete,list,watch
+  groups= resources=nodes verbs=get,list,watch
+  groups= resources=pods/status verbs=patch
+"""
+
+# Role: subjects, as Kind:name. Controllers run under one identity here, so the roles of those that exist are bound to it.
+_CONTROLLERS = (
+    "namespace-controller", "service-account-controller", "root-ca-cert-publisher", "generic-garbage-collector",
+    "node-controller", "endpointslice-controller", "endpoint-controller", "replicaset-controller",
+    "deployment-controller", "pod-garbage-collector",
+)  # fmt: skip
+
+BINDINGS = {
+    "cluster-admin": "Group:system:masters",
+    "system:basic-user": "Group:system:authenticated",
+    "system:discovery": "Group:system:authenticated",
+    "system:public-info-viewer": "Group:system:authenticated,Group:system:unauthenticated",
+    "system:service-account-issuer-discovery": "Group:system:serviceaccounts",
+    "system:kube-scheduler": "User:system:kube-scheduler",
+    "system:kube-controller-manager": "User:system:kube-controller-manager",
+    "system:monitoring": "Group:system:monitoring",
+    # There is no node authorizer yet, which would narrow this to each node's own objects.
+    "system:node": "Group:system:nodes",
+    # The proxy and the DNS server run in the node agent, under the node's identity.
+    "system:node-proxier": "User:system:kube-proxy,Group:system:nodes",
+    "system:kube-dns": "Group:system:nodes",
+    **{f"system:controller:{name}": "User:system:kube-controller-manager" for name in _CONTROLLERS},
+}
