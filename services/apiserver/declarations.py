@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from raftsman import resources
+from raftsman import quantity, resources
 from raftsman.apps import v1 as apps
 from raftsman.coordination import v1 as coordination
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.rbac import v1 as rbac
 
+from . import selectable
+from .defaulting import cluster as cluster_defaults
+from .defaulting import pods as pod_defaults
+from .defaulting import services as service_defaults
+from .defaulting import workloads as workload_defaults
 from .kinds import Kind
 from .validation import names
 
@@ -25,26 +30,84 @@ def _drop_status(obj: Any) -> None:
     obj.ClearField("status")
 
 
+def _new_pod(pod: core.Pod) -> None:
+    pod.status.phase = "Pending"
+    try:
+        pod.status.qos_class = pod_defaults.quality(pod.spec)
+    except quantity.QuantityError:
+        # Validation names it.
+        pass
+
+
 def table() -> dict[str, Kind]:
     """Every served kind by its qualified name."""
-    kinds = (
-        _kind(core.Pod, name_rule=names.dns_subdomain, has_status=True, has_generation=True,
-              node_of=lambda pod: pod.spec.node_name),
-        _kind(core.Node, name_rule=names.dns_subdomain, has_status=True),
-        _kind(core.Namespace, name_rule=names.dns_label, has_status=True),
-        _kind(core.Service, name_rule=names.dns_1035_label, has_status=True),
-        _kind(core.ConfigMap, name_rule=names.dns_subdomain),
-        _kind(core.Secret, name_rule=names.dns_subdomain),
-        _kind(core.ServiceAccount, name_rule=names.dns_subdomain),
-        _kind(core.Endpoints, name_rule=names.dns_subdomain),
-        _kind(core.Event, name_rule=names.dns_subdomain, ttl_s=EVENT_TTL_S),
-        _kind(apps.Deployment, name_rule=names.dns_subdomain, has_status=True, has_generation=True),
-        _kind(apps.ReplicaSet, name_rule=names.dns_subdomain, has_status=True, has_generation=True),
-        _kind(discovery.EndpointSlice, name_rule=names.dns_subdomain, has_generation=True),
-        _kind(coordination.Lease, name_rule=names.dns_subdomain),
-        _kind(rbac.Role, name_rule=names.path_segment),
-        _kind(rbac.RoleBinding, name_rule=names.path_segment),
-        _kind(rbac.ClusterRole, name_rule=names.path_segment),
-        _kind(rbac.ClusterRoleBinding, name_rule=names.path_segment),
-    )  # fmt: skip
+    kinds = (*_core(), *_workloads(), *_network(), *_rbac())
     return {kind.resource.qualified: kind for kind in kinds}
+
+
+def _core() -> tuple[Kind, ...]:
+    return (
+        _kind(
+            core.Pod, name_rule=names.dns_subdomain, has_status=True, has_generation=True,
+            default=pod_defaults.pod, prepare_create=_drop_status, complete_create=_new_pod,
+            node_of=lambda pod: pod.spec.node_name, selectable=selectable.POD, fields_of=selectable.pod,
+        ),
+        _kind(
+            core.Node, name_rule=names.dns_subdomain, has_status=True, default=cluster_defaults.node_status,
+            selectable=selectable.NODE, fields_of=selectable.node,
+        ),
+        _kind(
+            core.Namespace, name_rule=names.dns_label, has_status=True, default=cluster_defaults.namespace,
+            prepare_create=cluster_defaults.new_namespace, prepare_update=cluster_defaults.namespace_update,
+            selectable=selectable.NAMESPACE, fields_of=selectable.namespace,
+        ),
+        _kind(core.ConfigMap, name_rule=names.dns_subdomain),
+        _kind(
+            core.Secret, name_rule=names.dns_subdomain, default=cluster_defaults.secret,
+            selectable=selectable.SECRET, fields_of=selectable.secret,
+        ),
+        _kind(core.ServiceAccount, name_rule=names.dns_subdomain),
+        _kind(
+            core.Event, name_rule=names.dns_subdomain, ttl_s=EVENT_TTL_S,
+            selectable=selectable.EVENT, fields_of=selectable.event,
+        ),
+        _kind(coordination.Lease, name_rule=names.dns_subdomain),
+    )  # fmt: skip
+
+
+def _workloads() -> tuple[Kind, ...]:
+    return (
+        _kind(
+            apps.Deployment, name_rule=names.dns_subdomain, has_status=True, has_generation=True,
+            default=workload_defaults.deployment, prepare_create=_drop_status,
+        ),
+        _kind(
+            apps.ReplicaSet, name_rule=names.dns_subdomain, has_status=True, has_generation=True,
+            default=workload_defaults.replica_set, prepare_create=_drop_status,
+            selectable=selectable.REPLICA_SET, fields_of=selectable.replica_set,
+        ),
+    )  # fmt: skip
+
+
+def _network() -> tuple[Kind, ...]:
+    return (
+        _kind(
+            core.Service, name_rule=names.dns_1035_label, has_status=True, default=service_defaults.service,
+            prepare_create=_drop_status, prepare_update=service_defaults.service_update,
+            selectable=selectable.SERVICE, fields_of=selectable.service,
+        ),
+        _kind(core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints),
+        _kind(
+            discovery.EndpointSlice, name_rule=names.dns_subdomain, has_generation=True,
+            default=service_defaults.endpoint_slice,
+        ),
+    )  # fmt: skip
+
+
+def _rbac() -> tuple[Kind, ...]:
+    return (
+        _kind(rbac.Role, name_rule=names.path_segment),
+        _kind(rbac.ClusterRole, name_rule=names.path_segment),
+        _kind(rbac.RoleBinding, name_rule=names.path_segment, default=cluster_defaults.binding),
+        _kind(rbac.ClusterRoleBinding, name_rule=names.path_segment, default=cluster_defaults.binding),
+    )

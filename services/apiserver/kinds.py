@@ -33,6 +33,8 @@ class Kind:
     default: Default = _nothing
     # What a client may not set at creation is cleared here (status, mostly).
     prepare_create: Default = _nothing
+    # What the server alone says of a new object (its phase, its class of service), after defaulting.
+    complete_create: Default = _nothing
     # What an update of the main resource may not touch is taken over from the old object (new, old).
     prepare_update: Callable[[Any, Any], None] = _nothing
     validate: Validate = _nothing

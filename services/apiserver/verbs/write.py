@@ -73,6 +73,7 @@ async def prepared_create(api: Api, call: Call, obj: Any, *, admit: bool = True)
     _stamp(kind, obj.metadata)
     kind.prepare_create(obj)
     kind.default(obj)
+    kind.complete_create(obj)
     causes = Causes()
     metadata_rules.validate(obj.metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
     if admit and not causes:
