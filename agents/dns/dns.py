@@ -89,23 +89,24 @@ class Dns:
         resolvers = Resolvers(config.resolv_conf, own=frozenset({config.address}))
         forwarder = Forwarder(resolvers)
         responder = Responder(self.zone, forwarder, is_ready=self._ready.is_set)
-        loop = asyncio.get_running_loop()
-        try:
-            tcp = await asyncio.start_server(TcpServer(responder).handle, config.address, config.port)
-            udp, _ = await loop.create_datagram_endpoint(
-                lambda: UdpServer(responder), local_addr=(config.address, config.port)
-            )
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            where = f"{config.address}:{config.port}"
-            raise AddressInUse(f"cluster DNS cannot listen on {where}: another process does") from error
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(forwarder.close)
+            try:
+                await self._listen(responder, stack)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                where = f"{config.address}:{config.port}"
+                raise AddressInUse(f"cluster DNS cannot listen on {where}: another process does") from error
             yield
-        finally:
-            udp.close()
-            tcp.close()
-            await forwarder.close()
+
+    async def _listen(self, responder: Responder, stack: contextlib.AsyncExitStack) -> None:
+        where = (self._config.address, self._config.port)
+        tcp = await asyncio.start_server(TcpServer(responder).handle, *where)
+        stack.callback(tcp.close)
+        loop = asyncio.get_running_loop()
+        udp, _ = await loop.create_datagram_endpoint(lambda: UdpServer(responder), local_addr=where)
+        stack.callback(udp.close)
 
     async def _watch(self, informers: Informers) -> None:
         services = informers.get(core.Service)

@@ -16,8 +16,9 @@ import pytest
 from raftsman.agents.dns import AddressInUse, Dns, DnsConfig, cleanup, wire
 from raftsman.agents.dns.wire import Answer, Code, Record, Type
 
-from ..proxy.api import CLIENT, Script, service
-from ..proxy.conftest import World, build
+from tests.agents.proxy.api import CLIENT, Script, service
+from tests.agents.proxy.conftest import World, build
+
 from .test_forwarding import upstream
 
 DOMAIN = "cluster.local"
@@ -118,6 +119,24 @@ async def test_other_names_are_forwarded_and_failure_is_said(tmp_path: Path) -> 
         assert server.asked == asked
     async with served(tmp_path) as client:
         assert (await client.ask("example.com")).header.rcode == Code.SERVER_FAILURE
+
+
+async def test_a_server_that_asks_us_back_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftsman.agents.dns.forwarder.ATTEMPT_TIMEOUT_S", 0.1)
+    back: list[Client] = []
+    asked = 0
+
+    def ask_back(query: wire.Query, message: bytes) -> list[bytes]:
+        nonlocal asked
+        asked += 1
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(message, ("127.0.0.1", back[0].port))
+        return []
+
+    async with upstream(ask_back) as server, served(tmp_path, upstream_port=server.port) as client:
+        back.append(client)
+        assert (await client.ask("example.com")).header.rcode == Code.SERVER_FAILURE
+        assert asked == 3
 
 
 async def test_an_external_name_is_resolved_to_the_end(tmp_path: Path) -> None:

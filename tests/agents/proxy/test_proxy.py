@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +47,10 @@ class Running:
         self._loop.call_soon_threadsafe(change)
 
     def ready(self) -> bool:
-        return self.proxy._synced.is_set()
+        with contextlib.suppress(RuntimeError):
+            asyncio.run_coroutine_threadsafe(self.proxy.ready(), self._loop).result()
+            return True
+        return False
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +103,8 @@ def test_the_rules_outlive_the_proxy_and_are_taken_over(world: World) -> None:
     check = answers_from(world, "10.96.3.3", world.pods[1])
     for turn in range(2):
         with Running(world.node) as running:
-            running.do(lambda script=running.script: script.services.put(service("web", "10.96.3.3")))
-            running.do(lambda script=running.script: script.slices.put(endpoint_slice("web", world.pods[1].address)))
+            running.do(functools.partial(running.script.services.put, service("web", "10.96.3.3")))
+            running.do(functools.partial(running.script.slices.put, endpoint_slice("web", world.pods[1].address)))
             assert check() == (turn == 1)
             running.do(running.script.sync)
             until(running.ready)
