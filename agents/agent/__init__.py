@@ -1,0 +1,1 @@
+"""One process for a node: node agent, service proxy and cluster DNS, composed here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Whether containers are started, alive and ready, as their probes say."""

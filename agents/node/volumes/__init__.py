@@ -1,0 +1,1 @@
+"""What is mounted into pods: made ready before their containers, kept up to date while they run, removed after."""
