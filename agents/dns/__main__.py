@@ -19,7 +19,7 @@ def main() -> int:
     logs.setup(options.log_level)
     try:
         if options.cleanup:
-            cleanup(options.cluster_dns)
+            cleanup()
         else:
             asyncio.run(_run(options))
     except AddressInUse as error:

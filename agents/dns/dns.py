@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raftsman import Client, logs
 from raftsman.agents.observed import Observed
@@ -27,6 +28,8 @@ from .server import Responder, TcpServer, UdpServer
 from .zone import Zone
 
 _SCOPE_HOST = 254
+_LABEL = "lo:rmdns"
+"""Tells our address from others, so that `cleanup` needs to be told nothing."""
 
 log = logs.get(__name__)
 
@@ -85,7 +88,7 @@ class Dns:
         """Listen meanwhile. Outside names are answered from the start, the cluster's once `ready`."""
         config = self._config
         if config.own_address:
-            await asyncio.to_thread(_change, "add", config.address, harmless=errno.EEXIST)
+            await asyncio.to_thread(_add_address, config.address)
         resolvers = Resolvers(config.resolv_conf, own=frozenset({config.address}))
         forwarder = Forwarder(resolvers)
         responder = Responder(self.zone, forwarder, is_ready=self._ready.is_set)
@@ -140,20 +143,28 @@ class Dns:
                 self.zone.put(objects.read(seen.service, seen.slices))
 
 
-def cleanup(address: str) -> None:
-    """Take the address off the loopback device; not there is fine."""
-    _change("del", address, harmless=errno.EADDRNOTAVAIL)
+def cleanup() -> None:
+    """Take the address off the loopback device, whatever it was; not there is fine."""
+    with _loopback() as (routes, index):
+        for entry in routes.get_addr(index=index, label=_LABEL):
+            routes.addr("del", index=index, address=entry.get_attr("IFA_ADDRESS"), prefixlen=entry["prefixlen"])
 
 
-def _change(verb: str, address: str, *, harmless: int) -> None:
-    # Imported late: more than 100 ms that the agent's start need not wait for.
-    import pyroute2
+def _add_address(address: str) -> None:
     from pyroute2.netlink import exceptions
 
-    with pyroute2.IPRoute() as routes:
-        loopback = routes.link_lookup(ifname="lo")[0]
+    with _loopback() as (routes, index):
         try:
-            routes.addr(verb, index=loopback, address=address, prefixlen=32, scope=_SCOPE_HOST)
+            routes.addr("add", index=index, address=address, prefixlen=32, scope=_SCOPE_HOST, label=_LABEL)
         except exceptions.NetlinkError as error:
-            if error.code != harmless:
+            if error.code != errno.EEXIST:
                 raise
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[tuple[Any, int]]:
+    # Imported late: more than 100 ms that the agent's start need not wait for.
+    import pyroute2
+
+    with pyroute2.IPRoute() as routes:
+        yield routes, routes.link_lookup(ifname="lo")[0]

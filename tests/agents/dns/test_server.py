@@ -228,11 +228,13 @@ def test_pods_reach_cluster_dns_on_its_service_address(world: World, tmp_path: P
             asker.connect((ADDRESS, 53))
             asker.send(struct.pack("!H", len(message)) + message)
             assert len(asker.recv(2000)) > len(message)
+    address = ["ip", "-n", world.node.name, "addr", "show", "lo"]
+    assert ADDRESS.encode() in subprocess.check_output(address)
     loop, task = stop[0]
     loop.call_soon_threadsafe(task.cancel)
     thread.join()
     for _ in range(2):
-        world.node.call(lambda: cleanup(ADDRESS))
+        world.node.call(cleanup)
     shown = subprocess.run(
         ["ip", "-n", world.node.name, "addr", "show", "lo"], capture_output=True, text=True, check=True
     )
