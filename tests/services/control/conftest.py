@@ -63,7 +63,7 @@ class Cluster:
     def process(self, name: str) -> Process:
         return next(p for p in processes(self.layout, self.settings) if p.name == name)
 
-    def start(self, name: str, port: int) -> Running:
+    def start(self, name: str) -> Running:
         log = self.layout.logs / f"{name}.log"
         with log.open("ab") as out:
             command = self.process(name).command
@@ -102,7 +102,7 @@ def cluster() -> Iterator[Cluster]:
                 ("apiserver", settings.apiserver_health_port),
                 ("control", settings.control_health_port),
             ):
-                found.start(name, port)
+                found.start(name)
                 found.await_ready(name, port)
             yield found
         finally:
