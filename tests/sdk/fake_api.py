@@ -1,8 +1,8 @@
 """A tiny API server in the test's process: real gRPC on a unix socket, one dict of objects, one log of events.
 
-It knows Create, Get, List, Watch, Update, Patch (by the test's own function), Delete with finalizers, Finalize and
-Bind well enough for the SDK and the controllers; what the real one decides (defaults, validation, permissions) is not
-here. It can drop its streams, refuse calls and forget its history, which a real one does when nobody wants it.
+It knows Create, Get, List, Watch, Update, Patch (merge), Delete with finalizers, Finalize and Bind well enough for
+the SDK and the controllers; what the real one decides (defaults, validation, permissions) is not here. It can drop its
+streams, refuse calls and forget its history, which a real one does when nobody wants it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
-from raftsman import Client, ClientConfig, errors, resources
+import orjson
+from raftsman import Client, ClientConfig, codec, errors, resources
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
+from raftsman.patch import merge_patch
 from raftsman.resources import Resource
 
 
@@ -32,7 +34,6 @@ class FakeApi:
         self.log: list[tuple[int, str, int, Any]] = []
         self.calls: list[tuple[str, str]] = []
         self.refusals: list[errors.ApiError] = []
-        self.merge: Callable[[Any, bytes], None] | None = None
         self._changed = asyncio.Condition()
         self._epoch = 0
         self.streams = 0
@@ -164,8 +165,10 @@ class FakeApi:
     async def _patch(self, resource: Resource, data: bytes) -> Any:
         request = meta.PatchRequest.FromString(data)
         obj = _copy(self._stored(resource, request.namespace, request.name))
-        assert self.merge is not None, "the test gives api.merge"
-        self.merge(obj, request.patch)
+        wanted = orjson.loads(request.patch).get("metadata", {}).get("resourceVersion")
+        if wanted and wanted != obj.metadata.resource_version:
+            raise errors.Conflict("the object has been modified")
+        obj = codec.from_json(merge_patch(codec.to_json(obj), orjson.loads(request.patch)), resource.message).message
         if obj.metadata.HasField("deletion_timestamp") and not _finalizers(obj):
             return await self.remove(obj)
         return await self.put(obj)
