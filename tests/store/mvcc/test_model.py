@@ -1,0 +1,126 @@
+"""The state against a model that keeps every revision as a whole dict, and through a snapshot at any point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from raftsman.etcd import rpc_pb2
+from raftsman.store import mvcc, snapshot
+from raftsman.store.mvcc import watchers
+
+KEYS = st.sampled_from([b"a", b"b", b"ba", b"c", b"d"])
+VALUES = st.binary(max_size=3)
+
+
+class Model(RuleBasedStateMachine):
+    """`revisions[r]` is the whole content at revision r; `events` every change since the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = mvcc.State()
+        self.revisions: dict[int, dict[bytes, bytes]] = {1: {}}
+        self.events: list[tuple[int, bytes, bytes | None]] = []
+        self.leases: dict[int, set[bytes]] = {}
+        self.next_lease = 1
+
+    def _write(self, changes: dict[bytes, bytes | None]) -> None:
+        content = dict(self.revisions[max(self.revisions)])
+        revision = max(self.revisions) + 1
+        for key, value in changes.items():
+            if value is None:
+                del content[key]
+            else:
+                content[key] = value
+            self.events.append((revision, key, value))
+            for keys in self.leases.values():
+                keys.discard(key)
+        self.revisions[revision] = content
+
+    @property
+    def now(self) -> dict[bytes, bytes]:
+        return self.revisions[max(self.revisions)]
+
+    @rule(key=KEYS, value=VALUES)
+    def put(self, key: bytes, value: bytes) -> None:
+        self.state.put(rpc_pb2.PutRequest(key=key, value=value))
+        self._write({key: value})
+
+    @rule(key=KEYS, end=KEYS)
+    def delete(self, key: bytes, end: bytes) -> None:
+        answer = self.state.delete_range(rpc_pb2.DeleteRangeRequest(key=key, range_end=end))
+        gone = sorted(found for found in self.now if key <= found < end)
+        assert answer.deleted == len(gone)
+        if gone:
+            self._write(dict.fromkeys(gone))
+
+    @rule(writes=st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
+    def txn(self, writes: dict[bytes, bytes]) -> None:
+        puts = [rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=k, value=v)) for k, v in writes.items()]
+        self.state.txn(rpc_pb2.TxnRequest(success=puts))
+        self._write(dict(writes))
+
+    @rule(key=KEYS, value=VALUES)
+    def put_leased(self, key: bytes, value: bytes) -> None:
+        self.state.grant(self.next_lease, 60)
+        self.state.put(rpc_pb2.PutRequest(key=key, value=value, lease=self.next_lease))
+        self._write({key: value})
+        self.leases[self.next_lease] = {key}
+        self.next_lease += 1
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data())
+    def revoke(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(sorted(self.leases)))
+        self.state.revoke(lease)
+        keys = self.leases.pop(lease)
+        if keys:
+            self._write(dict.fromkeys(sorted(keys)))
+
+    @precondition(lambda self: max(self.revisions) > self.state.compacted)
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
+        revision = data.draw(st.integers(self.state.compacted + 1, max(self.revisions)))
+        self.state.compact(revision)
+
+    @rule()
+    def restart(self) -> None:
+        state = self.state
+        head = snapshot.Head(9, 3, state.revision, state.compacted, "c")
+        with TemporaryDirectory() as folder:
+            capture = snapshot.Capture(head, state.copy_of_leases(), state.index.copy_of_histories())
+            path = snapshot.write(Path(folder), capture)
+            assert snapshot.verify(path) == head
+            loaded, self.state = snapshot.load(path)
+        assert loaded == head
+
+    @invariant()
+    def every_readable_revision_is_right(self) -> None:
+        for revision in range(max(1, self.state.compacted), max(self.revisions) + 1):
+            request = rpc_pb2.RangeRequest(key=b"\0", range_end=b"\0", revision=revision)
+            answer = self.state.range(request)
+            assert {kv.key: kv.value for kv in answer.kvs} == self.revisions[revision]
+            assert answer.count == len(self.revisions[revision])
+
+    @invariant()
+    def a_watch_sees_every_change_once_and_in_order(self) -> None:
+        start = max(2, self.state.compacted)
+        watch = watchers.Watch(id=0, key=b"\0", range_end=b"\0", start=start, pending=start)
+        changes: list[mvcc.Change] = []
+        while watch.pending is not None:
+            changes += watchers.collect(watch, self.state.history, changes_max=2, bytes_max=1 << 20).changes
+        got = [(c.record.mod_revision, c.record.key, c.record.value if c.record.version else None) for c in changes]
+        assert got == [event for event in self.events if event[0] >= start]
+
+    @invariant()
+    def leases_hold_their_keys(self) -> None:
+        for lease, keys in self.leases.items():
+            assert self.state.leases.require(lease).keys == keys
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)

@@ -1,0 +1,62 @@
+"""Snapshots: whole or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raftsman.etcd import rpc_pb2
+from raftsman.store import mvcc, snapshot
+
+
+def captured(keys: int) -> tuple[snapshot.Capture, mvcc.State]:
+    state = mvcc.State()
+    state.grant(7, 60)
+    for number in range(keys):
+        state.put(rpc_pb2.PutRequest(key=b"%d" % number, value=b"v" * 5, lease=7 if number % 2 else 0))
+    state.delete_range(rpc_pb2.DeleteRangeRequest(key=b"0"))
+    head = snapshot.Head(index=keys, term=2, revision=state.revision, compacted=0, cluster="c")
+    return snapshot.Capture(head, state.copy_of_leases(), state.index.copy_of_histories()), state
+
+
+def test_a_state_is_read_back_with_its_history(tmp_path: Path) -> None:
+    capture, state = captured(1200)
+    path = snapshot.write(tmp_path, capture)
+    head, loaded = snapshot.load(path)
+    assert (head, snapshot.verify(path), snapshot.newest(tmp_path)) == (capture.head, capture.head, path)
+    assert list(loaded.index.records()) == list(state.index.records())
+    assert list(loaded.history.since(2)) == list(state.history.since(2))
+    assert loaded.leases.require(7).keys == state.leases.require(7).keys
+    assert (loaded.revision, len(loaded.index)) == (state.revision, 1199)
+
+
+def test_every_flip_and_every_truncation_is_refused(tmp_path: Path) -> None:
+    path = snapshot.write(tmp_path, captured(4)[0])
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        broken = bytearray(whole)
+        broken[place] ^= 0x10
+        for content in (bytes(broken), whole[:place]):
+            path.write_bytes(content)
+            with pytest.raises(snapshot.SnapshotDamaged, match=path.name):
+                snapshot.load(path)
+            with pytest.raises(snapshot.SnapshotDamaged, match=path.name):
+                snapshot.verify(path)
+
+
+def test_a_crash_while_writing_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = snapshot.write(tmp_path, captured(3)[0])
+
+    def crash(*_: object) -> None:
+        raise OSError("crashed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot.os, "rename", crash)
+        with pytest.raises(OSError, match="crashed"):
+            snapshot.write(tmp_path, captured(5)[0])
+    assert snapshot.newest(tmp_path) == old
+    assert [path.name for path in tmp_path.iterdir()] == [old.name]
+    new = snapshot.write(tmp_path, captured(5)[0])
+    snapshot.drop_older(new)
+    assert list(tmp_path.iterdir()) == [new]
