@@ -8,6 +8,7 @@ from raftsman.controller import Controller
 from raftsman.services.controllers.deployment import DeploymentController
 from raftsman.services.controllers.endpoint_slices import EndpointSliceController
 from raftsman.services.controllers.endpoints import EndpointsController
+from raftsman.services.controllers.garbage_collector import GarbageCollector
 from raftsman.services.controllers.namespace import NamespaceController
 from raftsman.services.controllers.node_cidrs import NodeCidrController
 from raftsman.services.controllers.node_lifecycle import NodeLifecycleController
@@ -34,4 +35,5 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         EndpointSliceController(),
         EndpointsController(),
         PodCollector(),
+        GarbageCollector(),
     )
