@@ -190,33 +190,30 @@ def lease(name: str, second: int) -> coordination.Lease:
 
 
 async def test_silence_is_noticed_and_its_end_too(fake_api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_health, "GRACE_S", 0.5)
+    monkeypatch.setattr(node_health, "GRACE_S", 1.0)
     await fake_api.put(node("alive"))
     await fake_api.put(node("n1"))
-    await fake_api.put(lease("n1", 1))
     await fake_api.put(pod("p"))
-    async with running(fake_api, NodeLifecycleController()):
-        for second in range(12):
-            await fake_api.put(lease("alive", second))
-            await fake_api.put(lease("n1", second))
+
+    async def beat(name: str) -> None:
+        for second in range(1000):
+            await fake_api.put(lease(name, second))
+            if not node_health.is_ready(fake_api.find(core.Node, name)):
+                await fake_api.put(node(name, taints=tuple(keys(fake_api.find(core.Node, name).spec.taints))))
             await asyncio.sleep(0.1)
+
+    alive, silenced = asyncio.create_task(beat("alive")), asyncio.create_task(beat("n1"))
+    async with running(fake_api, NodeLifecycleController()):
+        await asyncio.sleep(1.5)
         assert node_health.is_ready(fake_api.find(core.Node, "n1"))
-
-        async def keep_alive() -> None:
-            for second in range(100, 200):
-                await fake_api.put(lease("alive", second))
-                await asyncio.sleep(0.1)
-
-        beating = asyncio.create_task(keep_alive())
+        silenced.cancel()
         await eventually(lambda: (UNREACHABLE, "NoExecute") in keys(fake_api.find(core.Node, "n1").spec.taints))
         await eventually(lambda: fake_api.find(core.Pod, "p", "default").status.conditions[0].status == "False")
-        back = node("n1", taints=tuple(keys(fake_api.find(core.Node, "n1").spec.taints)))
-        await fake_api.put(back)
-        await fake_api.put(lease("n1", 300))
+        back = asyncio.create_task(beat("n1"))
         await eventually(lambda: not fake_api.find(core.Node, "n1").spec.taints)
-        beating.cancel()
-        reasons = {event.reason for event in fake_api.all(core.Event)}
-        assert {"RegisteredNode", "NodeNotReady"} <= reasons
+        await eventually(lambda: {"RegisteredNode", "NodeNotReady"} <= {e.reason for e in fake_api.all(core.Event)})
+        alive.cancel()
+        back.cancel()
 
 
 async def test_a_taint_that_is_put_evicts_the_pods_of_its_node(fake_api: Any) -> None:
