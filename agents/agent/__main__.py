@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from .main import main
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # read as grpc is imported; forks here only exec
+
+from .main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

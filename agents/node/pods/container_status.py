@@ -9,7 +9,7 @@ from raftsman.agents.node.runtime import Container, Phase
 from raftsman.core import v1 as core
 
 from . import backoff
-from .observation import LOST_CODE, Kind, Observed, Verdict, View, started
+from .observation import IMAGE_LABEL, LOST_CODE, Kind, Observed, Verdict, View, started
 
 LOST_REASON = "ContainerStatusUnknown"
 LOST_MESSAGE = "The container was gone when the node came back, so nobody saw how it ended"
@@ -28,7 +28,7 @@ def compute(
     status.restart_count = run.attempt
     status.container_id = ID_PREFIX + run.id
     status.image = run.image
-    status.image_id = run.image_id
+    status.image_id = run.labels.get(IMAGE_LABEL, run.image_id)
     _last_state(status, observed, view)
     if run.phase is Phase.RUNNING:
         _running(status, observed, view, run)
@@ -53,10 +53,10 @@ def _without_run(
     status.restart_count = known.restart_count if known else 0
     if known is not None and view.lost:
         _lost(status, known)
+        status.container_id = known.container_id
         if view.verdict("Never" if ending else pod.spec.restart_policy or "Always") is not Verdict.WAITING:
             status.state.CopyFrom(status.last_state)
             status.ClearField("last_state")
-            status.container_id = known.container_id
             status.image_id = known.image_id
             return
     elif known is not None and known.HasField("last_state"):
@@ -67,6 +67,9 @@ def _without_run(
 def _lost(status: core.ContainerStatus, known: core.ContainerStatus) -> None:
     if known.state.HasField("terminated"):
         status.last_state.terminated.CopyFrom(known.state.terminated)
+        return
+    if known.state.HasField("waiting") and known.last_state.HasField("terminated"):
+        status.last_state.CopyFrom(known.last_state)
         return
     ended = status.last_state.terminated
     ended.exit_code = LOST_CODE

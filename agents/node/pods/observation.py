@@ -17,6 +17,8 @@ from raftsman.core import v1 as core
 
 SANDBOX_LABEL = "raftsman.node/sandbox"
 SPEC_LABEL = "raftsman.node/spec"
+IMAGE_LABEL = "raftsman.node/image"
+"""Carries the imageID of the API."""
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
@@ -136,8 +138,14 @@ class View:
     @property
     def lost_code(self) -> int:
         """The exit code of a lost run: as the API knows it, else LOST_CODE."""
-        state = self.known.state if self.known else None
-        return int(state.terminated.exit_code) if state and state.HasField("terminated") else LOST_CODE
+        if self.known is None:
+            return LOST_CODE
+        for state in (self.known.state, self.known.last_state):
+            if state.HasField("terminated"):
+                return int(state.terminated.exit_code)
+            if state.HasField("running"):
+                break
+        return LOST_CODE
 
     @property
     def attempt(self) -> int:

@@ -13,7 +13,7 @@ from raftsman.core import v1 as core
 
 from . import fingerprint, name_resolution, qos, security
 from .environment import ConfigFault, expand
-from .observation import SANDBOX_LABEL, SPEC_LABEL
+from .observation import IMAGE_LABEL, SANDBOX_LABEL, SPEC_LABEL
 
 TERMINATION_PATH = "/dev/termination-log"
 _PROPAGATION = {
@@ -86,7 +86,11 @@ def container_spec(
         mounts=(*(mount_of(m, around) for m in container.volume_mounts), message),
         resources=qos.container_resources(pod, container, memory_capacity=around.memory_capacity),
         security=security.of(pod, container, around.image),
-        labels={SANDBOX_LABEL: around.sandbox.created_at.isoformat(), SPEC_LABEL: fingerprint.of(container)},
+        labels={
+            SANDBOX_LABEL: around.sandbox.created_at.isoformat(),
+            SPEC_LABEL: fingerprint.of(container),
+            IMAGE_LABEL: next(iter(around.image.digests), f"sha256:{around.image.id}"),
+        },
         tty=container.tty,
         stdin=container.stdin,
         stdin_once=container.stdin_once,

@@ -112,7 +112,8 @@ class Starter:
         policy = PullPolicy(spec.image_pull_policy or "IfNotPresent")
         where = field_path(spec, kind)
         present = await self._runtime.images.find(spec.image)
-        pulls = present is None or (policy is PullPolicy.ALWAYS and not spec.image.startswith("localhost/"))
+        local = spec.image.startswith("localhost/")
+        pulls = not local and (present is None or policy is PullPolicy.ALWAYS)
         if pulls and policy is not PullPolicy.NEVER:
             self._events.normal(record.pod, "Pulling", f'Pulling image "{spec.image}"', field_path=where)
         begun = time.monotonic()
