@@ -16,6 +16,8 @@ AFFINITY_CLIENTS_MAX = 65535
 """Client and frontend pairs that are remembered; beyond that a new client is balanced without memory."""
 FAMILY = "inet"
 
+_FRONTEND = "ip daddr . meta l4proto . th dport"
+_SEND = f"dnat ip to {_FRONTEND} . meta mark map @endpoints"
 _OWN_MASK = 0xFF000000
 _MAPS = ("services", "endpoints", "sticky", "hairpin")
 
@@ -172,23 +174,29 @@ def _rules(chain: Balance | Split, table: Table) -> list[str]:
             f"fib saddr type local {inside}",
             _outcome_text(chain.outside),
         ]
-    frontend = "ip daddr . meta l4proto . th dport"
-    choose = f"meta mark set numgen random mod {chain.count} offset {int(chain.mark):#x}"
-    send = f"dnat ip to {frontend} . meta mark map @endpoints"
-    if not chain.affinity_timeout_s:
-        return [f"{choose} {send}"]
-    client = f"ip saddr . {frontend}"
+    if chain.affinity_timeout_s:
+        return _sticky_rules(chain)
+    # The kernel may go over to the next generation of elements between two lookups of one packet. A place that is
+    # then gone falls through to the first, which is there as long as any is.
+    choices = [f"numgen random mod {chain.count} offset {int(chain.mark):#x}", f"{int(chain.mark):#x}"]
+    return [*(f"meta mark set {choice} {_SEND}" for choice in choices), f"goto {Refusal.REJECT.chain}"]
+
+
+def _sticky_rules(chain: Balance) -> list[str]:
+    client = f"ip saddr . {_FRONTEND}"
     remember = f"update @affinity {{ {client} timeout {chain.affinity_timeout_s}s : meta mark }}"
-    check = f"meta mark set {frontend} . meta mark map @sticky"
+    check = f"meta mark set {_FRONTEND} . meta mark map @sticky"
     return [
         # A number maps to itself while its endpoint takes connections; else this rule ends here.
-        f"meta mark set {client} map @affinity {check} {remember} {send}",
+        f"meta mark set {client} map @affinity {check} {remember} {_SEND}",
         # An update of an element that exists keeps its value, so what is out of date has to go first.
         f"delete @affinity {{ {client} : meta mark }}",
-        f"{choose} {check}",
+        f"meta mark set numgen random mod {chain.count} offset {int(chain.mark):#x} {check}",
         # A rule of its own: when the map is full this one ends here and the next still sends.
         remember,
-        send,
+        _SEND,
+        f"meta mark set {int(chain.mark):#x} {check} {_SEND}",
+        f"goto {Refusal.REJECT.chain}",
     ]
 
 

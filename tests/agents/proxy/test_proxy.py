@@ -130,6 +130,17 @@ def test_a_failure_of_the_kernel_is_retried(world: World, monkeypatch: pytest.Mo
         until(answers_from(world, "10.96.3.2", world.pods[1]))
 
 
+def test_rules_that_somebody_flushed_come_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raftsman.agents.proxy.proxy.PRESENCE_INTERVAL_S", 0.05)
+    with Running(world.node) as running:
+        running.do(lambda: running.script.services.put(service("web", "10.96.3.4")))
+        running.do(lambda: running.script.slices.put(endpoint_slice("web", world.pods[1].address)))
+        running.do(running.script.sync)
+        until(answers_from(world, "10.96.3.4", world.pods[1]))
+        world.node.call(lambda: nft.Nft().run("flush ruleset"))
+        until(answers_from(world, "10.96.3.4", world.pods[1]))
+
+
 async def test_another_cluster_s_table_stops_the_start(world: World) -> None:
     world.node.call(lambda: nft.Nft().run("add table inet raftsman_proxy_ffffffff"))
     proxy = Proxy(CONFIG)

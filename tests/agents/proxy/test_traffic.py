@@ -127,6 +127,37 @@ def test_a_node_port_client_from_outside_is_masqueraded(world: World, applied: A
     assert world.outside.ask(NODE, 30081).split()[1] in (GATEWAY, NODE)
 
 
+def test_an_external_address_answers_whoever_is_routed_here(world: World, applied: Applied) -> None:
+    made = replace(service(*map(endpoint, world.pods)), external_ips=("203.0.113.7",))
+    applied.set(made)
+    for client in (world.outside, world.pods[0]):
+        assert set(counts(client, "203.0.113.7")) == {pod.name for pod in world.pods}
+    local = replace(made, external_local=True)
+    applied.set(local)
+    assert world.outside.ask("203.0.113.7", 80).split()[1] == world.outside.address
+
+
+def test_sctp_services_are_balanced_too(world: World, applied: Applied) -> None:
+    try:
+        listener = world.pods[1].socket(socket.SOCK_STREAM, protocol=socket.IPPROTO_SCTP)
+        client = world.pods[0].socket(socket.SOCK_STREAM, protocol=socket.IPPROTO_SCTP)
+    except OSError:
+        pytest.skip("this kernel has no SCTP")
+    made = service(endpoint(world.pods[1]), protocol=Protocol.SCTP)
+    applied.set(made)
+    with listener, client:
+        listener.bind(("0.0.0.0", PORT))
+        listener.listen()
+        client.connect((made.cluster_ips[0], 80))
+
+
+def test_udp_clients_stick_with_affinity(world: World, applied: Applied) -> None:
+    made = replace(service(*map(endpoint, world.pods), protocol=UDP, node_port=30086), affinity_timeout_s=60)
+    applied.set(made)
+    assert len({world.pods[0].ask_udp(made.cluster_ips[0], 80).split()[0] for _ in range(20)}) == 1
+    assert len({world.outside.ask_udp(NODE, 30086).split()[0] for _ in range(20)}) == 1
+
+
 def test_local_external_policy_keeps_the_client_s_address_and_uses_local_endpoints_only(
     world: World, applied: Applied
 ) -> None:
@@ -284,12 +315,12 @@ def test_changes_of_endpoints_under_load_lose_no_connection(world: World, applie
     for thread in threads:
         thread.start()
     key = made.ports[0].key
-    for turn in range(200):
+    for turn in range(500):
         chosen = world.pods[: turn % 3 + 1]
         applied.set(replace(made, endpoints={key: tuple(map(endpoint, chosen))}))
-        if turn % 50 == 25:
+        if turn % 100 == 50:
             applied.write_all()
-        time.sleep(0.003)
+        time.sleep(0.001)
     done.set()
     for thread in threads:
         thread.join()
