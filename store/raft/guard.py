@@ -90,7 +90,8 @@ class Guard:
             self._send(node, {"type": "term", "term": kernel.raftCurrentTerm})
             return
         if "prevLogIdx" not in message:
-            self._pass(node, {**_plain(message), "serialized": None})
+            # A leader that sends a snapshot beside: alive, but it says nothing about the entries that are here.
+            self._pass(node, {**_plain(message), "commit_index": kernel.raftCommitIndex, "serialized": None})
             return
         entries = [_entry(entry) for entry in message.get("entries", ())]
         previous, previous_term = message["prevLogIdx"], message["prevLogTerm"]
@@ -145,7 +146,9 @@ class Guard:
             raise BadMessage(f"ack of entry {message['next_node_idx'] - 1}")
         self._pass(node, message)
         after = kernel.next_index(node)
-        if message["success"] and before is not None and after is not None and after < before:
+        if before is None or after is None or message["reset"]:
+            return
+        if message["success"] and after < before:
             kernel.set_next_index(node, before)
 
 

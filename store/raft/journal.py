@@ -66,7 +66,7 @@ class WalJournal(Journal):  # type: ignore[misc]
         elif record.kind == wal.RESET:
             index, term = _PLACE.unpack(payload)
             self._entries = [(NO_OP, index, term)]
-            self._meta.first = index
+            self._meta.first = self._meta.commit = index
 
     def _forget_before(self, index: int) -> None:
         if self._entries and self._entries[0][1] < index:

@@ -7,6 +7,7 @@ and once. Single-threaded: everything here runs on the Raft loop.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import pysyncobj.syncobj as library
@@ -55,9 +56,14 @@ class Kernel(SyncObj):  # type: ignore[misc]
             )
         finally:
             library.createJournal = original
-        self._SyncObj__serializer = _NoSerializer(hooks)
+        self._SyncObj__serializer = _NoSerializer(self._snapshot_wanted)
         if not others:
             self._SyncObj__raftElectionDeadline = 0.0
+
+    def _snapshot_wanted(self, node: Node) -> None:
+        """Called in the library's send loop, which would spin until there is something to send."""
+        self.set_next_index(node, self.journal.last_index + 1)
+        self._hooks.snapshot_wanted(node)
 
     # -- overridden
 
@@ -159,11 +165,11 @@ def _settings() -> Any:
 class _NoSerializer:
     """Stands where the library keeps its pickling serializer."""
 
-    def __init__(self, hooks: Hooks) -> None:
-        self._hooks = hooks
+    def __init__(self, wanted: Callable[[Node], None]) -> None:
+        self._wanted = wanted
 
     def getTransmissionData(self, node: Node) -> None:
-        self._hooks.snapshot_wanted(node)
+        self._wanted(node)
 
     def cancelTransmisstion(self, node: Node) -> None:
         """The library's spelling."""

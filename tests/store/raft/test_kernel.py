@@ -1,0 +1,60 @@
+"""A lone member: elected at once, everything committed in order, entries opaque."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pysyncobj.syncobj
+from kernels import Member, Net, led
+
+
+def test_a_lone_member_leads_at_its_first_tick(tmp_path: Path) -> None:
+    member = Member(Net(), "10.0.0.1:2380", [], tmp_path)
+    member.tick()
+    assert member.kernel._isLeader()
+    member.tick()
+    assert member.kernel.serving()
+
+
+def test_the_no_op_of_a_new_leader_is_on_disk_before_it_counts(tmp_path: Path) -> None:
+    member = Member(Net(), "10.0.0.1:2380", [], tmp_path)
+    member.kernel.campaign_now()
+    member.kernel.doTick(0.0)
+    assert not member.journal._wal.dirty
+
+
+def test_commands_are_bytes_that_nobody_looks_into(tmp_path: Path) -> None:
+    member = Member(Net(), "10.0.0.1:2380", [], tmp_path)
+    pickled = b"\0cos\nabort\n(tR."
+    member.commands.extend([pickled, b"\0\x01second"])
+    for _ in range(3):
+        member.tick()
+    assert member.applied == [pickled, b"\0\x01second"]
+    indexes = [index for index, _, _ in member.committed_commands]
+    assert indexes == list(range(2, 2 + len(indexes)))
+
+
+def test_a_restart_applies_from_the_snapshot_on(tmp_path: Path) -> None:
+    member = Member(Net(), "10.0.0.1:2380", [], tmp_path)
+    member.commands.extend(b"\0%d" % number for number in range(5))
+    for _ in range(3):
+        member.tick()
+    index, term, _ = member.committed_commands[3]
+    again = Member(Net(), "10.0.0.1:2380", [], tmp_path)
+    again.kernel.start_from(index, term)
+    for _ in range(3):
+        again.tick()
+    assert again.applied == [b"\0%d" % number for number in range(3, 5)]
+
+
+def test_followers_append_nothing_of_their_own(tmp_path: Path) -> None:
+    _, (_, follower, _) = led(tmp_path)
+    follower.commands.append(b"\0mine")
+    before = follower.journal.last_index
+    follower.tick()
+    assert follower.journal.last_index == before
+
+
+def test_the_library_reads_our_clock() -> None:
+    assert pysyncobj.syncobj.monotonicTime is time.monotonic
