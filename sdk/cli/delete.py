@@ -105,9 +105,7 @@ async def _wanted(
     looked_up: list[tuple[Target, str]] = []
     for target in wanted:
         objects = await targets.fetched(session, target, label_selector=selector, field_selector=fields)
-        looked_up += [
-            (Target(target.resource, o.metadata.name, o.metadata.namespace), o.metadata.uid) for o in objects
-        ]
+        looked_up += [(Target(target.resource, o.metadata.name, o.metadata.namespace), o.metadata.uid) for o in objects]
     return looked_up
 
 

@@ -118,9 +118,7 @@ class _Source:
 
     async def print(self) -> None:
         meta = self.pod.metadata
-        stream = self.session.client.logs(
-            meta.name, namespace=meta.namespace, container=self.container, **self.options
-        )
+        stream = self.session.client.logs(meta.name, namespace=meta.namespace, container=self.container, **self.options)
         try:
             async with contextlib.aclosing(stream) as pieces:
                 async for piece in pieces:

@@ -194,6 +194,11 @@ class Group(click.Group):
             raise click.UsageError(f'unknown command "{args[0]}" for "{ctx.command_path}"', ctx)
         return super().resolve_command(ctx, args)
 
+    def add(self, command: click.Command) -> click.Command:
+        """As a decorator: a verb of this verb."""
+        self.add_command(command)
+        return command
+
 
 def group(name: str, help: str) -> Group:
     return Group(name, help=help, params=GLOBAL_OPTIONS(), no_args_is_help=True)

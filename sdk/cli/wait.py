@@ -25,8 +25,13 @@ LONG_S = 7 * 86400.0
 @targets.with_selection
 @flag("--all", help="All objects of the kind in the namespace.")
 @flag("-A", "--all-namespaces", help="In all namespaces.")
-@click.option("--for", "wanted", required=True, metavar="WHAT",
-              help="create, delete, condition=NAME[=VALUE] or jsonpath=PATH[=VALUE].")
+@click.option(
+    "--for",
+    "wanted",
+    required=True,
+    metavar="WHAT",
+    help="create, delete, condition=NAME[=VALUE] or jsonpath=PATH[=VALUE].",
+)
 @click.option("--timeout", type=Duration(), default=30.0, help="How long; 0: look once; negative: a week.")
 async def wait(
     session: Session, words: tuple[str, ...], filenames: tuple[str, ...], recursive: bool, selector: str,
@@ -86,7 +91,7 @@ async def _one(session: Session, target: Target, met: Met, deadline: float, *, d
     except errors.ApiError as error:
         session.fail(failure.text(error))
     else:
-        session.say(f"{target} condition met" if not deleted else f"{target} condition met")
+        session.say(f"{target} condition met")
 
 
 def condition(text: str) -> Met:

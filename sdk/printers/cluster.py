@@ -67,7 +67,7 @@ def event(obj: core.Event, now: datetime) -> Sequence[str]:
         obj.involved_object.field_path,
         event_source(obj),
         obj.message.strip(),
-        _since(obj.first_timestamp, obj.event_time, now=now),
+        event_first_seen(obj, now),
         str(count),
         obj.metadata.name,
     )
@@ -93,6 +93,10 @@ def event_last_seen(obj: core.Event, now: datetime) -> str:
     if obj.HasField("series"):
         return _since(obj.series.last_observed_time, now=now)
     return _since(obj.last_timestamp, obj.first_timestamp, obj.event_time, now=now)
+
+
+def event_first_seen(obj: core.Event, now: datetime) -> str:
+    return _since(obj.first_timestamp, obj.event_time, now=now)
 
 
 def _since(*moments: Any, now: datetime) -> str:

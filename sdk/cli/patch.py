@@ -1,0 +1,72 @@
+"""`patch`: change a part of objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from raftsman import errors
+
+from . import failure, output, targets
+from .session import Session
+from .verb import Failure, verb
+from .writing import options_of, suffix
+
+
+@verb()
+@click.argument("words", nargs=-1, metavar="TYPE/NAME")
+@targets.with_files
+@output.with_output
+@output.with_dry_run
+@click.option("-p", "--patch", default="", metavar="JSON|YAML", help="The patch.")
+@click.option("--patch-file", default="", help="A file with the patch.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["strategic", "merge", "json"]),
+    default="strategic",
+    help="How the patch is meant.",
+)
+@click.option("--subresource", type=click.Choice(["", "status", "scale"]), default="", help="Of this subresource.")
+async def patch(
+    session: Session, words: tuple[str, ...], filenames: tuple[str, ...], recursive: bool, output: str, dry_run: str,
+    patch: str, patch_file: str, kind: str, subresource: str,
+) -> None:  # fmt: skip
+    """Change a part: `patch deploy web -p '{"spec":{"replicas":2}}'`."""
+    from raftsman.client import PatchType
+
+    from . import output as formats
+
+    formats.check(output)
+    change = _read(patch, patch_file, kind)
+    for target, old in await targets.selected(session, words, filenames, recursive=recursive):
+        try:
+            new = old if dry_run == "client" else await session.client.patch(
+                target.resource.message, target.name, change, namespace=target.namespace,
+                type=PatchType[kind.upper()], subresource=subresource, options=options_of(dry_run),
+            )  # fmt: skip
+        except errors.Invalid as error:
+            session.fail(failure.text(error))
+            continue
+        if output:
+            formats.objects([(target.resource, new)], output, single=True)
+        else:
+            unchanged = new.metadata.resource_version == old.metadata.resource_version and dry_run == "none"
+            session.say(f"{target} patched{' (no change)' if unchanged else ''}{suffix(dry_run)}")
+
+
+def _read(text: str, file: str, kind: str) -> Any:
+    if bool(text) == bool(file):
+        raise Failure("must specify --patch or --patch-file, and not both")
+    try:
+        value = yaml.safe_load(Path(file).read_text() if file else text)
+    except OSError as error:
+        raise Failure(f"unable to read patch file: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise Failure(f"unable to parse {file or text!r}: {error}") from None
+    wanted = list if kind == "json" else dict
+    if not isinstance(value, wanted):
+        raise Failure(f"a {kind} patch is {'a list of operations' if kind == 'json' else 'an object'}")
+    return value
