@@ -70,12 +70,18 @@ class Cluster:
 
     def raftsman(self, *words: str, stdin: str | None = None, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
         """What `raftsman WORDS` prints on standard output. CommandError if it fails."""
+        return self._checked(self.command(*words, stdin=stdin, timeout_s=timeout_s))
+
+    def command(
+        self, *words: str, stdin: str | None = None, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `raftsman WORDS`, whatever comes of it."""
         command = [str(Path(sys.executable).with_name("raftsman")), *words]
-        return self._checked(self.run(command, stdin=stdin, timeout_s=timeout_s))
+        return self.run(command, stdin=stdin, timeout_s=timeout_s)
 
     def fails(self, *words: str, stdin: str | None = None) -> str:
         """What a `raftsman` command that must fail prints on standard error."""
-        done = self.run([str(Path(sys.executable).with_name("raftsman")), *words], stdin=stdin)
+        done = self.command(*words, stdin=stdin)
         if done.returncode != 1:
             raise CommandError(f"{words} exited with {done.returncode}, not 1:\n{done.stdout}{done.stderr}")
         return done.stderr

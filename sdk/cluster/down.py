@@ -28,6 +28,11 @@ def stop(layout: Layout, show: Callable[[str], None], *, purge: bool = False) ->
     """Whether there was anything to stop. DownError if something is left."""
     running = state.running(layout)
     if running is not None:
+        if running.netns != os.stat("/proc/self/ns/net").st_ino:
+            raise DownError(
+                f"The cluster of {layout.data_dir} runs in another network namespace (process {running.pid}); "
+                f"stop it there: nsenter --net=/proc/{running.pid}/ns/net raftsman down --data-dir {layout.data_dir}"
+            )
         show(f"Stopping the cluster of {layout.data_dir} (process {running.pid})")
         _terminate(running.pid)
     was_there = running is not None or layout.run_dir.exists()

@@ -29,7 +29,7 @@ def processes(layout: Layout, settings: Settings) -> tuple[Process, ...]:
 
 def cleanup(layout: Layout, *, purge: bool) -> tuple[str, ...]:
     """What removes everything that the node agent made on this machine, once it has stopped."""
-    command = (sys.executable, "-m", "raftsman.agents.node.runtime.cleanup", "--data-dir", str(layout.data_dir))
+    command = (sys.executable, "-m", "raftsman.agents.agent.cleanup", "--data-dir", str(layout.data_dir))
     return (*command, "--purge") if purge else command
 
 

@@ -36,9 +36,10 @@ def three_ready(cluster: Cluster) -> set[str]:
 
 def ask(cluster: Cluster, url: str, *, times: int = 1, from_pod: str | None = None) -> list[str]:
     """What a URL answers, from the node or from a pod."""
-    script = f"for i in $(seq {times}); do wget -q -T 3 -O - {url} || exit 1; done"
-    if from_pod:
+    if from_pod:  # Debian's static busybox crashes on wget -T
+        script = f"for i in $(seq {times}); do timeout 5 wget -q -O - {url} || exit 1; done"
         return cluster.raftsman("exec", *NAMESPACE, from_pod, "--", "sh", "-c", script).split()
+    script = f"for i in $(seq {times}); do wget -q -T 3 -t 1 -O - {url} || exit 1; done"
     done = cluster.run(["sh", "-c", script])
     assert done.returncode == 0, f"{url}: {done.stderr}"
     return done.stdout.split()
@@ -141,7 +142,7 @@ def test_configuration_and_secrets_reach_the_pod(hello: Cluster) -> None:
 def test_exec_passes_input_and_the_exit_code(hello: Cluster) -> None:
     name = min(three_ready(hello))
     assert hello.raftsman("exec", "-i", *NAMESPACE, name, "--", "cat", stdin="through\n") == "through\n"
-    done = hello.run(["raftsman", "exec", *NAMESPACE, name, "--", "sh", "-c", "exit 7"])
+    done = hello.command("exec", *NAMESPACE, name, "--", "sh", "-c", "exit 7")
     assert done.returncode == 7
 
 
