@@ -99,7 +99,8 @@ def _prioritise(call: Call, pod: core.Pod) -> None:
         raise failures.forbidden(call.kind.resource, pod.metadata.name, f"no PriorityClass with name {name} was found")
     wanted = _PRIORITIES.get(name, 0)
     if pod.spec.HasField("priority") and pod.spec.priority != wanted:
-        why = f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; priority admission controller computed {wanted} from the given PriorityClass name"
+        why = (f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; "
+               f"priority admission controller computed {wanted} from the given PriorityClass name")
         raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
     pod.spec.priority = wanted
     if not pod.spec.preemption_policy:

@@ -19,10 +19,11 @@ def pod(found: core.Pod) -> None:
     spec(found.spec)
     if not found.spec.HasField("enable_service_links"):
         found.spec.enable_service_links = True
-    if found.spec.host_network:
-        for container in (*found.spec.init_containers, *found.spec.containers):
-            for port in container.ports:
-                port.host_port = port.host_port or port.container_port
+    for one in (*found.spec.init_containers, *found.spec.containers):
+        # A limit is the request where none is given.
+        for name, limit in one.resources.limits.items():
+            if name not in one.resources.requests:
+                one.resources.requests[name].CopyFrom(limit)
 
 
 def template(found: core.PodTemplateSpec) -> None:
@@ -79,21 +80,16 @@ def _is_latest(image: str) -> bool:
     """Whether an image is named without a tag or digest, or by the tag `latest`."""
     if "@" in image:
         return False
-    name, colon, tag = image.rpartition(":")
+    _, colon, tag = image.rpartition(":")
     return not colon or "/" in tag or tag == "latest"
 
 
 def _resources(found: core.Container) -> None:
-    """Quantities in canonical form; a limit is the request where none is given."""
-    resources = found.resources
     if not found.HasField("resources"):
-        resources.SetInParent()
+        found.resources.SetInParent()
         return
-    quantities.canonical(resources.limits)
-    quantities.canonical(resources.requests)
-    for name, limit in resources.limits.items():
-        if name not in resources.requests:
-            resources.requests[name].CopyFrom(limit)
+    quantities.canonical(found.resources.limits)
+    quantities.canonical(found.resources.requests)
 
 
 def _probe(found: core.Probe) -> None:

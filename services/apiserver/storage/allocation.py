@@ -199,7 +199,8 @@ def _probes(first: int, count: int) -> Iterable[int]:
 def held_ips(service: core.Service) -> set[str]:
     if service.spec.type not in _WITH_ADDRESS:
         return set()
-    return {address for address in (service.spec.cluster_ips or [service.spec.cluster_ip]) if address not in ("", "None")}
+    addresses = service.spec.cluster_ips or [service.spec.cluster_ip]
+    return {address for address in addresses if address not in ("", "None")}
 
 
 def held_ports(service: core.Service) -> set[int]:

@@ -107,7 +107,7 @@ class Objects:
         namespace: str,
         dry_run: bool = False,
     ) -> CachedObject:
-        """What is stored after `change`, or was before it if it removes the object. errors.NotFound if there is none."""
+        """What is stored after `change`, or was removed by it. errors.NotFound if there is none."""
         found = self.cached(kind, namespace, name)
         newest = False
         for _ in range(RETRIES_MAX):

@@ -60,7 +60,8 @@ def bound(kind: Kind, found: CachedObject, binding: core.Binding) -> core.Pod:
         why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {pod.metadata.uid}"
         raise failures.conflict(kind.resource, found.name, why)
     if pod.metadata.HasField("deletion_timestamp"):
-        raise failures.conflict(kind.resource, found.name, f"pod {found.name} is being deleted, cannot be assigned to a host")
+        why = f"pod {found.name} is being deleted, cannot be assigned to a host"
+        raise failures.conflict(kind.resource, found.name, why)
     if pod.spec.node_name:
         why = f'pod {found.name} is already assigned to node "{pod.spec.node_name}"'
         raise failures.conflict(kind.resource, found.name, why)

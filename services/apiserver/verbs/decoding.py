@@ -16,7 +16,7 @@ WARNINGS_MAX = 20
 
 
 def decoded(call: Call, request: meta.WriteRequest) -> Any:
-    """The object of a write: protobuf, or a manifest in JSON or YAML with strict fields. errors.BadRequest if neither."""
+    """The object of a write: protobuf, or a manifest in JSON or YAML. errors.BadRequest if neither."""
     kind = call.kind
     obj = from_manifest(call, request.manifest, request.options) if request.manifest else _message(kind, request.object)
     settle_namespace(kind, obj.metadata, request.namespace)

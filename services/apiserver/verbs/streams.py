@@ -135,8 +135,7 @@ def _container(pod: core.Pod, name: str) -> str:
         if name not in every:
             raise errors.BadRequest(f"container {name} is not valid for pod {pod.metadata.name}")
         return name
-    default = pod.metadata.annotations["kubectl.kubernetes.io/default-container"] if (
-        "kubectl.kubernetes.io/default-container" in pod.metadata.annotations) else ""
+    default = pod.metadata.annotations.get("kubectl.kubernetes.io/default-container", "")
     if default in names:
         return default
     if len(names) == 1:

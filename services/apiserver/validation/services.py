@@ -1,0 +1,211 @@
+"""Services, endpoints and endpoint slices. Whether an address or a port is free is the allocator's to say."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from raftsman.core import v1 as core
+from raftsman.discovery import v1 as discovery
+from raftsman.services.apiserver import unsupported
+
+from . import metadata, names, ports
+from .causes import Causes
+
+TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName"})
+_STICKY_MAX_S = 86400
+_ENDPOINTS_MAX = 1000
+_SLICE_PORTS_MAX = 20000
+_ADDRESSES_MAX = 100
+_ADDRESS_TYPES = frozenset({"IPv4", "IPv6", "FQDN"})
+
+_refuse_unsupported = unsupported.checker(core.ServiceSpec, unsupported.SERVICE_SPEC)
+
+
+def service(found: core.Service, causes: Causes) -> None:
+    spec = found.spec
+    _refuse_unsupported(spec, causes, "spec")
+    if spec.type == "LoadBalancer":
+        causes.unserved("spec.type", "LoadBalancer needs the cloud controller (use NodePort)")
+    elif spec.type not in TYPES:
+        causes.not_supported("spec.type", spec.type, TYPES)
+    if not spec.ports and spec.cluster_ip != "None" and spec.type != "ExternalName":
+        causes.required("spec.ports")
+    _ports(spec, causes)
+    metadata.labels(spec.selector, causes, path="spec.selector")
+    _affinity(spec, causes)
+    _addresses(spec, causes)
+    _policies(spec, causes)
+
+
+def _ports(spec: core.ServiceSpec, causes: Causes) -> None:
+    seen_names: set[str] = set()
+    seen: set[tuple[int, str]] = set()
+    node_ports: set[tuple[int, str]] = set()
+    for index, port in enumerate(spec.ports):
+        at = f"spec.ports[{index}]"
+        if len(spec.ports) > 1 and not port.name:
+            causes.required(f"{at}.name")
+        elif port.name:
+            for wrong in names.dns_label(port.name):
+                causes.invalid(f"{at}.name", port.name, wrong)
+            if port.name in seen_names:
+                causes.duplicate(f"{at}.name", port.name)
+            seen_names.add(port.name)
+        ports.number(port.port, causes, path=f"{at}.port")
+        ports.protocol(port.protocol, causes, path=f"{at}.protocol")
+        ports.number_or_name(port.target_port, causes, path=f"{at}.targetPort")
+        if (port.port, port.protocol) in seen:
+            causes.duplicate(at, f"{port.port}/{port.protocol}")
+        seen.add((port.port, port.protocol))
+        if port.node_port:
+            if spec.type in ("ClusterIP", "ExternalName"):
+                causes.forbidden(f"{at}.nodePort", f"may not be used when `type` is '{spec.type}'")
+            if (port.node_port, port.protocol) in node_ports:
+                causes.duplicate(f"{at}.nodePort", port.node_port)
+            node_ports.add((port.node_port, port.protocol))
+        if port.app_protocol:
+            for wrong in names.qualified(port.app_protocol):
+                causes.invalid(f"{at}.appProtocol", port.app_protocol, wrong)
+
+
+def _affinity(spec: core.ServiceSpec, causes: Causes) -> None:
+    if spec.session_affinity not in ("None", "ClientIP"):
+        causes.not_supported("spec.sessionAffinity", spec.session_affinity, ("ClientIP", "None"))
+    seconds = spec.session_affinity_config.client_ip.timeout_seconds
+    if spec.session_affinity == "ClientIP" and not 0 < seconds <= _STICKY_MAX_S:
+        causes.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds,
+                       f"must be greater than 0 and less than {_STICKY_MAX_S}")
+
+
+def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
+    if spec.type == "ExternalName":
+        if spec.cluster_ip or spec.cluster_ips:
+            causes.forbidden("spec.clusterIPs", "may not be set when `type` is 'ExternalName'")
+        _external_name(spec.external_name, causes)
+        return
+    if spec.type == "NodePort" and spec.cluster_ip == "None":
+        causes.invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for NodePort services")
+    if list(spec.cluster_ips[:1]) not in ([], [spec.cluster_ip]):
+        causes.invalid("spec.clusterIPs", list(spec.cluster_ips), "first value must match `clusterIP`")
+    if len(spec.cluster_ips) > 1 or len(spec.ip_families) > 1 or spec.ip_family_policy == "RequireDualStack":
+        causes.unserved("spec.ipFamilyPolicy", "two address families need a second service range")
+    for index, family in enumerate(spec.ip_families):
+        if family not in ("IPv4", "IPv6"):
+            causes.not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
+    for index, address in enumerate(spec.cluster_ips):
+        if address not in ("None", "") and not _is_address(address):
+            causes.invalid(f"spec.clusterIPs[{index}]", address,
+                           "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+
+
+def _external_name(name: str, causes: Causes) -> None:
+    if not name:
+        causes.required("spec.externalName")
+    for wrong in names.dns_subdomain(name.removesuffix(".").lower()) if name else ():
+        causes.invalid("spec.externalName", name, wrong)
+
+
+def _policies(spec: core.ServiceSpec, causes: Causes) -> None:
+    for word, value in (("externalTrafficPolicy", spec.external_traffic_policy),
+                        ("internalTrafficPolicy", spec.internal_traffic_policy)):
+        if value and value not in ("Cluster", "Local"):
+            causes.not_supported(f"spec.{word}", value, ("Cluster", "Local"))
+    if spec.external_traffic_policy and spec.type != "NodePort":
+        causes.invalid("spec.externalTrafficPolicy", spec.external_traffic_policy,
+                       "may only be set for externally-accessible services")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def service_update(new: core.Service, old: core.Service, causes: Causes) -> None:
+    """The address stays as long as the service has one."""
+    service(new, causes)
+    if "ExternalName" in (new.spec.type, old.spec.type):
+        return
+    if old.spec.cluster_ip and new.spec.cluster_ip != old.spec.cluster_ip:
+        causes.changed("spec.clusterIPs[0]", new.spec.cluster_ip, "may not change once set")
+
+
+def endpoints(found: core.Endpoints, causes: Causes) -> None:
+    for index, subset in enumerate(found.subsets):
+        at = f"subsets[{index}]"
+        if not subset.addresses and not subset.not_ready_addresses:
+            causes.required(at, "must specify `addresses` or `notReadyAddresses`")
+        for word, listed in (("addresses", subset.addresses), ("notReadyAddresses", subset.not_ready_addresses)):
+            for position, address in enumerate(listed):
+                endpoint_address(address.ip, causes, path=f"{at}.{word}[{position}].ip")
+        for position, port in enumerate(subset.ports):
+            if len(subset.ports) > 1 and not port.name:
+                causes.required(f"{at}.ports[{position}].name")
+            ports.number(port.port, causes, path=f"{at}.ports[{position}].port")
+            ports.protocol(port.protocol, causes, path=f"{at}.ports[{position}].protocol")
+
+
+def endpoint_address(text: str, causes: Causes, *, path: str) -> None:
+    """Not this machine, not everybody: traffic of a service must not be led there."""
+    if not _is_address(text):
+        causes.invalid(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+        return
+    address = ipaddress.ip_address(text)
+    for wrong, what in (
+        (address.is_unspecified, "unspecified"), (address.is_multicast, "in the multicast range"),
+        (address.is_link_local, "in the link-local range"),
+    ):  # fmt: skip
+        if wrong:
+            causes.invalid(path, text, f"may not be {what}")
+
+
+def endpoint_slice(found: discovery.EndpointSlice, causes: Causes) -> None:
+    if not found.address_type:
+        causes.required("addressType")
+    elif found.address_type not in _ADDRESS_TYPES:
+        causes.not_supported("addressType", found.address_type, _ADDRESS_TYPES)
+    if len(found.endpoints) > _ENDPOINTS_MAX:
+        causes.too_many("endpoints", len(found.endpoints), _ENDPOINTS_MAX)
+    for index, endpoint in enumerate(found.endpoints):
+        _endpoint(endpoint, found.address_type, causes, path=f"endpoints[{index}]")
+    _slice_ports(found.ports, causes)
+
+
+def _endpoint(found: discovery.Endpoint, address_type: str, causes: Causes, *, path: str) -> None:
+    if not found.addresses:
+        causes.required(f"{path}.addresses", "must contain at least 1 address")
+    if len(found.addresses) > _ADDRESSES_MAX:
+        causes.too_many(f"{path}.addresses", len(found.addresses), _ADDRESSES_MAX)
+    for index, address in enumerate(found.addresses):
+        at = f"{path}.addresses[{index}]"
+        if address_type == "FQDN":
+            for wrong in names.dns_subdomain(address):
+                causes.invalid(at, address, wrong)
+            continue
+        endpoint_address(address, causes, path=at)
+        if _is_address(address) and ("IPv6" if ":" in address else "IPv4") != address_type:
+            causes.invalid(at, address, f"must be an {address_type} address")
+
+
+def _slice_ports(found: Sequence[discovery.EndpointPort], causes: Causes) -> None:
+    if len(found) > _SLICE_PORTS_MAX:
+        causes.too_many("ports", len(found), _SLICE_PORTS_MAX)
+    seen: set[str] = set()
+    for index, port in enumerate(found):
+        at = f"ports[{index}]"
+        if port.name:
+            for wrong in names.dns_label(port.name):
+                causes.invalid(f"{at}.name", port.name, wrong)
+        if port.name in seen:
+            causes.duplicate(f"{at}.name", port.name)
+        seen.add(port.name)
+        ports.protocol(port.protocol, causes, path=f"{at}.protocol")
+
+
+def endpoint_slice_update(new: discovery.EndpointSlice, old: discovery.EndpointSlice, causes: Causes) -> None:
+    if new.address_type != old.address_type:
+        causes.changed("addressType", new.address_type)
+    endpoint_slice(new, causes)
