@@ -144,7 +144,12 @@ class Controller:
             self.queue.add_after(key, result.requeue_after_s)
 
     def _failed(self, key: Key, error: Exception) -> None:
-        """Conflicts are how optimistic writes go; everything else deserves a line, a bug its traceback."""
+        """Conflicts are how optimistic writes go; everything else deserves a line, a bug its traceback. What a
+        namespace that is being deleted refuses is not tried again: it goes away with everything in it."""
+        if isinstance(error, errors.Forbidden) and any(c.reason == "NamespaceTerminating" for c in error.causes):
+            log.debug("left alone, its namespace is being deleted", controller=self.name, key=key)
+            self.queue.forget(key)
+            return
         expected = (errors.Conflict, errors.Unavailable, errors.Timeout)
         level = log.debug if isinstance(error, errors.Conflict) else log.warning
         level(

@@ -1,7 +1,8 @@
 """One gRPC channel: how calls are sent, bounded, retried and how their failures become typed errors.
 
 Every unary call has a deadline. A call that only reads is sent up to READ_ATTEMPTS_MAX times while the server cannot be
-reached, with jittered pauses; a call that writes is never sent twice. Messages are at most MESSAGE_BYTES_MAX.
+reached, with jittered pauses; a call that writes is never sent twice. After a lost connection every call first gives
+the channel RECONNECT_S to find the server again. Messages are at most MESSAGE_BYTES_MAX.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ T = TypeVar("T")
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 READ_ATTEMPTS_MAX = 4
 READ_PAUSE_S = 0.1
+RECONNECT_S = 2.5
 TOKEN_REREAD_S = 60.0
 WARNING_KEY = "raftsman-warning"
 
@@ -67,7 +69,9 @@ class Transport:
     async def _once(
         self, method: str, request: Any, answer: type[T], timeout_s: float | None, wait_for_ready: bool
     ) -> T:
-        call = self._callable("unary_unary", method, answer)(
+        send = self._callable("unary_unary", method, answer)
+        await self._reconnected()
+        call = send(
             request,
             timeout=self._config.timeout_s if timeout_s is None else timeout_s,
             metadata=self._token.metadata(),
@@ -80,6 +84,21 @@ class Transport:
         except grpc.RpcError as error:
             raise self._typed(error) from None
         return message
+
+    async def _reconnected(self) -> None:
+        """Return when the channel is not known to be broken, or after RECONNECT_S. gRPC fails calls at once while it
+        waits to connect again, also when the server has long been back."""
+        channel = self._channel
+        assert channel is not None, "a callable was made"
+        broken = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.CONNECTING)
+        if channel.get_state() is not broken[0]:
+            return
+        try:
+            async with asyncio.timeout(RECONNECT_S):
+                while (state := channel.get_state(try_to_connect=True)) in broken:
+                    await channel.wait_for_state_change(state)
+        except TimeoutError:
+            pass
 
     async def _warn(self, call: Any, sink: Callable[[str], None]) -> None:
         for key, value in await call.trailing_metadata() or ():

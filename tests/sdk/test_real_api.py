@@ -1,0 +1,185 @@
+"""The SDK against a real store and API server: what a restart of the server does to those who watch."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from raftsman import Client, EventType, Key, PatchType, Propagation, errors
+from raftsman.core import v1 as core
+from raftsman.informer import Informers
+from raftsman.meta import v1 as meta
+from raftsman.recorder import EventRecorder
+
+from ..services.control.conftest import Cluster
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk_watch.py"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="raftsman-sdk-") as path:
+        found = Cluster(Path(path))
+        try:
+            found.start("store")
+            found.await_ready("store", found.settings.store_metrics_port)
+            start_api(found)
+            yield found
+        finally:
+            found.stop()
+
+
+def start_api(cluster: Cluster) -> None:
+    cluster.start("apiserver")
+    cluster.await_ready("apiserver", cluster.settings.apiserver_health_port)
+
+
+def restart_api(cluster: Cluster) -> None:
+    """As after a crash."""
+    cluster.running["apiserver"].process.kill()
+    cluster.running["apiserver"].process.wait(10)
+    start_api(cluster)
+
+
+@pytest.fixture
+async def client(cluster: Cluster) -> AsyncIterator[Client]:
+    async with cluster.client() as found:
+        yield found
+
+
+@pytest.fixture
+async def namespace(client: Client) -> str:
+    name = f"t-{secrets.token_hex(4)}"
+    await client.create(core.Namespace(metadata=meta.ObjectMeta(name=name)))
+    return name
+
+
+def config_map(namespace: str, name: str, **data: str) -> core.ConfigMap:
+    return core.ConfigMap(metadata=meta.ObjectMeta(name=name, namespace=namespace), data=data)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_every_verb_does_what_it_says(client: Client, namespace: str) -> None:
+    created = await client.create(config_map(namespace, "a", k="1"))
+    assert created.metadata.uid
+    patched = await client.patch(core.ConfigMap, "a", {"data": {"k": "2"}}, namespace=namespace)
+    assert patched.data["k"] == "2"
+    operations = [{"op": "replace", "path": "/data/k", "value": "3"}]
+    patched = await client.patch(core.ConfigMap, "a", operations, namespace=namespace, type=PatchType.JSON)
+    assert patched.data["k"] == "3"
+    with pytest.raises(errors.Conflict):
+        await client.update(created)
+    with pytest.raises(errors.AlreadyExists):
+        await client.create(config_map(namespace, "a"))
+    with pytest.raises(errors.Conflict):
+        await client.delete(core.ConfigMap, "a", namespace=namespace, uid="another")
+    await client.create(config_map(namespace, "b"), dry_run=True)
+    assert [i.metadata.name for i in (await client.list(core.ConfigMap, namespace=namespace)).items] == ["a"]
+    await client.delete_collection(core.ConfigMap, namespace=namespace, propagation=Propagation.BACKGROUND)
+    assert not (await client.list(core.ConfigMap, namespace=namespace)).items
+
+
+async def test_a_list_comes_in_pages(client: Client, namespace: str) -> None:
+    for number in range(5):
+        await client.create(config_map(namespace, f"m{number}"))
+    first = await client.list(core.ConfigMap, namespace=namespace, limit=3)
+    rest = await client.list(
+        core.ConfigMap, namespace=namespace, limit=3, continue_token=first.metadata.continue_token
+    )
+    assert [i.metadata.name for i in (*first.items, *rest.items)] == [f"m{number}" for number in range(5)]
+
+
+async def test_an_invalid_object_names_every_cause_by_its_field(client: Client, namespace: str) -> None:
+    with pytest.raises(errors.Invalid) as caught:
+        await client.create(core.Service(metadata=meta.ObjectMeta(name="Not_A_Name", namespace=namespace)))
+    assert {"metadata.name", "spec.ports"} <= {cause.field for cause in caught.value.causes}
+
+
+async def test_a_manifest_is_created_then_replaced(client: Client, namespace: str) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": "1"}}
+    assert (await client.apply_manifest(manifest, namespace=namespace)).data["k"] == "1"
+    manifest["data"] = {"k": "2"}
+    assert (await client.apply_manifest(manifest, namespace=namespace)).data["k"] == "2"
+
+
+async def test_a_watch_goes_on_through_a_crash_of_the_server(
+    cluster: Cluster, client: Client, namespace: str
+) -> None:
+    seen: list[tuple[EventType, str]] = []
+
+    async def follow() -> None:
+        async for event in client.watch(core.ConfigMap, namespace=namespace):
+            seen.append((event.type, event.object.metadata.name))
+
+    await client.create(config_map(namespace, "before"))
+    async with asyncio.TaskGroup() as group:
+        follower = group.create_task(follow())
+        await eventually(lambda: len(seen) == 1)
+        await asyncio.to_thread(restart_api, cluster)
+        await client.create(config_map(namespace, "after"))
+        await client.delete(core.ConfigMap, "before", namespace=namespace)
+        await eventually(lambda: len(seen) == 3)
+        follower.cancel()
+    assert seen == [(EventType.ADDED, "before"), (EventType.ADDED, "after"), (EventType.DELETED, "before")]
+
+
+async def test_an_informer_is_true_again_after_a_crash_of_the_server(
+    cluster: Cluster, client: Client, namespace: str
+) -> None:
+    async with Informers(client) as informers:
+        maps = informers.get(core.ConfigMap, namespace=namespace)
+        await maps.synced()
+        await client.create(config_map(namespace, "a"))
+        await asyncio.to_thread(restart_api, cluster)
+        await client.create(config_map(namespace, "b"))
+        await client.delete(core.ConfigMap, "a", namespace=namespace)
+        await eventually(lambda: set(maps.cache.keys()) == {Key(namespace, "b")})
+
+
+async def test_an_event_that_happens_again_is_counted(client: Client, namespace: str) -> None:
+    recorder = EventRecorder(client, "tester", host="here")
+    running = asyncio.create_task(recorder.run())
+    about = await client.create(config_map(namespace, "a"))
+    for _ in range(3):
+        recorder.warning(about, "Trouble", "it does not work")
+    recorder.normal(about, "Fine", "it works")
+    await recorder.drain()
+    running.cancel()
+    found = (await client.list(core.Event, namespace=namespace)).items
+    assert {(e.reason, e.type, e.count, e.source.component, e.source.host) for e in found} == {
+        ("Trouble", "Warning", 3, "tester", "here"), ("Fine", "Normal", 1, "tester", "here"),
+    }  # fmt: skip
+    assert {e.involved_object.uid for e in found} == {about.metadata.uid}
+
+
+def test_the_example_ends_by_itself_and_leaves_nothing(cluster: Cluster) -> None:
+    environment = {**os.environ, "KUBECONFIG": str(cluster.layout.kubeconfig())}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE)], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "deleted, and the watch saw it" in done.stdout
+
+
+async def test_an_unknown_authority_is_not_trusted(cluster: Cluster) -> None:
+    from dataclasses import replace
+
+    from raftsman import kubeconfig
+
+    config = kubeconfig.load(cluster.layout.kubeconfig())
+    store_ca = (cluster.layout.pki / "store-ca.crt").read_bytes()
+    async with Client(replace(config, root_ca=store_ca)) as client:
+        with pytest.raises(errors.Unavailable, match="cannot be reached"):
+            await client.version()
