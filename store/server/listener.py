@@ -10,6 +10,7 @@ import grpc.aio
 from raftsman.etcd import rpc_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
+from raftsman.store.replica import PENDING_MAX
 
 from . import cluster, kv, lease, maintenance, refusals, watch
 from .answers import Answers
@@ -21,6 +22,9 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_concurrent_streams", STREAMS_MAX),
+    # grpc cancels at random what waits beyond 1,000 calls; the replica has bounds of its own, which it answers for.
+    ("grpc.server.max_pending_requests", PENDING_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", PENDING_MAX),
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

@@ -17,6 +17,7 @@ from raftsman.etcd import kv_pb2, rpc_pb2, rpc_pb2_grpc
 from raftsman.store import errors
 from raftsman.store.mvcc import watchers
 from raftsman.store.mvcc.records import Change
+from raftsman.store.mvcc.state import FIRST_REVISION
 from raftsman.store.raft import events
 
 from .answers import Answers, Context
@@ -169,7 +170,7 @@ class _Stream:
             fragment=request.fragment,
         )
         if 0 < watch.start <= state.revision:
-            watch.pending = watch.start
+            watch.pending = max(watch.start, FIRST_REVISION + 1)
         elif not watch.start:
             watch.start = state.revision + 1
         self.watches[watch_id] = watch
