@@ -162,6 +162,7 @@ def _member(rs: apps.ReplicaSet) -> rollout.Member:
         ready_for_use=rs.status.available_replicas,
         age=revisions.age(rs),
         most_then=revisions.noted(rs, revisions.MOST) or 0,
+        observed=rs.status.observed_generation >= rs.metadata.generation,
     )
 
 

@@ -7,7 +7,8 @@
 
 A step never brings the pods above replicas + surge, nor the available ones below replicas - unavailable; both are
 counted pessimistically (a set that is still larger than it was told to be counts as it is, one that says it has more
-available pods than it may have counts as it may), so a stale status makes a rollout slower and never bolder.
+available pods than it may have counts as it may, and no step is made before every set has counted with its last size),
+so a stale status makes a rollout slower and never bolder.
 Rounding and order are Kubernetes': surge up, unavailable down, the oldest set shrinks first, unhealthy pods before
 healthy ones; a change of size in the middle of a rollout is shared out in proportion.
 """
@@ -50,6 +51,8 @@ class Member:
     """Sorts the oldest first."""
     most_then: int = 0
     """replicas + surge of the Deployment when this size was set; 0 if not known."""
+    observed: bool = True
+    """Whether what it has was counted after it was told its size."""
 
     @property
     def counted(self) -> int:
@@ -75,6 +78,8 @@ def _pods(amount: int | str, replicas: int, *, up: bool) -> int:
 
 def first_size(limits: Limits, olds: Sequence[Member]) -> int:
     """What a new set may begin with."""
+    if not all(old.observed for old in olds):
+        return 0
     return max(0, min(limits.replicas, limits.most - sum(old.counted for old in olds)))
 
 
@@ -82,6 +87,8 @@ def roll(limits: Limits, new: Member, *, olds: Sequence[Member]) -> Sizes:
     """The next step of a rolling update: the new set grows if it may, else the old ones shrink as far as they may."""
     if new.size > limits.replicas:
         return {new.name: limits.replicas}
+    if not all(member.observed for member in (new, *olds)):
+        return {}
     room = limits.most - new.counted - sum(old.counted for old in olds)
     grow = min(room, limits.replicas - new.size)
     if grow > 0:

@@ -88,9 +88,12 @@ class ReplicaSetController(Controller):
         plan = decide(self._observe(replica_set), now=now)
         await self._claim(replica_set, plan)
         error = await self._bring_about(replica_set, plan)
+        status = plan.status
+        if plan.delete and error is not None:
+            status.CopyFrom(replica_set.status)
         if plan.managed:
-            note_failure(plan.status, _failure(plan, error), now=now)
-        await self._write_status(replica_set, plan.status)
+            note_failure(status, _failure(plan, error), now=now)
+        await self._write_status(replica_set, status)
         if error is not None:
             raise error
         return Result(plan.requeue_after_s)

@@ -38,9 +38,11 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do. `status` is how things are now, before any of it."""
+    """What to do."""
 
     status: apps.ReplicaSetStatus
+    """How things are when the deletions have been made: a pod that is being lost must not count as available, as a
+    rollout that relied on it would go too far."""
     adopt: tuple[core.Pod, ...] = ()
     release: tuple[core.Pod, ...] = ()
     create: int = 0
@@ -75,6 +77,9 @@ def decide(observed: Observed, *, now: datetime) -> Plan:
     if missing < 0:
         related = [*claims.active, *filter(is_active, observed.siblings)]
         doomed = first_to_delete(claims.active, min(-missing, BURST_MAX), related=related)
+        gone = {pod.metadata.uid for pod in doomed}
+        kept = [pod for pod in claims.active if pod.metadata.uid not in gone]
+        status = status_of(replica_set, kept, terminating=claims.terminating, now=now)
         return Plan(status, adopt, release, delete=doomed, managed=True)
     wait_s = _until_next_available(replica_set, claims.active, now=now)
     return Plan(status, adopt, release, managed=True, requeue_after_s=wait_s)
