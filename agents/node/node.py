@@ -20,13 +20,15 @@ from . import fields, machine, node_status, server
 from .pods import name_resolution
 from .pods.pods import Pods
 from .registration import Registration
-from .runtime import Image, NodeNetwork, Runtime, RuntimeFault
+from .runtime import Dns, Image, NodeNetwork, Runtime, RuntimeFault
 from .settings import Settings
 
 log = logs.get(__name__)
 
 RETRY_S = 5.0
 IMAGES_S = 60.0
+SETTLE_S = 2.0
+"""How long what is only for people to read (version, images) waits for the first pods to have the CPU."""
 RESOLV_CONF = Path("/etc/resolv.conf")
 _pods_gauge = prometheus_client.Gauge("raftsman_node_pods", "Pods that this node looks after.")
 
@@ -37,7 +39,7 @@ class NodeAgent:
     def __init__(self, settings: Settings, client: Client, *, informers: Informers, runtime: Runtime) -> None:
         self._settings = settings
         self._runtime = runtime
-        self._runtime_version = ""
+        self._runtime_version = "podman://unknown"
         self._version = f"v{importlib.metadata.version('raftsman')}"
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self._machine = machine.read(settings.data_dir)
@@ -79,7 +81,7 @@ class NodeAgent:
                 group.create_task(self.registration.run(), name="registration")
                 group.create_task(self._start_runtime(), name="runtime")
                 group.create_task(self._configure_network(), name="network")
-                group.create_task(self._watch_images(), name="images")
+                group.create_task(self._take_inventory(), name="inventory")
         finally:
             if self._server is not None:
                 await self._server.stop(server.STOP_GRACE_S)
@@ -122,7 +124,7 @@ class NodeAgent:
             self._runtime_trouble = f"the container runtime is not available: {trouble}"
             self.registration.changed()
             await asyncio.sleep(RETRY_S)
-        _, self._runtime_version = await asyncio.gather(self.pods.start(), _podman_version(self._runtime))
+        await self.pods.start()
         self._server = server.create(self._settings, self.pods, self._runtime)
         await self._server.start()
         self._runtime_trouble = None
@@ -140,15 +142,18 @@ class NodeAgent:
                 self.registration.changed()
                 await asyncio.sleep(RETRY_S)
             self._network_trouble = None
+            log.debug("network ready", cidr=self._cidr)
             self.pods.network_is_ready()
             self.registration.changed()
             await self._cidr_known.wait()
 
-    async def _watch_images(self) -> None:
-        """What the node's status lists as images, read when the node is ready and then now and then."""
+    async def _take_inventory(self) -> None:
+        """Podman's version and the images of the node's status, read once the node is ready; images now and then."""
         await self.registration.ready()
+        await asyncio.sleep(SETTLE_S)
+        self._runtime_version = await _podman_version(self._runtime)
+        self.registration.changed()
         while True:
-            await asyncio.sleep(IMAGES_S if self._images else 2.0)
             try:
                 images = tuple(await self._runtime.images.list())
             except RuntimeFault as fault:
@@ -178,8 +183,8 @@ async def _podman_version(runtime: Runtime) -> str:
     return f"podman://{document['Version']}"
 
 
-def _host_dns() -> name_resolution.Dns:
+def _host_dns() -> Dns:
     try:
         return name_resolution.parse_resolv_conf(RESOLV_CONF.read_text())
     except OSError:
-        return name_resolution.Dns()
+        return Dns()

@@ -124,9 +124,9 @@ def of_pod(pod: core.Pod) -> Iterable[Reference]:
 
 def _names(pod: core.Pod) -> Iterable[tuple[type[Any], str]]:
     for container in (*pod.spec.init_containers, *pod.spec.containers):
-        for source in container.env_from:
-            yield core.ConfigMap, source.config_map_ref.local_object_reference.name
-            yield core.Secret, source.secret_ref.local_object_reference.name
+        for bulk in container.env_from:
+            yield core.ConfigMap, bulk.config_map_ref.local_object_reference.name
+            yield core.Secret, bulk.secret_ref.local_object_reference.name
         for variable in container.env:
             origin = variable.value_from
             yield core.ConfigMap, origin.config_map_key_ref.local_object_reference.name

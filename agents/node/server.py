@@ -39,8 +39,9 @@ def create(settings: Settings, pods: Pods, runtime: Runtime) -> grpc.aio.Server:
     """A server that listens on settings.port once it is started."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MESSAGE_MAX), ("grpc.so_reuseport", 0)])
     agent.add_NodeAgentServicer_to_server(Service(settings, pods, runtime), server)
-    assert settings.tls_cert_file and settings.tls_private_key_file
-    assert settings.client_ca_file
+    assert settings.tls_cert_file is not None
+    assert settings.tls_private_key_file is not None
+    assert settings.client_ca_file is not None
     credentials = grpc.ssl_server_credentials(
         [(settings.tls_private_key_file.read_bytes(), settings.tls_cert_file.read_bytes())],
         root_certificates=settings.client_ca_file.read_bytes(),

@@ -38,7 +38,7 @@ def build(pod: core.Pod, container: core.Container, sources: Sources) -> dict[st
     links = pod.spec.enable_service_links if pod.spec.HasField("enable_service_links") else True
     values = dict(service_variables(sources.services, pod.metadata.namespace, links=links))
     for source in container.env_from:
-        values.update(_bulk(pod, source, sources))
+        values.update(_bulk(source, sources))
     for variable in container.env:
         if not variable.HasField("value_from"):
             values[variable.name] = expand(variable.value, values)
@@ -60,19 +60,20 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(one, text) if "$" in text else text
 
 
-def _bulk(pod: core.Pod, source: core.EnvFromSource, sources: Sources) -> dict[str, str]:
+def _bulk(source: core.EnvFromSource, sources: Sources) -> dict[str, str]:
+    optional = source.config_map_ref.optional or source.secret_ref.optional
     if source.HasField("config_map_ref"):
-        ref, kind = source.config_map_ref, "configmap"
-        config_map = sources.config_map(ref.local_object_reference.name)
+        name, kind = source.config_map_ref.local_object_reference.name, "configmap"
+        config_map = sources.config_map(name)
         data = dict(config_map.data) if config_map is not None else None
     else:
-        ref, kind = source.secret_ref, "secret"
-        secret = sources.secret(ref.local_object_reference.name)
+        name, kind = source.secret_ref.local_object_reference.name, "secret"
+        secret = sources.secret(name)
         data = {k: _text(v) for k, v in secret.data.items()} if secret is not None else None
     if data is None:
-        if ref.optional:
+        if optional:
             return {}
-        raise ConfigFault(f'{kind} "{ref.local_object_reference.name}" not found')
+        raise ConfigFault(f'{kind} "{name}" not found')
     named = {source.prefix + key: value for key, value in sorted(data.items())}
     return {key: value for key, value in named.items() if _NAME.fullmatch(key)}
 
@@ -105,7 +106,9 @@ def _config_map_key(pod: core.Pod, ref: core.ConfigMapKeySelector, sources: Sour
     found = sources.config_map(name)
     if found is not None and ref.key in found.data:
         return str(found.data[ref.key])
-    return _missing("configmap", "ConfigMap", pod, name, ref.key, optional=ref.optional, there=found is not None)
+    if ref.optional:
+        return None
+    raise _missing("ConfigMap", pod, name, key=ref.key, there=found is not None)
 
 
 def _secret_key(pod: core.Pod, ref: core.SecretKeySelector, sources: Sources) -> str | None:
@@ -113,15 +116,15 @@ def _secret_key(pod: core.Pod, ref: core.SecretKeySelector, sources: Sources) ->
     found = sources.secret(name)
     if found is not None and ref.key in found.data:
         return _text(found.data[ref.key])
-    return _missing("secret", "Secret", pod, name, ref.key, optional=ref.optional, there=found is not None)
+    if ref.optional:
+        return None
+    raise _missing("Secret", pod, name, key=ref.key, there=found is not None)
 
 
-def _missing(word: str, kind: str, pod: core.Pod, name: str, key: str, *, optional: bool, there: bool) -> None:
-    if optional:
-        return
+def _missing(kind: str, pod: core.Pod, name: str, *, key: str, there: bool) -> ConfigFault:
     if there:
-        raise ConfigFault(f"couldn't find key {key} in {kind} {pod.metadata.namespace}/{name}")
-    raise ConfigFault(f'{word} "{name}" not found')
+        return ConfigFault(f"couldn't find key {key} in {kind} {pod.metadata.namespace}/{name}")
+    return ConfigFault(f'{kind.lower()} "{name}" not found')
 
 
 def service_variables(services: Iterable[core.Service], namespace: str, *, links: bool) -> Iterable[tuple[str, str]]:

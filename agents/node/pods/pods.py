@@ -11,17 +11,16 @@ beside the new. What is found on the node and not in the API is ended too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
 from raftsman import logs
 from raftsman.agents.node import fields
-from raftsman.agents.node.probes.handlers import Target
 from raftsman.agents.node.probes.judgement import Role
 from raftsman.agents.node.probes.prober import Prober
 from raftsman.agents.node.references import References
-from raftsman.agents.node.runtime import Container, Dns, Phase, Runtime
+from raftsman.agents.node.runtime import Container, Dns, Runtime
 from raftsman.agents.node.settings import Settings
 from raftsman.agents.node.volumes.content import VolumeFault
 from raftsman.agents.node.volumes.tokens import Tokens
@@ -31,9 +30,10 @@ from raftsman.core import v1 as core
 from raftsman.informer import Informer
 from raftsman.recorder import EventRecorder
 
-from . import decision, specs, status, termination
+from . import decision, status
 from .decision import Abort, Finish, Prepare, Remove, Stop, Teardown, decide
-from .observation import Kind, Observed
+from .observation import Kind
+from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
 from .starting import Starter, field_path
@@ -77,6 +77,7 @@ class Pods:
         self._volumes = Volumes(settings, self._references, Tokens(client), node=node)
         self._reports = Reports(client, on_written=self.mark)
         self._prober = Prober(runtime, on_change=self.mark, on_failure=self._probe_failed)
+        self._observer = Observer(settings, runtime, volumes=self._volumes, prober=self._prober)
         self._starter = Starter(
             settings, runtime, client=client, volumes=self._volumes, services=services, events=events,
             host_dns=host_dns, node=node,
@@ -162,7 +163,7 @@ class Pods:
         if record is None:
             return
         record.stopping.pop(container.id, None)
-        self._keep_message(record, container)
+        self._observer.keep_message(record, container)
         if (
             container.exit is not None
             and container.exit.code
@@ -220,7 +221,7 @@ class Pods:
 
     def _look(self, record: Record) -> None:
         now = datetime.now(UTC)
-        observed = self._observe(record)
+        observed = self._observer.observe(record, network_ready=self._network_ready)
         plan = decide(record.pod, observed, now=now)
         if record.final is None and record.present and record.ending is None:
             word = status.compute(record.pod, observed, now=now)
@@ -236,54 +237,6 @@ class Pods:
             refresh_at = None
         due = [moment for moment in (plan.wake_at, refresh_at) if moment is not None]
         self._wake(record, (min(due) - now).total_seconds() if due else None)
-
-    def _observe(self, record: Record) -> Observed:
-        containers = self._runtime.containers.list(record.uid)
-        record.forget_dead(containers)
-        sandbox = self._runtime.sandboxes.get(record.uid)
-        health = {}
-        for container in containers:
-            if container.phase is Phase.RUNNING and container.name not in record.starts:
-                self._watch(record, container)
-                found = self._prober.health(container.id)
-                if found is not None:
-                    health[container.id] = found
-            elif container.phase is Phase.EXITED:
-                self._prober.forget(container.id)
-                if container.id not in record.messages:
-                    self._keep_message(record, container)
-        return Observed(
-            sandbox=sandbox,
-            containers=containers,
-            health=health,
-            faults=dict(record.faults),
-            backoffs=dict(record.backoffs),
-            busy=frozenset(record.starts),
-            stopping=frozenset(record.stopping),
-            messages=record.messages,
-            prepared=record.prepared,
-            on_disk=self._volumes.has(record.uid),
-            network_ready=self._network_ready,
-            host_ip=self._settings.node_ip,
-            doomed=None if record.present else "deleted from the API",
-        )
-
-    def _watch(self, record: Record, container: Container) -> None:
-        if self._prober.watches(container.id) or container.id in record.stopping:
-            return
-        spec = next((c for c in _specs(record.pod) if c.name == container.name), None)
-        sandbox = self._runtime.sandboxes.get(record.uid)
-        if spec is None or sandbox is None:
-            return
-        address = sandbox.addresses[0] if sandbox.addresses else self._settings.node_ip
-        age_s = (datetime.now(UTC) - (container.started_at or container.created_at)).total_seconds()
-        self._prober.watch(record.uid, Target(container, spec, address), age_s=age_s if age_s > 1.0 else 0.0)
-
-    def _keep_message(self, record: Record, container: Container) -> None:
-        spec = next((c for c in _specs(record.pod) if c.name == container.name), None)
-        if spec is not None:
-            path = specs.message_path(self._settings, record.uid, container.name, container.attempt)
-            record.messages[container.id] = termination.message_of(spec, container, path)
 
     def _wake(self, record: Record, delay_s: float | None) -> None:
         if record.timer is not None:
@@ -401,10 +354,6 @@ class Pods:
                 log.info("ending a pod that the API does not know", pod=f"{namespace}/{name}", uid=uid)
                 self._records[uid] = Record(uid, pod, present=False)
                 self.mark(uid)
-
-
-def _specs(pod: core.Pod) -> Iterable[core.Container]:
-    return (*pod.spec.init_containers, *pod.spec.containers)
 
 
 def _deleted(record: Record) -> bool:

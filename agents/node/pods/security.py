@@ -31,8 +31,8 @@ SAFE_SYSCTLS = frozenset(
 def of(pod: core.Pod, container: core.Container, image: Image) -> Security:
     """ConfigFault where a container must not run as root but would."""
     whole, own = pod.spec.security_context, container.security_context
-    user = _first_int(own, whole, "run_as_user")
-    group = _first_int(own, whole, "run_as_group")
+    user = next((int(c.run_as_user) for c in (own, whole) if c.HasField("run_as_user")), None)
+    group = next((int(c.run_as_group) for c in (own, whole) if c.HasField("run_as_group")), None)
     if own.run_as_non_root if own.HasField("run_as_non_root") else whole.run_as_non_root:
         _check_not_root(user, image)
     groups = tuple(
@@ -49,13 +49,6 @@ def of(pod: core.Pod, container: core.Container, image: Image) -> Security:
         no_new_privileges=own.HasField("allow_privilege_escalation") and not own.allow_privilege_escalation,
         seccomp=_seccomp(own, whole),
     )
-
-
-def _first_int(own: core.SecurityContext, whole: core.PodSecurityContext, name: str) -> int | None:
-    for context in (own, whole):
-        if context.HasField(name):
-            return int(getattr(context, name))
-    return None
 
 
 def _image_user(image: Image) -> int | str | None:

@@ -41,6 +41,8 @@ log = logs.get(__name__)
 
 STARTS_MAX = 4
 HOOK_TIMEOUT_S = 120.0
+TELL_S = 0.1
+"""How long events of a start are held back: the start itself, and its status, come first on the CPU."""
 OWN_EVENTS = frozenset(
     {"FailedMount", "FailedCreatePodSandBox", "NetworkNotReady", "SysctlForbidden", "Unsupported", "InvalidImageName"}
 )
@@ -88,6 +90,7 @@ class Starter:
                 raise outcome
         record.faults.pop(SANDBOX, None)
         record.prepared = True
+        log.debug("pod prepared", pod=record.key, ms=round((asyncio.get_running_loop().time() - record.seen_at) * 1000))
 
     async def _sandbox(self, pod: core.Pod) -> Sandbox:
         async with self._sandbox_slots:
@@ -97,18 +100,26 @@ class Starter:
         """Image, variables, container, hook."""
         pod = record.pod
         spec = next(c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == action.name)
+        told: list[tuple[str, str]] = []
         try:
-            image = await self._image(record, spec, action.kind)
-            container = await self._run(record, action, spec, image)
+            image = await self._image(record, spec, action.kind, told)
+            container = await self._run(record, action, spec, image=image, told=told)
         except (ImageFault, ConfigFault, RuntimeFault, OSError) as fault:
-            self.fault(record, spec.name, _reason(fault), _message(fault), field=field_path(spec, action.kind))
+            self.fault(record, spec.name, _reason(fault), str(fault), field=field_path(spec, action.kind))
             return
+        finally:
+            if told:
+                asyncio.get_running_loop().call_later(TELL_S, self._tell, record, field_path(spec, action.kind), told)
         record.faults.pop(spec.name, None)
         _pace(record, action, spec, container)
         if spec.lifecycle.HasField("post_start"):
             await self._post_start(record, spec, action.kind, container)
 
-    async def _image(self, record: Record, spec: core.Container, kind: Kind) -> Image:
+    def _tell(self, record: Record, where: str, told: list[tuple[str, str]]) -> None:
+        for reason, text in told:
+            self._events.normal(record.pod, reason, text, field_path=where)
+
+    async def _image(self, record: Record, spec: core.Container, kind: Kind, told: list[tuple[str, str]]) -> Image:
         policy = PullPolicy(spec.image_pull_policy or "IfNotPresent")
         where = field_path(spec, kind)
         present = await self._runtime.images.find(spec.image)
@@ -124,11 +135,19 @@ class Starter:
             text = f'Successfully pulled image "{spec.image}" in {took_s:.3f}s. Image size: {image.size} bytes.'
         else:
             text = f'Container image "{spec.image}" already present on machine'
-        self._events.normal(record.pod, "Pulled", text, field_path=where)
+        told.append(("Pulled", text))
         return image
 
-    async def _run(self, record: Record, action: decision.Start, spec: core.Container, image: Image) -> Container:
-        pod, where = record.pod, field_path(spec, action.kind)
+    async def _run(
+        self,
+        record: Record,
+        action: decision.Start,
+        spec: core.Container,
+        *,
+        image: Image,
+        told: list[tuple[str, str]],
+    ) -> Container:
+        pod = record.pod
         sandbox = self._runtime.sandboxes.get(record.uid)
         if sandbox is None:
             raise ContainerFault("the pod's sandbox is gone")
@@ -146,16 +165,25 @@ class Starter:
             start = record.starts.get(spec.name)
             if start is not None:
                 start.cancellable = False
+            begun = time.monotonic()
             created = await self._runtime.containers.create(sandbox, wanted)
-            self._events.normal(pod, "Created", f"Created container: {spec.name}", field_path=where)
+            created_at = time.monotonic()
+            told.append(("Created", f"Created container: {spec.name}"))
             try:
                 container = await self._runtime.containers.start(created.id)
             except RuntimeFault:
                 await self._runtime.containers.remove(created.id)
                 raise
-        self._events.normal(pod, "Started", f"Started container {spec.name}", field_path=where)
-        age_ms = round((asyncio.get_running_loop().time() - record.seen_at) * 1000)
-        log.info("container started", pod=record.key, container=spec.name, attempt=action.attempt, age_ms=age_ms)
+        told.append(("Started", f"Started container {spec.name}"))
+        log.info(
+            "container started",
+            pod=record.key,
+            container=spec.name,
+            attempt=action.attempt,
+            create_ms=round((created_at - begun) * 1000),
+            start_ms=round((time.monotonic() - created_at) * 1000),
+            age_ms=round((asyncio.get_running_loop().time() - record.seen_at) * 1000),
+        )
         return container
 
     def _touch_message(self, uid: str, spec: core.Container, attempt: int) -> None:
@@ -210,10 +238,6 @@ def _reason(fault: Exception) -> str:
     if isinstance(fault, ConfigFault):
         return "CreateContainerConfigError"
     return str(getattr(fault, "reason", "CreateContainerError"))
-
-
-def _message(fault: Exception) -> str:
-    return str(fault)
 
 
 def _events_of(reason: str, message: str) -> list[tuple[str, str]]:

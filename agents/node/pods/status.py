@@ -156,8 +156,9 @@ def put_condition(
     if condition.status != word:
         condition.status = word
         condition.last_transition_time.CopyFrom(times.from_datetime(now))
-    for name, value in (("reason", reason), ("message", message)):
-        if value:
-            setattr(condition, name, value)
-        else:
-            condition.ClearField(name)
+    condition.ClearField("reason")
+    condition.ClearField("message")
+    if reason:
+        condition.reason = reason
+    if message:
+        condition.message = message

@@ -103,7 +103,7 @@ async def _grpc(target: Target, action: core.GRPCAction, *, timeout_s: float) ->
     name = action.service.encode()
     request = b"\x0a" + bytes([len(name)]) + name if name else b""
     async with grpc.aio.insecure_channel(f"{host}:{action.port}") as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
         try:
             answer: bytes = await check(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:

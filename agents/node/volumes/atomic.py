@@ -39,7 +39,7 @@ def write(volume: Path, payload: Payload, *, group: int | None = None) -> bool:
     for path in payload:
         _check(path)
     volume.mkdir(parents=True, exist_ok=True)
-    volume.chmod(0o755)  # noqa: S103 - what is in it has modes of its own
+    volume.chmod(0o755)
     if _shows(volume, payload, group):
         return False
     stamp = time.strftime("..%Y_%m_%d_%H_%M_%S", time.gmtime())
