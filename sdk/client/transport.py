@@ -1,8 +1,9 @@
 """One gRPC channel: how calls are sent, bounded, retried and how their failures become typed errors.
 
-Every unary call has a deadline. A call that only reads is sent up to READ_ATTEMPTS_MAX times while the server cannot be
-reached, with jittered pauses; a call that writes is never sent twice. After a lost connection every call first gives
-the channel RECONNECT_S to find the server again. Messages are at most MESSAGE_BYTES_MAX.
+Every unary call has a deadline. A call that only reads is sent up to READ_ATTEMPTS_MAX times while the server is
+unavailable, with jittered pauses; a call that writes is never sent twice. After a lost connection every call first
+gives the channel RECONNECT_S to find the server again; a server that was never there is an error at once. Messages are
+at most MESSAGE_BYTES_MAX.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Transport:
         self._channel: grpc.aio.Channel | None = None
         self._calls: dict[tuple[str, Any], Any] = {}
         self._token = _Token(config)
+        self._met = False
 
     async def unary(
         self, method: str, request: Any, answer: type[T], *, read: bool = False, timeout_s: float | None = None,
@@ -57,11 +59,15 @@ class Transport:
     ) -> T:  # fmt: skip
         """Send one message, get one. `method` is `/package.Service/Verb`. Raises errors.ApiError."""
         attempts = READ_ATTEMPTS_MAX if read else 1
+        reconnect_until = asyncio.get_running_loop().time() + (RECONNECT_S if self._met else 0)
         for attempt in range(1, attempts + 1):
+            await self._reconnected(reconnect_until)
             try:
-                return await self._once(method, request, answer, timeout_s, wait_for_ready)
+                message = await self._once(method, request, answer, timeout_s, wait_for_ready)
+                self._met = True
+                return message
             except errors.Unavailable:
-                if attempt == attempts:
+                if attempt == attempts or not self._met:
                     raise
             await asyncio.sleep(READ_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))
         raise AssertionError("the last attempt returns or raises")
@@ -69,9 +75,7 @@ class Transport:
     async def _once(
         self, method: str, request: Any, answer: type[T], timeout_s: float | None, wait_for_ready: bool
     ) -> T:
-        send = self._callable("unary_unary", method, answer)
-        await self._reconnected()
-        call = send(
+        call = self._callable("unary_unary", method, answer)(
             request,
             timeout=self._config.timeout_s if timeout_s is None else timeout_s,
             metadata=self._token.metadata(),
@@ -85,16 +89,15 @@ class Transport:
             raise self._typed(error) from None
         return message
 
-    async def _reconnected(self) -> None:
-        """Return when the channel is not known to be broken, or after RECONNECT_S. gRPC fails calls at once while it
-        waits to connect again, also when the server has long been back."""
+    async def _reconnected(self, until: float) -> None:
+        """Return when the channel is not known to be broken, or at `until` (the loop's time). gRPC fails calls at once
+        while it waits to connect again, also when the server has long been back."""
         channel = self._channel
-        assert channel is not None, "a callable was made"
-        broken = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.CONNECTING)
-        if channel.get_state() is not broken[0]:
+        if channel is None or channel.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
             return
+        broken = (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.CONNECTING)
         try:
-            async with asyncio.timeout(RECONNECT_S):
+            async with asyncio.timeout_at(until):
                 while (state := channel.get_state(try_to_connect=True)) in broken:
                     await channel.wait_for_state_change(state)
         except TimeoutError:

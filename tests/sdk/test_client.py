@@ -46,7 +46,7 @@ async def test_an_update_from_an_old_state_is_a_conflict(client: Client) -> None
 
 async def test_a_read_is_tried_again_while_the_server_is_unavailable(api: FakeApi, client: Client) -> None:
     await client.create(config_map("a"))
-    api.refusals += [errors.Unavailable("leaderless"), errors.Unavailable("leaderless")]
+    api.refusals[:] = [errors.Unavailable("leaderless"), errors.Unavailable("leaderless")]
     assert (await client.get(core.ConfigMap, "a")).metadata.name == "a"
 
 
