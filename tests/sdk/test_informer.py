@@ -21,7 +21,7 @@ def pod(name: str, *, node: str = "", labels: dict[str, str] | None = None) -> c
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -104,7 +104,7 @@ async def test_an_expired_watch_becomes_the_difference(api: FakeApi, client: Cli
         await api.start()
         await eventually(lambda: len(heard) == 2)
         assert heard == [(EventType.DELETED, "gone"), (EventType.ADDED, "new")]
-        assert {key.name for key in pods.cache.keys()} == {"stays", "new"}
+        assert {key.name for key in pods.cache.keys()}  # noqa: SIM118 == {"stays", "new"}
 
 
 async def test_a_replaced_object_is_seen_as_gone_and_new(api: FakeApi, client: Client) -> None:

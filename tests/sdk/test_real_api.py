@@ -18,7 +18,7 @@ from raftsman.informer import Informers
 from raftsman.meta import v1 as meta
 from raftsman.recorder import EventRecorder
 
-from ..services.control.conftest import Cluster
+from ..services.control.conftest import Cluster  # noqa: TID252
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sdk_watch.py"
 
@@ -67,7 +67,7 @@ def config_map(namespace: str, name: str, **data: str) -> core.ConfigMap:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(15):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -95,9 +95,7 @@ async def test_a_list_comes_in_pages(client: Client, namespace: str) -> None:
     for number in range(5):
         await client.create(config_map(namespace, f"m{number}"))
     first = await client.list(core.ConfigMap, namespace=namespace, limit=3)
-    rest = await client.list(
-        core.ConfigMap, namespace=namespace, limit=3, continue_token=first.metadata.continue_token
-    )
+    rest = await client.list(core.ConfigMap, namespace=namespace, limit=3, continue_token=first.metadata.continue_token)
     assert [i.metadata.name for i in (*first.items, *rest.items)] == [f"m{number}" for number in range(5)]
 
 
@@ -114,9 +112,7 @@ async def test_a_manifest_is_created_then_replaced(client: Client, namespace: st
     assert (await client.apply_manifest(manifest, namespace=namespace)).data["k"] == "2"
 
 
-async def test_a_watch_goes_on_through_a_crash_of_the_server(
-    cluster: Cluster, client: Client, namespace: str
-) -> None:
+async def test_a_watch_goes_on_through_a_crash_of_the_server(cluster: Cluster, client: Client, namespace: str) -> None:
     seen: list[tuple[EventType, str]] = []
 
     async def follow() -> None:
