@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,14 @@ from .replica_set_status import Failure, note_failure
 __all__ = ["BATCH_MAX", "BURST_MAX", "Observed", "Plan", "ReplicaSetController", "decide", "new_pod"]
 
 BATCH_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a plan: pods that were made, and the first failure."""
+
+    made: int = 0
+    error: errors.ApiError | None = None
 
 
 def new_pod(replica_set: apps.ReplicaSet) -> core.Pod:
@@ -87,15 +96,11 @@ class ReplicaSetController(Controller):
         now = datetime.now(UTC)
         plan = decide(self._observe(replica_set), now=now)
         await self._claim(replica_set, plan)
-        error = await self._bring_about(replica_set, plan)
-        status = plan.status
-        if plan.delete and error is not None:
-            status.CopyFrom(replica_set.status)
-        if plan.managed:
-            note_failure(status, _failure(plan, error), now=now)
-        await self._write_status(replica_set, status)
-        if error is not None:
-            raise error
+        outcome = await self._bring_about(replica_set, plan)
+        if plan.status is not None:
+            await self._write_status(replica_set, _status_after(plan, outcome, replica_set.status, now=now))
+        if outcome.error is not None:
+            raise outcome.error
         return Result(plan.requeue_after_s)
 
     def _observe(self, replica_set: apps.ReplicaSet) -> Observed:
@@ -135,15 +140,18 @@ class ReplicaSetController(Controller):
         except errors.NotFound:
             return
 
-    async def _bring_about(self, replica_set: apps.ReplicaSet, plan: Plan) -> errors.ApiError | None:
-        """Create or delete; the first failure, if there was one."""
-        if plan.create:
-            return await self._create(replica_set, plan.create)
-        if plan.delete:
-            return await self._delete(replica_set, plan.delete)
-        return None
+    async def _bring_about(self, replica_set: apps.ReplicaSet, plan: Plan) -> Outcome:
+        try:
+            if plan.create:
+                return await self._create(replica_set, plan.create)
+            if plan.delete:
+                return await self._delete(replica_set, plan.delete)
+        except BaseException:
+            self._expectations.forget(metadata.key_of(replica_set))
+            raise
+        return Outcome()
 
-    async def _create(self, replica_set: apps.ReplicaSet, count: int) -> errors.ApiError | None:
+    async def _create(self, replica_set: apps.ReplicaSet, count: int) -> Outcome:
         """Batches of 1, 2, 4 … BATCH_MAX; the first that fails is the last that is tried."""
         key = metadata.key_of(replica_set)
         self._expectations.expect_creations(key, count, now=time.monotonic())
@@ -154,10 +162,11 @@ class ReplicaSetController(Controller):
             failed = [error for error in outcomes if error is not None]
             left -= size
             if failed:
-                self._expectations.expect_creations(key, -(left + len(failed)), now=time.monotonic())
-                return None if _is_terminating(failed[0]) else failed[0]
+                missing = left + len(failed)
+                self._expectations.expect_creations(key, -missing, now=time.monotonic())
+                return Outcome(count - missing, None if _is_terminating(failed[0]) else failed[0])
             batch = min(batch * 2, BATCH_MAX)
-        return None
+        return Outcome(count)
 
     async def _create_one(self, replica_set: apps.ReplicaSet) -> errors.ApiError | None:
         try:
@@ -169,7 +178,7 @@ class ReplicaSetController(Controller):
         self.events.normal(replica_set, "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
         return None
 
-    async def _delete(self, replica_set: apps.ReplicaSet, pods: tuple[core.Pod, ...]) -> errors.ApiError | None:
+    async def _delete(self, replica_set: apps.ReplicaSet, pods: tuple[core.Pod, ...]) -> Outcome:
         key = metadata.key_of(replica_set)
         self._expectations.expect_deletions(key, (pod.metadata.uid for pod in pods), now=time.monotonic())
         failed = []
@@ -177,7 +186,7 @@ class ReplicaSetController(Controller):
             batch = pods[start : start + BATCH_MAX]
             outcomes = await asyncio.gather(*(self._delete_one(replica_set, pod) for pod in batch))
             failed += [error for error in outcomes if error is not None]
-        return failed[0] if failed else None
+        return Outcome(error=failed[0] if failed else None)
 
     async def _delete_one(self, replica_set: apps.ReplicaSet, pod: core.Pod) -> errors.ApiError | None:
         name, namespace, uid = pod.metadata.name, pod.metadata.namespace, pod.metadata.uid
@@ -215,5 +224,16 @@ def _is_terminating(error: errors.ApiError) -> bool:
     return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
 
 
-def _failure(plan: Plan, error: errors.ApiError | None) -> Failure | None:
-    return None if error is None else Failure("FailedCreate" if plan.create else "FailedDelete", error.message)
+def _status_after(
+    plan: Plan, outcome: Outcome, stored: apps.ReplicaSetStatus, *, now: datetime
+) -> apps.ReplicaSetStatus:
+    """The plan's status and what has been made since. Pods that could not be deleted are counted by the next run."""
+    assert plan.status is not None
+    status = apps.ReplicaSetStatus()
+    status.CopyFrom(stored if plan.delete and outcome.error is not None else plan.status)
+    status.replicas += outcome.made
+    status.fully_labeled_replicas += outcome.made
+    if plan.managed:
+        failure = Failure("FailedCreate" if plan.create else "FailedDelete", str(outcome.error))
+        note_failure(status, failure if outcome.error is not None else None, now=now)
+    return status

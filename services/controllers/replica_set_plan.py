@@ -40,9 +40,9 @@ class Observed:
 class Plan:
     """What to do."""
 
-    status: apps.ReplicaSetStatus
+    status: apps.ReplicaSetStatus | None
     """How things are when the deletions have been made: a pod that is being lost must not count as available, as a
-    rollout that relied on it would go too far."""
+    rollout that relied on it would go too far. None while the cache does not show enough to count."""
     adopt: tuple[core.Pod, ...] = ()
     release: tuple[core.Pod, ...] = ()
     create: int = 0
@@ -69,7 +69,7 @@ def decide(observed: Observed, *, now: datetime) -> Plan:
         return Plan(status)
     adopt, release = tuple(claims.adopt), tuple(claims.release)
     if not observed.settled:
-        return Plan(status, adopt, release, requeue_after_s=EXPECTATION_S)
+        return Plan(None, adopt, release, requeue_after_s=EXPECTATION_S)
     wanted = replica_set.spec.replicas if replica_set.spec.HasField("replicas") else 1
     missing = wanted - len(claims.active)
     if missing > 0:

@@ -81,6 +81,8 @@ class World:
             self.pods[pod.metadata.uid] = pod
         for pod in plan.delete:
             pod.metadata.deletion_timestamp.seconds = 1
+        assert plan.status is not None
+        plan.status.replicas += plan.create
         moved = plan.status != rs.status
         rs.status.CopyFrom(plan.status)
         return bool(plan.create or plan.delete or moved)
