@@ -294,9 +294,9 @@ class Member:
         elif kind in ("call", "answer"):
             self._call_message(node, message)
         else:
-            if kind == "append_entries" and message.get("term") == self._kernel.raftCurrentTerm:
-                self._election.heard_leader()
             self._guard.incoming(node, message)
+        if kind in ("append_entries", "snapshot") and message.get("term") == self._kernel.raftCurrentTerm:
+            self._election.heard_leader()
 
     def _call_message(self, node: Node, message: Message) -> None:
         number, payload = message.get("n"), message.get("payload")

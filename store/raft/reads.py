@@ -67,12 +67,6 @@ class Reads:
         elif kernel.leader is not None:
             self._forward(kernel.leader, now)
 
-    def give_up(self) -> None:
-        """No leader is known for too long: answer everything that waits."""
-        waiting, self._waiting = self._waiting, []
-        for answer in waiting:
-            answer(None)
-
     def _start(self, now: float) -> None:
         self._round, self._waiting = self._waiting, []
         self._round_number += 1

@@ -1,14 +1,15 @@
 """A snapshot's way from the leader to a follower that lags behind the log: in chunks, each asked for by the last ack.
 
 The leader reads its newest snapshot file; the follower writes what arrives aside, checks it whole, and only then takes
-it for its state. One transfer a follower; a lost connection ends it, the next heartbeat starts another. Chunks are
-CHUNK_BYTES, so that appends to other members are not held up.
+it for its state. One transfer a follower; a lost connection or STALL_S without progress ends it, the next heartbeat
+starts another. Chunks are CHUNK_BYTES, so that appends to other members are not held up.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ from .guard import BadMessage, Message, Send
 from .kernel import Kernel
 
 CHUNK_BYTES = 1 << 20
+STALL_S = 10.0
 MESSAGES = frozenset({"snapshot", "snapshot-ack"})
 
 log = logs.get(__name__)
@@ -30,6 +32,7 @@ class _Sending:
     file: BinaryIO
     index: int
     offset: int = 0
+    moved_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True)
@@ -57,8 +60,11 @@ class Transfer:
 
     def start(self, node: Node) -> None:
         """Send the newest snapshot, unless that is under way."""
-        if node in self._sending:
-            return
+        before = self._sending.get(node)
+        if before is not None:
+            if time.monotonic() - before.moved_at < STALL_S:
+                return
+            self.stop(node)
         path = max(self._folder.glob("snap-*.rms"), default=None)
         assert path is not None, "the log was compacted without a snapshot"
         self._sending[node] = sending = _Sending(path.open("rb"), int(path.stem.removeprefix("snap-"), 16))
@@ -81,7 +87,8 @@ class Transfer:
             "last": len(data) < CHUNK_BYTES,
         }
         sending.offset += len(data)
-        if not self._send(node, message) or message["last"]:
+        sending.moved_at = time.monotonic()
+        if not self._send(node, message):
             self.stop(node)
 
     # -- both
@@ -108,8 +115,10 @@ class Transfer:
         index, data = message.get("index"), message.get("data")
         if type(index) is not int or type(data) is not bytes:
             raise BadMessage("snapshot")
-        if term < self._kernel.raftCurrentTerm or self._kernel.leader != node:
+        if term < self._kernel.raftCurrentTerm:
             return
+        if term > self._kernel.raftCurrentTerm:
+            self._kernel.adopt_term(term)
         if offset == 0:
             self._begin(node, index)
         receiving = self._receiving

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
-
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 
 READY_S = 20.0
@@ -57,7 +56,7 @@ class Store:
         arguments = ["--data-dir", str(self.folder / "data"), "--listen-client-urls", f"http://{self.address}"]
         arguments += ["--listen-metrics-urls", f"http://127.0.0.1:{self.metrics}", *self.flags]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "raftsman.store", *arguments], stdout=log, stderr=log
             )
 
@@ -89,6 +88,7 @@ class Store:
         deadline = time.monotonic() + READY_S
         while True:
             try:
+                await self._listening(deadline)
                 async with self.channel() as channel:
                     request = rpc_pb2.RangeRequest(key=b"ready")
                     await rpc_pb2_grpc.KVStub(channel).Range(request, timeout=2, wait_for_ready=True)
@@ -98,6 +98,15 @@ class Store:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise AssertionError(f"the store is not ready: {error.details()}\n{self.log}") from error
                 await asyncio.sleep(0.05)
+
+    async def _listening(self, deadline: float) -> None:
+        """A channel that is refused waits a second before it tries again."""
+        assert self.process is not None
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.client)) == 0:
+                    return
+            await asyncio.sleep(0.02)
 
     async def status(self) -> rpc_pb2.StatusResponse:
         async with self.channel() as channel:
@@ -117,18 +126,22 @@ def lone(folder: Path, *flags: str) -> Iterator[Store]:
 
 
 @contextmanager
-def three(folder: Path, *flags: str) -> Iterator[list[Store]]:
+def three(folder: Path, *flags: str, scheme: str = "http") -> Iterator[list[Store]]:
     """Three members of one cluster."""
     ports = free_ports(9)
     names = ["a", "b", "c"]
-    cluster = ",".join(f"{name}=http://127.0.0.1:{port}" for name, port in zip(names, ports[:3], strict=True))
+    cluster = ",".join(f"{name}={scheme}://127.0.0.1:{port}" for name, port in zip(names, ports[:3], strict=True))
     stores = [
         Store(
             folder / name,
             ports[3 + place],
             ports[6 + place],
-            ["--name", name, "--initial-cluster", cluster]
-            + ["--listen-peer-urls", f"http://127.0.0.1:{ports[place]}", *flags],
+            [
+                f"--name={name}",
+                f"--initial-cluster={cluster}",
+                f"--listen-peer-urls={scheme}://127.0.0.1:{ports[place]}",
+            ]
+            + list(flags),
         )
         for place, name in enumerate(names)
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from raftsman.etcd import rpc_pb2
 from raftsman.store import mvcc, snapshot
 

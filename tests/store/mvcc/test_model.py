@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-
 from raftsman.etcd import rpc_pb2
 from raftsman.store import mvcc, snapshot
 from raftsman.store.mvcc import watchers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors, mvcc
 

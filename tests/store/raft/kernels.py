@@ -8,7 +8,6 @@ from typing import Any
 
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
-
 from raftsman.store import wal
 from raftsman.store.raft.guard import Guard, Message
 from raftsman.store.raft.journal import WalJournal

@@ -7,7 +7,6 @@ from typing import Any
 
 from kernels import led, members
 from pysyncobj.node import Node
-
 from raftsman.store.raft import election
 
 
@@ -80,7 +79,7 @@ def test_a_refusal_brings_the_term_up_to_date(tmp_path: Path) -> None:
 
 
 def test_a_leader_steps_down_when_a_follower_is_at_a_higher_term(tmp_path: Path) -> None:
-    net, found = led(tmp_path)
+    _, found = led(tmp_path)
     of = elections(found)
     of[found[0].name].incoming(Node(found[1].name), {"type": "term", "term": 40})
     assert not found[0].kernel._isLeader()

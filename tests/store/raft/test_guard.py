@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from kernels import Member, Net, beat, led, members
 from pysyncobj.node import Node
-
 from raftsman.store.raft.guard import BadMessage
 
 

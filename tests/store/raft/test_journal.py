@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from raftsman.store import wal
 from raftsman.store.raft.journal import NO_OP, WalJournal
 

@@ -15,7 +15,6 @@ import msgspec
 import pytest
 from certificates import Authority
 from members import free_ports
-
 from raftsman.store.raft import transport
 from raftsman.store.raft.transport import PeerTls, PeerTransport, Upcalls
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.etcdctl
 @pytest.fixture(scope="module", autouse=True)
 def _ready(store: members.Store) -> None:
     deadline = time.monotonic() + 10
-    while subprocess.run(command(store, "endpoint", "health"), env=ENV, capture_output=True).returncode:  # noqa: S603
+    while subprocess.run(command(store, "endpoint", "health"), env=ENV, capture_output=True).returncode:
         assert time.monotonic() < deadline, store.log
 
 
@@ -27,9 +27,7 @@ def command(store: members.Store, *arguments: str) -> list[str]:
 
 
 def ctl(store: members.Store, *arguments: str, feed: str = "") -> list[str]:
-    done = subprocess.run(  # noqa: S603
-        command(store, *arguments), env=ENV, input=feed, capture_output=True, text=True, timeout=20
-    )
+    done = subprocess.run(command(store, *arguments), env=ENV, input=feed, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -51,7 +49,7 @@ def test_txn(store: members.Store) -> None:
 
 def test_watch_from_a_revision(store: members.Store) -> None:
     ctl(store, "put", "w", "first")
-    watch = subprocess.Popen(  # noqa: S603
+    watch = subprocess.Popen(
         command(store, "watch", "--prefix", "w", "--rev", "1"), env=ENV, stdout=subprocess.PIPE, text=True
     )
     try:

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc.aio
 import pytest
-
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 
 Code = grpc.StatusCode
@@ -24,7 +23,9 @@ async def test_headers_name_the_member_and_the_revision(kv: rpc_pb2_grpc.KVStub)
     first = await kv.Put(Put(key=b"header", value=b"1"))
     second = await kv.Put(Put(key=b"header", value=b"2"))
     assert second.header.revision == first.header.revision + 1
-    assert second.header.cluster_id and second.header.member_id and second.header.raft_term
+    assert second.header.cluster_id
+    assert second.header.member_id
+    assert second.header.raft_term
     read = await kv.Range(Range(key=b"header"))
     assert (read.header.revision, read.kvs[0].version) == (second.header.revision, 2)
     assert (await kv.Range(Range(key=b"header", serializable=True))).count == 1
@@ -42,15 +43,18 @@ REFUSALS: list[tuple[str, Callable[[], Any], grpc.StatusCode, str]] = [
     ("Range", lambda: Range(key=b"a", sort_order=7), Code.INVALID_ARGUMENT, "etcdserver: invalid sort option"),
     ("Put", lambda: Put(key=b"a", lease=77), Code.NOT_FOUND, "etcdserver: requested lease not found"),
     ("Put", lambda: Put(key=b"nokey", ignore_value=True), Code.INVALID_ARGUMENT, "etcdserver: key not found"),
-    ("Put", lambda: Put(key=b"a", value=b"1", ignore_value=True), Code.INVALID_ARGUMENT, "etcdserver: value is provided"),
+    (
+        "Put",
+        lambda: Put(key=b"a", value=b"1", ignore_value=True),
+        Code.INVALID_ARGUMENT,
+        "etcdserver: value is provided",
+    ),
     ("Put", lambda: Put(key=b"a", lease=1, ignore_lease=True), Code.INVALID_ARGUMENT, "etcdserver: lease is provided"),
     ("Put", lambda: Put(key=b"a", value=b"x" * (2 << 20)), Code.INVALID_ARGUMENT, "etcdserver: request is too large"),
     ("Txn", lambda: Txn(success=puts(b"a", b"a")), Code.INVALID_ARGUMENT, "duplicate key given in txn request"),
     (
         "Txn",
-        lambda: Txn(
-            success=[*puts(b"b"), rpc_pb2.RequestOp(request_delete_range=Delete(key=b"a", range_end=b"c"))]
-        ),
+        lambda: Txn(success=[*puts(b"b"), rpc_pb2.RequestOp(request_delete_range=Delete(key=b"a", range_end=b"c"))]),
         Code.INVALID_ARGUMENT,
         "duplicate key given in txn request",
     ),

@@ -7,7 +7,6 @@ import time
 
 import grpc.aio
 import pytest
-
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 
 
@@ -30,7 +29,7 @@ async def attached(kv: rpc_pb2_grpc.KVStub, leases: rpc_pb2_grpc.LeaseStub, key:
 
 async def gone(kv: rpc_pb2_grpc.KVStub, key: bytes, *, within_s: float) -> None:
     async with asyncio.timeout(within_s):
-        while (await kv.Range(rpc_pb2.RangeRequest(key=key))).count:
+        while (await kv.Range(rpc_pb2.RangeRequest(key=key))).count:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

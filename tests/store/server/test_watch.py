@@ -9,7 +9,6 @@ from typing import Any
 
 import grpc.aio
 import pytest
-
 from raftsman.etcd import kv_pb2, rpc_pb2, rpc_pb2_grpc
 
 Put, Delete, Create = rpc_pb2.PutRequest, rpc_pb2.DeleteRangeRequest, rpc_pb2.WatchCreateRequest
