@@ -24,7 +24,7 @@ from raftsman.metadata import Key
 from .ownership import CONTROLLER, adopted, controller_uid, released
 from .replica_set_expectations import Expectations
 from .replica_set_plan import BURST_MAX, Observed, Plan, decide
-from .replica_set_pods import is_active
+from .replica_set_pods import is_active, is_ready
 from .replica_set_status import Failure, note_failure
 
 __all__ = ["BATCH_MAX", "BURST_MAX", "Observed", "Plan", "ReplicaSetController", "decide", "new_pod"]
@@ -62,7 +62,7 @@ class ReplicaSetController(Controller):
         indexers = {CONTROLLER: controller_uid}
         self.watches = (
             Watch(apps.ReplicaSet, indexers=indexers),
-            Watch(core.Pod, key=self._keys_of_pod, indexers=indexers),
+            Watch(core.Pod, key=self._keys_of_pod, changed=_pod_matters, indexers=indexers),
         )
         informers.get(core.Pod, indexers=indexers).add_handler(self._saw)
         super().attach(client, informers)
@@ -213,6 +213,17 @@ class ReplicaSetController(Controller):
 
 
 _owner_key = controller_owner_key("ReplicaSet")
+
+
+def _pod_matters(old: core.Pod, new: core.Pod) -> bool:
+    """Whether it may count differently now; most changes of a pod's status are none of a ReplicaSet's business."""
+    return (
+        is_active(old) != is_active(new)
+        or is_ready(old) != is_ready(new)
+        or old.metadata.uid != new.metadata.uid
+        or old.metadata.labels != new.metadata.labels
+        or old.metadata.owner_references != new.metadata.owner_references
+    )
 
 
 def _fits(replica_set: apps.ReplicaSet, pod: core.Pod) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from raftsman import Client, PatchType
+from raftsman import Client, PatchType, errors
 from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
 
@@ -265,3 +267,54 @@ async def test_sigterm_ends_it_cleanly_and_a_new_one_goes_on(
     cluster.await_ready("control", cluster.settings.control_health_port)
     await complete(client, namespace)
     assert len(await pods_of(client, namespace)) == 3
+
+
+async def test_an_api_server_that_died_is_followed_again(
+    cluster: Cluster, client: Client, namespace: str, node: HollowNode
+) -> None:
+    await client.create(deployment(namespace, node.name, replicas=1))
+    await complete(client, namespace)
+    cluster.running["apiserver"].stop(signal.SIGKILL)
+    cluster.start("apiserver")
+    cluster.await_ready("apiserver", cluster.settings.apiserver_health_port)
+
+    async def scaled() -> bool:
+        try:
+            await client.patch(apps.Deployment, "web", {"spec": {"replicas": 2}}, namespace=namespace)
+        except errors.Unavailable:
+            return False
+        return True
+
+    await until(scaled, "the API server")
+    await complete(client, namespace)
+    assert len(await pods_of(client, namespace)) == 2
+
+
+def flags(cluster: Cluster, **changed: str) -> list[str]:
+    command = [word for word in cluster.process("control").command if word.partition("=")[0] not in changed]
+    return [*command, *(f"{flag}={value}" for flag, value in changed.items())]
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"--kubeconfig-scheduler": "/nowhere/at/all"}, "/nowhere/at/all"),
+        ({"--root-ca-file": "/nowhere/ca.crt"}, "/nowhere/ca.crt"),
+        ({"--cluster-cidr": "10.0.0.0/33"}, "is not a network such as"),
+        ({"--node-cidr-mask-size": "8"}, "must be between"),
+    ],
+)
+def test_a_wrong_flag_is_answered_with_a_sentence(cluster: Cluster, changed: dict[str, str], sentence: str) -> None:
+    command = flags(cluster, **{"--health-address": "127.0.0.1:0", **changed})
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode in (1, 2)
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_an_address_in_use_is_answered_with_a_sentence(cluster: Cluster) -> None:
+    command = flags(cluster)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert "address already in use" in ended.stderr
