@@ -1,4 +1,4 @@
-"""A fake API for the controllers' shells; their decisions need none."""
+"""A fake API for the shells of controllers, and a real one with all that `control` runs; decisions need neither."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
+
+from ..control.conftest import client, cluster, namespace  # noqa: F401, TID252
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sdk"))
 
