@@ -52,7 +52,7 @@ class Tokens:
         self.issuer = issuer
         self._key_file, self._signing_key_file, self._exists = key_file, signing_key_file, exists
         self._verified: OrderedDict[str, _Verified] = OrderedDict()
-        self._keys: dict[str, tuple[Any, str]] = {}
+        self._keys: dict[tuple[str, bool], tuple[Any, str]] = {}
 
     def issue(
         self,
@@ -117,7 +117,7 @@ class Tokens:
             raise errors.Unauthorized(f"Unauthorized: {type(error).__name__}") from None
 
     def _key(self, path: str, *, private: bool) -> tuple[Any, str]:
-        if path not in self._keys:
+        if (path, private) not in self._keys:
             from cryptography.hazmat.primitives import serialization
             from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -129,8 +129,8 @@ class Tokens:
             else:
                 key = serialization.load_pem_public_key(data)
             is_rsa = isinstance(key, (rsa.RSAPrivateKey, rsa.RSAPublicKey))
-            self._keys[path] = (key, _ALGORITHMS[0] if is_rsa else _ALGORITHMS[1])
-        return self._keys[path]
+            self._keys[path, private] = (key, _ALGORITHMS[0] if is_rsa else _ALGORITHMS[1])
+        return self._keys[path, private]
 
 
 def _read(claims: dict[str, Any]) -> _Verified:

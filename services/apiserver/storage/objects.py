@@ -1,12 +1,15 @@
 """Optimistic writes of objects: create, update, remove, each one transaction on the object's key.
 
 An update works on what the cache has, and puts it under the condition that the store has the same revision; if not,
-the transaction's answer brings the newer object and the change is computed anew, RETRIES_MAX times. An error that the
-change raises is believed only of the newest object. A change that changes nothing writes nothing.
+the change is computed anew from what the store has, RETRIES_MAX times, this server's writers of one object taking
+turns. An error that the change raises is believed only of the newest object. A change that changes nothing writes
+nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,9 +57,22 @@ class Change:
     together: Together = Together()
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What an update works on, and in the end its result."""
+
+    found: CachedObject | None
+    newest: bool = False
+
+    def result(self) -> CachedObject:
+        assert self.found is not None
+        return self.found
+
+
 class Objects:
     def __init__(self, store_: Store, sealer: Sealer, feed: Feed) -> None:
         self._store, self._sealer, self._feed = store_, sealer, feed
+        self._turns: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def create(self, kind: Kind, obj: Any, *, lease: int = 0, together: Together = Together()) -> CachedObject:
         """errors.AlreadyExists if the name is taken; Taken if only a condition of `together` fails."""
@@ -108,42 +124,59 @@ class Objects:
         dry_run: bool = False,
     ) -> CachedObject:
         """What is stored after `change`, or was removed by it. errors.NotFound if there is none."""
-        found = self.cached(kind, namespace, name)
-        newest = False
-        for _ in range(RETRIES_MAX):
-            if found is None:
-                if newest:
-                    raise failures.not_found(kind.resource, name)
-                found, newest = await self.current(kind, namespace, name), True
-                continue
-            try:
-                wanted = change(found)
-            except errors.ApiError:
-                if newest:
-                    raise
-                found, newest, stale = await self.current(kind, namespace, name), True, found
-                if found is not None and found.revision == stale.revision:
-                    raise
-                continue
-            if dry_run:
-                return _answered(found, wanted)
-            done, found, newest = await self._write(kind, found, wanted, newest=newest)
-            if done:
-                assert found is not None
-                return found
+        attempt = _Attempt(self.cached(kind, namespace, name))
+        if await self._try(kind, name, change, attempt, namespace=namespace, dry_run=dry_run):
+            return attempt.result()
+        # Others write it too: those of this server one after the other from here on.
+        async with self._turns.setdefault((kind.resource.qualified, namespace, name), asyncio.Lock()):
+            for _ in range(RETRIES_MAX):
+                attempt.found, attempt.newest = await self.current(kind, namespace, name), True
+                if await self._try(kind, name, change, attempt, namespace=namespace, dry_run=dry_run):
+                    return attempt.result()
         raise failures.conflict(kind.resource, name)
+
+    async def _try(
+        self,
+        kind: Kind,
+        name: str,
+        change: Callable[[CachedObject], Change],
+        attempt: _Attempt,
+        *,
+        namespace: str,
+        dry_run: bool,
+    ) -> bool:
+        """Change what `attempt` has found, once; False if the store has another object now."""
+        found = attempt.found
+        if found is None and not attempt.newest:
+            found, attempt.newest = await self.current(kind, namespace, name), True
+        if found is None:
+            raise failures.not_found(kind.resource, name)
+        try:
+            wanted = change(found)
+        except errors.ApiError:
+            if attempt.newest:
+                raise
+            now = await self.current(kind, namespace, name)
+            if now is not None and now.revision == found.revision:
+                raise
+            return False
+        if dry_run:
+            attempt.found = _answered(found, wanted)
+            return True
+        done, attempt.found = await self._write(kind, found, wanted, newest=attempt.newest)
+        return done
 
     async def _write(
         self, kind: Kind, found: CachedObject, wanted: Change, *, newest: bool
-    ) -> tuple[bool, CachedObject | None, bool]:
-        """Whether it is done, the object as it is now, and whether that is known to be the newest."""
+    ) -> tuple[bool, CachedObject | None]:
+        """Whether it is done, and the object as it is now."""
         key = keys.of(kind.resource, found.namespace, found.name)
         body = b"" if wanted.remove else serialise(kind, wanted.new)
         if not wanted.remove and body == found.stored():
             if newest:
-                return True, found, True
+                return True, found
             now = await self.current(kind, found.namespace, found.name)
-            return now is not None and now.revision == found.revision, now, True
+            return now is not None and now.revision == found.revision, now
         op = store.remove(key) if wanted.remove else store.put(key, self._sealer.seal(kind.resource, key, body))
         answer = await self._store.txn(
             (store.at_revision(key, found.revision), *wanted.together.compares),
@@ -154,11 +187,11 @@ class Objects:
             revision = answer.header.revision
             if wanted.remove:
                 body = serialise(kind, wanted.new)
-            return True, CachedObject(kind, found.namespace, found.name, body, revision), True
+            return True, CachedObject(kind, found.namespace, found.name, body, revision)
         now = self._opened(kind, found.namespace, found.name, answer.responses[0].response_range)
         if wanted.together.compares and now is not None and now.revision == found.revision:
             raise Taken(_present(answer))
-        return False, now, True
+        return False, now
 
 
 def _reads(key: bytes, together: Together) -> list[rpc_pb2.RequestOp]:

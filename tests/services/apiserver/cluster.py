@@ -173,7 +173,9 @@ class Api:
         answer = resources.by_message(message).list_message
         return await self.of(message, "List", meta.ListRequest(**request), answer)
 
-    async def patch(self, message: type[Any], name: str, body: bytes, *, namespace: str = "default", **extra: Any) -> Any:
+    async def patch(
+        self, message: type[Any], name: str, body: bytes, *, namespace: str = "default", **extra: Any
+    ) -> Any:
         extra.setdefault("type", meta.PATCH_TYPE_MERGE)
         request = meta.PatchRequest(name=name, namespace=namespace, patch=body, **extra)
         return await self.of(message, "Patch", request)

@@ -37,6 +37,8 @@ def server(folder: Path, store: StoreProcess, authority: Authority) -> Iterator[
     process = ApiServerProcess(folder, store, authority)
     yield process
     process.stop()
+    broken = [line for line in process.log.read_text().splitlines() if "failed unexpectedly" in line]
+    assert not broken, "\n".join(broken)
 
 
 @pytest.fixture
@@ -57,3 +59,12 @@ async def namespace(api: Api) -> str:
     account.metadata.namespace, account.metadata.name = name, "default"
     await api.create(account)
     return name
+
+
+@pytest.fixture
+async def second(folder: Path, store: StoreProcess, authority: Authority) -> AsyncIterator[Api]:
+    """A client of another API server on the same store."""
+    process = ApiServerProcess(folder, store, authority)
+    async with process.client() as client:
+        yield client
+    process.stop()

@@ -1,0 +1,176 @@
+"""Who is who, and who may what."""
+
+from __future__ import annotations
+
+import secrets
+
+import grpc
+import pytest
+from raftsman import errors
+from raftsman.apiserver import v1 as apiserver
+from raftsman.authentication import v1 as authentication
+from raftsman.core import v1 as core
+from raftsman.meta import v1 as meta
+from raftsman.rbac import v1 as rbac
+
+from .cluster import Api, ApiServerProcess
+from .test_lifecycle import a_config
+from .test_objects import a_pod
+
+APISERVER = "raftsman.apiserver.v1.ApiServer"
+
+
+async def who(client: Api) -> apiserver.WhoAmIResponse:
+    return await client.call(APISERVER, "WhoAmI", apiserver.WhoAmIRequest(), apiserver.WhoAmIResponse)
+
+
+async def token_of(api: Api, namespace: str, pod: core.Pod | None = None) -> str:
+    request = authentication.TokenWriteRequest(namespace=namespace, name="default")
+    request.object.spec.expiration_seconds = 3600
+    if pod is not None:
+        reference = request.object.spec.bound_object_ref
+        reference.kind, reference.name, reference.uid = "Pod", pod.metadata.name, pod.metadata.uid
+    made = await api.of(core.ServiceAccount, "CreateToken", request, authentication.TokenRequest)
+    return made.status.token
+
+
+async def test_a_certificate_tells_user_and_groups(server: ApiServerProcess) -> None:
+    async with server.client("jane", groups=("devs", "ops")) as jane:
+        told = await who(jane)
+        assert (told.username, sorted(told.groups)) == ("jane", ["devs", "ops", "system:authenticated"])
+
+
+async def test_nobody_is_anonymous_and_reads_nothing(server: ApiServerProcess) -> None:
+    async with server.client("") as nobody:
+        assert (await who(nobody)).username == "system:anonymous"
+        with pytest.raises(errors.Forbidden, match='User "system:anonymous" cannot list resource "pods" in API group'):
+            await nobody.list(core.Pod)
+
+
+async def test_a_bad_token_is_not_anonymous(server: ApiServerProcess) -> None:
+    async with server.client("", token="x.y.z") as bad:
+        with pytest.raises(errors.Unauthorized):
+            await who(bad)
+
+
+async def test_a_token_names_its_account_and_dies_with_its_pod(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    pod = await api.create(a_pod(namespace))
+    token = await token_of(api, namespace, pod)
+    async with server.client("", token=token) as client:
+        told = await who(client)
+        assert told.username == f"system:serviceaccount:{namespace}:default"
+        assert f"system:serviceaccounts:{namespace}" in told.groups
+        await api.delete(core.Pod, "web", namespace)
+        await api.get(core.Namespace, namespace)
+        with pytest.raises(errors.Unauthorized):
+            await who(client)
+
+
+async def test_roles_allow_and_nothing_else_does(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    name = f"u-{secrets.token_hex(3)}"
+    await api.create(a_config(namespace, "one"))
+    await api.create(a_config(namespace, "two"))
+    async with server.client(name, groups=()) as user:
+        with pytest.raises(errors.Forbidden):
+            await user.get(core.ConfigMap, "one", namespace)
+        role = rbac.Role()
+        role.metadata.namespace, role.metadata.name = namespace, "reader"
+        role.rules.add(verbs=["get"], api_groups=[""], resources=["configmaps"], resource_names=["one"])
+        role.rules.add(verbs=["list"], api_groups=[""], resources=["secrets"])
+        await api.create(role)
+        binding = rbac.RoleBinding()
+        binding.metadata.namespace, binding.metadata.name = namespace, "reader"
+        binding.role_ref.kind, binding.role_ref.name = "Role", "reader"
+        binding.subjects.add(kind="User", name=name)
+        await api.create(binding)
+        await api.get(core.ConfigMap, "one", namespace)
+        assert (await user.get(core.ConfigMap, "one", namespace)).metadata.name == "one"
+        await user.list(core.Secret, namespace=namespace)
+        with pytest.raises(errors.Forbidden, match='cannot get resource "configmaps" in API group "" in the namespace'):
+            await user.get(core.ConfigMap, "two", namespace)
+        with pytest.raises(errors.Forbidden):
+            await user.list(core.Secret)
+
+
+async def test_the_view_role_aggregates_and_shows_no_secrets(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    name = f"u-{secrets.token_hex(3)}"
+    binding = rbac.RoleBinding()
+    binding.metadata.namespace, binding.metadata.name = namespace, "viewer"
+    binding.role_ref.kind, binding.role_ref.name = "ClusterRole", "view"
+    binding.subjects.add(kind="User", name=name)
+    await api.create(binding)
+    await api.list(rbac.RoleBinding, namespace=namespace)
+    async with server.client(name, groups=()) as user:
+        await user.list(core.Pod, namespace=namespace)
+        with pytest.raises(errors.Forbidden):
+            await user.list(core.Secret, namespace=namespace)
+        with pytest.raises(errors.Forbidden):
+            await user.delete(core.Pod, "web", namespace)
+
+
+async def test_the_scheduler_binds_and_the_node_reports(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    await api.create(a_pod(namespace))
+    binding = core.Binding(target=core.ObjectReference(kind="Node", name="n1"))
+    binding.metadata.name = "web"
+    request = core.BindRequest(namespace=namespace, binding=binding)
+    async with server.client("system:node:n1", groups=("system:nodes",)) as node:
+        with pytest.raises(errors.Forbidden, match='cannot create resource "pods/binding"'):
+            await node.of(core.Pod, "Bind", request, core.BindResponse)
+        async with server.client("system:kube-scheduler", groups=()) as scheduler:
+            await scheduler.of(core.Pod, "Bind", request, core.BindResponse)
+        pod = await node.get(core.Pod, "web", namespace)
+        pod.status.phase = "Running"
+        await node.update_status(pod)
+
+
+async def test_two_identities_do_not_mix_on_one_server(server: ApiServerProcess) -> None:
+    clients = [server.client(f"user-{number}", groups=()) for number in range(10)]
+    try:
+        for _ in range(3):
+            for number, client in enumerate(clients):
+                assert (await who(client)).username == f"user-{number}"
+    finally:
+        for client in clients:
+            await client.__aexit__()
+
+
+async def test_a_foreign_certificate_is_refused_in_the_handshake(server: ApiServerProcess, tmp_path_factory) -> None:
+    from .certificates import Authority
+
+    other = Authority(tmp_path_factory.mktemp("other"))
+    cert, key = other.issue("kubernetes-admin", groups=("system:masters",))
+    async with Api(server.address, ca=server.authority.ca, cert=cert, key=key) as client:
+        with pytest.raises(errors.ApiError):
+            await client.call(APISERVER, "WhoAmI", apiserver.WhoAmIRequest(), apiserver.WhoAmIResponse, timeout=5)
+
+
+async def test_health_and_reflection_answer(server: ApiServerProcess) -> None:
+    from pathlib import Path
+
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+    from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+    ca = Path(server.authority.ca).read_bytes()
+    async with grpc.aio.secure_channel(server.address, grpc.ssl_channel_credentials(ca)) as channel:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        requests = iter([
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="raftsman.core.v1.Pods"),
+        ])  # fmt: skip
+        listed, described = [one async for one in stub.ServerReflectionInfo(requests)]
+        assert "raftsman.core.v1.Pods" in {one.name for one in listed.list_services_response.service}
+        assert described.file_descriptor_response.file_descriptor_proto
+
+
+async def test_an_account_that_does_not_exist_gets_no_pod(api: Api, namespace: str) -> None:
+    pod = a_pod(namespace)
+    pod.spec.service_account_name = "ghost"
+    with pytest.raises(errors.Forbidden, match='serviceaccount "ghost" not found'):
+        await api.create(pod)
+    assert meta.GetRequest() is not None
