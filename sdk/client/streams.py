@@ -40,6 +40,9 @@ async def execute(
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
+        while not requests.empty():
+            requests.get_nowait()
+        requests.put_nowait(None)
 
 
 async def _requests(
