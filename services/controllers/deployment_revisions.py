@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from raftsman import metadata
+import orjson
+from raftsman import codec, metadata
 from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
 
@@ -46,11 +47,11 @@ def template_hash(template: core.PodTemplateSpec, collisions: int) -> str:
 
 
 def _canonical(template: core.PodTemplateSpec) -> bytes:
-    """The template without its hash label, the same bytes for the same content."""
+    """The template without its hash label, the same bytes for what users see as the same: its JSON, sorted."""
     copy = core.PodTemplateSpec()
     copy.CopyFrom(template)
     copy.metadata.labels.pop(TEMPLATE_HASH, None)
-    return bytes(copy.SerializeToString(deterministic=True))
+    return orjson.dumps(codec.to_json(copy), option=orjson.OPT_SORT_KEYS)
 
 
 def age(replica_set: apps.ReplicaSet) -> tuple[int, str]:

@@ -146,6 +146,18 @@ def test_going_back_finds_the_old_set_and_gives_it_the_next_number() -> None:
     assert changed.spec.replicas == 1
 
 
+def test_a_template_that_went_through_json_is_the_same_template() -> None:
+    """`rollout undo` sends a template back as JSON, which does not tell an empty value from one that is not there."""
+    deploy = deployment()
+    old = replica_set(deploy)
+    container = deploy.spec.template.spec.containers[0]
+    container.env.add(name="EMPTY", value="")
+    old.spec.template.spec.containers[0].env.add(name="EMPTY")
+    deploy.spec.template.spec.host_network = False
+    assert look(deploy, old).create is None
+    assert revisions.template_hash(deploy.spec.template, 0) == revisions.template_hash(old.spec.template, 0)
+
+
 def test_recreate_waits_for_the_last_pod() -> None:
     deploy = deployment(2, image="web:2", strategy="Recreate")
     old = replica_set(deploy, image="web:1", size=2)
