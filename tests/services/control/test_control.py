@@ -17,7 +17,7 @@ from raftsman.core import v1 as core
 from .conftest import Cluster
 from .hollow import HollowNode
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 @pytest.fixture
