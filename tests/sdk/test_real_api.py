@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from raftsman import Client, EventType, Key, PatchType, Propagation, errors
+from raftsman import Client, EventType, Key, PatchType, PodBinding, Propagation, errors, kubeconfig
+from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
 from raftsman.informer import Informers
 from raftsman.meta import v1 as meta
@@ -112,6 +114,51 @@ async def test_a_manifest_is_created_then_replaced(client: Client, namespace: st
     assert (await client.apply_manifest(manifest, namespace=namespace)).data["k"] == "2"
 
 
+async def test_a_service_account_connects_by_its_token(cluster: Cluster, client: Client, namespace: str) -> None:
+    await client.create(core.ServiceAccount(metadata=meta.ObjectMeta(name="robot", namespace=namespace)))
+    answer = await client.create_token("robot", namespace=namespace, expiration_s=900)
+    config = replace(kubeconfig.load(cluster.layout.kubeconfig()), certificate=None, key=None)
+    async with Client(replace(config, token=answer.status.token)) as robot:
+        assert (await robot.whoami()).username == f"system:serviceaccount:{namespace}:robot"
+        with pytest.raises(errors.Forbidden):
+            await robot.list(core.Secret)
+    async with Client(replace(config, token="forged")) as nobody:
+        with pytest.raises(errors.Unauthorized):
+            await nobody.whoami()
+
+
+async def test_many_pods_are_bound_at_once_each_with_its_own_answer(client: Client, namespace: str) -> None:
+    await client.create(core.ServiceAccount(metadata=meta.ObjectMeta(name="default", namespace=namespace)))
+    node = f"n-{secrets.token_hex(3)}"
+    await client.create(core.Node(metadata=meta.ObjectMeta(name=node)))
+    pod = core.Pod(metadata=meta.ObjectMeta(name="p", namespace=namespace))
+    pod.spec.containers.add(name="c", image="x")
+    await client.create(pod)
+    bound, missing = await client.bind_many([(namespace, "p", node), PodBinding(namespace, "none", node)])
+    assert bound is None
+    assert isinstance(missing, errors.NotFound)
+    assert (await client.get(core.Pod, "p", namespace=namespace)).spec.node_name == node
+    with pytest.raises(errors.Conflict):
+        await client.bind(namespace, "p", node)
+
+
+async def test_a_deployment_is_scaled(client: Client, namespace: str) -> None:
+    manifest = b"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: x}]}}
+"""
+    await client.apply_manifest(manifest, namespace=namespace)
+    scale = await client.get_scale(apps.Deployment, "web", namespace=namespace)
+    assert scale.spec.replicas == 1
+    scale.spec.replicas = 4
+    await client.update_scale(apps.Deployment, scale)
+    assert (await client.get(apps.Deployment, "web", namespace=namespace)).spec.replicas == 4
+
+
 async def test_a_watch_goes_on_through_a_crash_of_the_server(cluster: Cluster, client: Client, namespace: str) -> None:
     seen: list[tuple[EventType, str]] = []
 
@@ -170,10 +217,6 @@ def test_the_example_ends_by_itself_and_leaves_nothing(cluster: Cluster) -> None
 
 
 async def test_an_unknown_authority_is_not_trusted(cluster: Cluster) -> None:
-    from dataclasses import replace
-
-    from raftsman import kubeconfig
-
     config = kubeconfig.load(cluster.layout.kubeconfig())
     store_ca = (cluster.layout.pki / "store-ca.crt").read_bytes()
     async with Client(replace(config, root_ca=store_ca)) as client:
