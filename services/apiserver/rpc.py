@@ -42,19 +42,19 @@ Duplex = Callable[[Call, AsyncIterator[bytes], Callable[[bytes], Awaitable[None]
 Authenticate = Callable[[Any], Awaitable[User]]
 
 
-class Router(grpc.GenericRpcHandler):
+class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Filled with `unary`, `streaming` and `duplex` before the server starts."""
 
     def __init__(self, authenticate: Authenticate) -> None:
         self._authenticate = authenticate
-        self._handlers: dict[str, grpc.RpcMethodHandler] = {}
+        self._handlers: dict[str, Any] = {}
         self._services: set[str] = set()
 
     @property
     def services(self) -> set[str]:
         return self._services
 
-    def _enter(self, service: str, verb: str, handler: grpc.RpcMethodHandler) -> None:
+    def _enter(self, service: str, verb: str, handler: Any) -> None:
         self._services.add(service)
         self._handlers[f"/{service}/{verb}"] = handler
 
@@ -99,7 +99,7 @@ class Router(grpc.GenericRpcHandler):
 
         self._enter(service, verb, grpc.stream_stream_rpc_method_handler(handle))
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         method = handler_call_details.method
         found = self._handlers.get(method)
         if found is not None or method.startswith("/grpc."):
@@ -120,7 +120,7 @@ def _unknown(method: str, services: set[str]) -> errors.ApiError:
     return errors.MethodNotSupported(f"there is no method {method}")
 
 
-def _refusing(error: errors.ApiError) -> grpc.RpcMethodHandler:
+def _refusing(error: errors.ApiError) -> Any:
     async def handle(request: bytes, context: Any) -> bytes:
         await _fail(context, error, "")
         raise AssertionError("abort raises")

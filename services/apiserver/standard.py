@@ -18,12 +18,12 @@ def add(server: Any, names: set[str]) -> None:
     server.add_generic_rpc_handlers((_Standard(names),))
 
 
-class _Standard(grpc.GenericRpcHandler):
+class _Standard(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, names: set[str]) -> None:
         self._names = names
         self._reflection: Any = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         service, _, verb = handler_call_details.method.lstrip("/").rpartition("/")
         if service == _HEALTH and verb == "Check":
             return grpc.unary_unary_rpc_method_handler(self._check)

@@ -46,8 +46,8 @@ def spec(found: core.PodSpec) -> None:
         container(one)
     for one in found.containers:
         container(one)
-    for one in found.volumes:
-        volume(one)
+    for source in found.volumes:
+        volume(source)
     if found.overhead:
         quantities.canonical(found.overhead)
 

@@ -39,7 +39,7 @@ class Compacted(Exception):
 class Store:
     """One store cluster."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: Any) -> None:
         self._channel = channel
         self._range = _method(channel, "KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
         self._txn = _method(channel, "KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
@@ -57,9 +57,9 @@ class Store:
         urls = [urlsplit(endpoint) for endpoint in endpoints]
         hosts = [url.netloc for url in urls]
         target = hosts[0] if len(hosts) == 1 else "ipv4:" + ",".join(hosts)
-        options = [*_OPTIONS, ("grpc.lb_policy_name", "round_robin")] if len(hosts) > 1 else list(_OPTIONS)
+        options: list[tuple[str, int | str]] = list(_OPTIONS)
         if len(hosts) > 1:
-            options.append(("grpc.default_authority", hosts[0]))
+            options += (("grpc.lb_policy_name", "round_robin"), ("grpc.default_authority", hosts[0]))
         if urls[0].scheme != "https":
             return cls(grpc.aio.insecure_channel(target, options=options))
         credentials = grpc.ssl_channel_credentials(
@@ -124,7 +124,7 @@ class Store:
         return self._watch()
 
 
-def _method(channel: grpc.aio.Channel, name: str, request: Any, response: Any) -> Any:
+def _method(channel: Any, name: str, request: Any, response: Any) -> Any:
     return channel.unary_unary(
         f"/etcdserverpb.{name}",
         request_serializer=request.SerializeToString,

@@ -36,7 +36,7 @@ def validate(
     elif metadata.namespace:
         causes.forbidden(f"{path}.namespace", "not allowed on this type")
     labels(metadata.labels, causes, path=f"{path}.labels")
-    annotations(metadata.annotations, causes, path=f"{path}.annotations")
+    annotated(metadata.annotations, causes, path=f"{path}.annotations")
     _owners(metadata, causes, path=path)
     for index, finalizer in enumerate(metadata.finalizers):
         _finalizer(finalizer, causes, path=f"{path}.finalizers[{index}]")
@@ -50,7 +50,7 @@ def labels(found: Mapping[str, str], causes: Causes, *, path: str) -> None:
             causes.invalid(path, value, wrong)
 
 
-def annotations(found: Mapping[str, str], causes: Causes, *, path: str) -> None:
+def annotated(found: Mapping[str, str], causes: Causes, *, path: str) -> None:
     size = 0
     for key, value in found.items():
         for wrong in names.qualified(key.lower()):

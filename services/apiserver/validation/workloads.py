@@ -82,7 +82,7 @@ def _labels(template: core.PodTemplateSpec) -> str:
 def _template(found: core.PodTemplateSpec, causes: Causes) -> None:
     path = "spec.template"
     metadata.labels(found.metadata.labels, causes, path=f"{path}.metadata.labels")
-    metadata.annotations(found.metadata.annotations, causes, path=f"{path}.metadata.annotations")
+    metadata.annotated(found.metadata.annotations, causes, path=f"{path}.metadata.annotations")
     pods.spec(found.spec, causes, path=f"{path}.spec")
     if found.spec.restart_policy not in ("Always", ""):
         causes.not_supported(f"{path}.spec.restartPolicy", found.spec.restart_policy, ("Always",))

@@ -64,7 +64,7 @@ async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
     )  # fmt: skip
     await api.feed.fresh()
     gone = []
-    for found in api.cache(kind).list(selected):
+    for found in api.cache(kind).select(selected):
         with contextlib.suppress(errors.NotFound):
             gone.append(await _delete(api, kind, found.namespace, found.name, request.options))
     header = wire.framed(0x0A, meta.ListMeta(resource_version=str(api.feed.revision)).SerializeToString())

@@ -79,7 +79,7 @@ async def list_(api: Api, call: Call, raw: bytes) -> bytes:
         revision = revision_of(request.resource_version)
         return await _from_store(api, kind, selected, revision=revision, after="", limit=request.limit)
     await at_least(api, request.resource_version)
-    found = api.cache(kind).list(selected)
+    found = api.cache(kind).select(selected)
     if 0 < request.limit < len(found):
         page = found[: request.limit]
         header = _header(api.feed.revision, last=page[-1], remaining=len(found) - len(page), selected=selected)

@@ -81,7 +81,7 @@ def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> Change:
     return prepared_update(api, call, new, found.parsed())
 
 
-def _scale_of(found: CachedObject) -> Any:
+def _scale_of(found: CachedObject) -> autoscaling.Scale:
     from raftsman import selectors
 
     workload = found.parsed()

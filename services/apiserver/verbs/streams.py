@@ -29,6 +29,9 @@ AGENT_PORT = 10250
 _SERVICE = "/raftsman.agent.v1.NodeAgent"
 _ADDRESS_TYPES = ("InternalIP", "ExternalIP", "Hostname")
 
+# Not in grpc's type stubs.
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
+
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -37,10 +40,10 @@ class Agents:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
+        self._channels: OrderedDict[str, Any] = OrderedDict()
         self._credentials: grpc.ChannelCredentials | None = None
 
-    def channel(self, address: str, node: str) -> grpc.aio.Channel:
+    def channel(self, address: str, node: str) -> Any:
         found = self._channels.get(address)
         if found is None:
             # The certificate names the node; its address may change.
@@ -109,7 +112,7 @@ async def exec_(api: Api, agents: Agents, call: Call, requests: AsyncIterator[by
 async def _pass_on(stream: Any, write: Write) -> None:
     """From the agent to the caller, until the agent ends; its errors are the caller's."""
     try:
-        while (one := await stream.read()) is not grpc.aio.EOF:
+        while (one := await stream.read()) is not _EOF:
             await write(one)
     except grpc.aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -145,7 +148,7 @@ def _container(pod: core.Pod, name: str) -> str:
     )
 
 
-def _agent(api: Api, agents: Agents, pod: core.Pod) -> grpc.aio.Channel:
+def _agent(api: Api, agents: Agents, pod: core.Pod) -> Any:
     kind = api.kinds["nodes"]
     found = api.cache(kind).get("", pod.spec.node_name)
     if found is None:

@@ -56,7 +56,7 @@ async def _start(api: Api, kind: Kind, selected: Selection, request: meta.WatchR
     if not api.feed.synced.is_set():
         await api.feed.reached(0)
     revision = api.feed.revision
-    initial = watchers.frames_of(api.cache(kind).list(selected))
+    initial = watchers.frames_of(api.cache(kind).select(selected))
     if request.send_initial_events:
         initial.append(bookmark(kind, revision, initial_end=True))
     return initial, api.cache(kind).watch(selected, since=revision, bookmarks=request.allow_bookmarks)

@@ -179,15 +179,15 @@ def _carry(kind: Kind, new: meta.ObjectMeta, old: meta.ObjectMeta) -> None:
         else:
             new.ClearField(field)
     for field in ("creation_timestamp", "deletion_timestamp"):
-        new.ClearField(field)
-        if old.HasField(field):
+        new.ClearField(field)  # type: ignore[arg-type]
+        if old.HasField(field):  # type: ignore[arg-type]
             getattr(new, field).CopyFrom(getattr(old, field))
     if old.namespace:
         new.namespace = new.namespace or old.namespace
     else:
         new.ClearField("namespace")
     for field in ("self_link", "managed_fields", "resource_version"):
-        new.ClearField(field)
+        new.ClearField(field)  # type: ignore[arg-type]
 
 
 def _bump(kind: Kind, new: Any, old: Any) -> None:

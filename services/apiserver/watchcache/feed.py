@@ -32,6 +32,8 @@ PROGRESS_AFTER_S = 0.1
 WAIT_MAX_S = 5.0
 
 log = logs.get(__name__)
+# Not in grpc's type stubs.
+_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 OnOther = Callable[[bytes, bytes | None], None]
 
@@ -159,7 +161,7 @@ class Feed:
             )
             while True:
                 answer = await stream.read()
-                if answer is grpc.aio.EOF:
+                if answer is _EOF:
                     raise errors.Unavailable("the store ended the watch")
                 self._take(answer)
         except grpc.aio.AioRpcError as error:

@@ -47,7 +47,7 @@ class KindCache:
         found = self._objects.get(namespace)
         return found.get(name) if found else None
 
-    def list(self, selection: Selection) -> list[CachedObject]:
+    def select(self, selection: Selection) -> list[CachedObject]:
         """What is selected, in the order of namespaces and names."""
         if selection.node:
             candidates: Iterable[CachedObject] = self._by_node.get(selection.node, {}).values()
