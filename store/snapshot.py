@@ -76,14 +76,20 @@ def write(folder: Path, capture: Capture) -> Path:
 
 def place(path: Path, fill: Callable[[BinaryIO], None]) -> None:
     """Make a file whole or not at all: aside, synced, renamed, folder synced."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o700, parents=True)
+        _sync_folder(path.parent.parent)
     aside = path.with_suffix(".tmp")
     with open(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb", buffering=1 << 18) as file:
         fill(file)
         file.flush()
         os.fsync(file.fileno())
     os.rename(aside, path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -76,9 +76,8 @@ class Wal:
         self._file = -1
         self._at = 0
         self.syncs = 0
-        made = not folder.exists()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if made:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True)
             _sync_folder(folder.parent)
         for leftover in folder.glob("*.tmp"):
             leftover.unlink()

@@ -38,7 +38,7 @@ class Start:
 
 
 class LogGap(Exception):
-    """The log does not reach back to the snapshot."""
+    """Log and snapshot do not meet: one of them was removed."""
 
 
 _Order = Callable[[Member], None]
@@ -122,11 +122,7 @@ class Driver:
         self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self._journal = journal = WalJournal(wal.Wal(self._start.log_folder))
-        if len(journal) and journal.first_index > self._start.index:
-            raise LogGap(
-                f"the log in {self._start.log_folder} begins at entry {journal.first_index}, "
-                f"but the newest snapshot ends at entry {self._start.index}"
-            )
+        _check_reach(journal, self._start)
         self._member = member = Member(self._settings, journal, tell=self._events.post, fatal=_die)
         self._orders = Mailbox(loop, self._take_orders)
         self._operations = Mailbox(loop, member.propose)
@@ -154,6 +150,16 @@ class Driver:
                 started.set_exception(error)
 
         self._main.call_soon_threadsafe(report)
+
+
+def _check_reach(journal: WalJournal, start: Start) -> None:
+    if len(journal) and journal.first_index > start.index:
+        raise LogGap(
+            f"the log in {start.log_folder} begins at entry {journal.first_index}, "
+            f"but the newest snapshot ends at entry {start.index}"
+        )
+    if not len(journal) and start.index > 1:
+        raise LogGap(f"a snapshot ends at entry {start.index}, but the log in {start.log_folder} is empty")
 
 
 def _each(happened: list[events.Event], on_event: Callable[[events.Event], None]) -> None:

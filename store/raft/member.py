@@ -29,6 +29,8 @@ ENTRY_BYTES = 1 << 20
 ENTRY_OPERATIONS_MAX = 4096
 IN_FLIGHT_MAX = 2
 WAITING_MAX = 50_000
+OPERATION_S = 10.0
+"""How long an operation waits for a leader: longer than anybody waits for its answer."""
 TURNS_MAX = 64
 COMMIT_NEWS_S = 0.003
 TRAILING_ENTRIES_MAX = 5000
@@ -65,7 +67,7 @@ class Member:
         self._tell = tell
         self._fatal = fatal
         self._dead = False
-        self._operations: deque[commands.Operation] = deque()
+        self._operations: deque[tuple[float, commands.Operation]] = deque()
         self._committed: list[tuple[int, int, bytes]] = []
         self._role = events.Role(None, False, 0)
         self._due = False
@@ -111,7 +113,8 @@ class Member:
     def propose(self, operations: list[commands.Operation]) -> None:
         """Get operations into the log, here or through the leader. No answer but their being applied."""
         if len(self._operations) + len(operations) <= WAITING_MAX:
-            self._operations.extend(operations)
+            now = time.monotonic()
+            self._operations.extend((now, operation) for operation in operations)
         self.kick()
 
     def read(self, ticket: int) -> None:
@@ -234,13 +237,19 @@ class Member:
     def next_entry(self) -> bytes | None:
         if not self._operations or not self._room():
             return None
+        return self._packed()
+
+    def _packed(self) -> bytes | None:
+        """The operations that waited, within an entry's bounds; those that nobody waits for any more are left out."""
         packed: list[commands.Operation] = []
         size = 0
+        stale = time.monotonic() - OPERATION_S
         while self._operations and size < ENTRY_BYTES and len(packed) < ENTRY_OPERATIONS_MAX:
-            operation = self._operations.popleft()
-            packed.append(operation)
-            size += len(operation.payload)
-        return commands.encode(packed)
+            since, operation = self._operations.popleft()
+            if since > stale:
+                packed.append(operation)
+                size += len(operation.payload)
+        return commands.encode(packed) if packed else None
 
     def _room(self) -> bool:
         return bool(self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX)
@@ -258,18 +267,10 @@ class Member:
         leader = self._kernel.leader
         if not self._operations or leader is None or self._kernel._isLeader():
             return
-        while self._operations:
-            entry = self.next_forward()
-            if not self._transport.post(leader, {"type": "propose", "entry": entry}):
-                return
-
-    def next_forward(self) -> bytes:
-        packed: list[commands.Operation] = []
-        size = 0
-        while self._operations and size < ENTRY_BYTES:
-            packed.append(self._operations.popleft())
-            size += len(packed[-1].payload)
-        return commands.encode(packed)
+        while self._operations and self._transport.connected(leader):
+            entry = self._packed()
+            if entry is not None:
+                self._transport.post(leader, {"type": "propose", "entry": entry})
 
     def _received(self, node: Node, message: Message) -> None:
         if self._dead:

@@ -124,6 +124,9 @@ class PeerTransport(Transport):  # type: ignore[misc]
         connection = self._connections.get(node)
         return connection is not None and connection.write(message)
 
+    def connected(self, node: Node) -> bool:
+        return node in self._connections
+
     def deliver(self, node: Node, message: Message) -> None:
         """Hand a message to the library."""
         self._onMessageReceived(node, message)

@@ -129,21 +129,16 @@ def lone(folder: Path, *flags: str) -> Iterator[Store]:
 def three(folder: Path, *flags: str, scheme: str = "http") -> Iterator[list[Store]]:
     """Three members of one cluster."""
     ports = free_ports(9)
-    names = ["a", "b", "c"]
-    cluster = ",".join(f"{name}={scheme}://127.0.0.1:{port}" for name, port in zip(names, ports[:3], strict=True))
+    urls = {name: f"{scheme}://127.0.0.1:{port}" for name, port in zip("abc", ports[:3], strict=True)}
+    cluster = ",".join(f"{name}={url}" for name, url in urls.items())
     stores = [
         Store(
             folder / name,
             ports[3 + place],
             ports[6 + place],
-            [
-                f"--name={name}",
-                f"--initial-cluster={cluster}",
-                f"--listen-peer-urls={scheme}://127.0.0.1:{ports[place]}",
-            ]
-            + list(flags),
+            [f"--name={name}", f"--initial-cluster={cluster}", f"--listen-peer-urls={url}", *flags],
         )
-        for place, name in enumerate(names)
+        for place, (name, url) in enumerate(urls.items())
     ]
     try:
         for store in stores:

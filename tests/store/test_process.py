@@ -133,6 +133,25 @@ async def test_a_damaged_log_is_refused_with_its_name(tmp_path: Path) -> None:
         assert f"{path} is damaged" in store.log
 
 
+async def test_a_log_that_was_removed_is_missed(tmp_path: Path) -> None:
+    with members.lone(tmp_path, "--snapshot-count", "5") as store:
+        await store.ready()
+        async with store.channel() as channel:
+            for _ in range(20):
+                await rpc_pb2_grpc.KVStub(channel).Put(Put(key=b"a", value=b"value"))
+        assert store.stop() == 0
+        aside = (tmp_path / "data" / "wal").rename(tmp_path / "wal")
+        store.start()
+        assert store.process is not None
+        assert store.process.wait(10) == 1
+        assert "is empty" in store.log
+        (tmp_path / "data" / "wal").rmdir()
+        aside.rename(tmp_path / "data" / "wal")
+        store.start()
+        await store.ready()
+        assert (await everything(store)).kvs[0].version == 20
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
