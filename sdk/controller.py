@@ -18,7 +18,7 @@ from raftsman import errors, logs, metrics
 from raftsman.client import Client, EventType
 from raftsman.informer import Cache, Indexer, Informer, Informers
 from raftsman.metadata import Key, controller_of, key_of
-from raftsman.recorder import EventRecorder
+from raftsman.recorder import EventRecorder, refused_by_leaving_namespace
 from raftsman.workqueue import WorkQueue
 
 __all__ = ["Controller", "Key", "Result", "Watch", "controller_owner_key", "run_controllers"]
@@ -146,7 +146,7 @@ class Controller:
     def _failed(self, key: Key, error: Exception) -> None:
         """Conflicts are how optimistic writes go; everything else deserves a line, a bug its traceback. What a
         namespace that is being deleted refuses is not tried again: it goes away with everything in it."""
-        if isinstance(error, errors.Forbidden) and any(c.reason == "NamespaceTerminating" for c in error.causes):
+        if refused_by_leaving_namespace(error):
             log.debug("left alone, its namespace is being deleted", controller=self.name, key=key)
             self.queue.forget(key)
             return

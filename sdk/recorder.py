@@ -60,6 +60,11 @@ class _Bucket:
     at: float
 
 
+def refused_by_leaving_namespace(error: Exception) -> bool:
+    """Whether a write was refused because its namespace is being deleted, and everything in it anyway."""
+    return isinstance(error, errors.Forbidden) and any(c.reason == "NamespaceTerminating" for c in error.causes)
+
+
 class EventRecorder:
     """Records in the name of one component (and of one host). `run` does the writing."""
 
@@ -95,7 +100,9 @@ class EventRecorder:
                 else:
                     log.debug("event dropped, too many for one object", reason=fact.reason)
             except Exception as error:
-                log.warning("event not written", reason=fact.reason, object="/".join(fact.involved[1:4]), error=error)
+                about = "/".join(fact.involved[1:4])
+                level = log.debug if refused_by_leaving_namespace(error) else log.warning
+                level("event not written", reason=fact.reason, object=about, error=error)
             finally:
                 self._queue.task_done()
 
