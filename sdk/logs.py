@@ -27,7 +27,7 @@ def setup(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("urllib3", "asyncio", "pysyncobj", "podman", "pyroute2"):
+    for noisy in ("grpc", "urllib3", "asyncio", "pysyncobj", "podman", "pyroute2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

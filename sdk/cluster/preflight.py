@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import struct
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .settings import Settings
 PROGRAMS = {"podman": "podman", "conmon": "conmon", "ip": "iproute2"}
 RUNTIMES = ("runc", "crun")
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
+STOPPING_S = 10.0
 EXTRA_PATHS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/sbin", "/sbin")
 
 
@@ -30,7 +32,7 @@ def check(layout: Layout, settings: Settings) -> None:
     """PreflightError naming all that is wrong."""
     problems = [*_privileges(), *_programs(), *_other_cluster(layout)]
     if not problems:
-        problems = [*_ports(settings), *_ranges(layout, settings)]
+        problems = [*_ports(layout, settings), *_ranges(layout, settings)]
     if problems:
         raise PreflightError("\n".join(problems))
 
@@ -65,7 +67,15 @@ def _other_cluster(layout: Layout) -> Iterable[str]:
         )
 
 
-def _ports(settings: Settings) -> Iterable[str]:
+def _ports(layout: Layout, settings: Settings) -> list[str]:
+    """Ports in use. Parts whose supervisor was killed are stopping now: their ports are waited for."""
+    deadline = time.monotonic() + (STOPPING_S if layout.run_dir.exists() else 0.0)
+    while (taken := list(_taken(settings))) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return taken
+
+
+def _taken(settings: Settings) -> Iterable[str]:
     for name, port in settings.ports().items():
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,7 +87,7 @@ def _ports(settings: Settings) -> Iterable[str]:
 
 def _ranges(layout: Layout, settings: Settings) -> Iterable[str]:
     """A pod or service range that this machine routes already. Routes left by our own last run do not count."""
-    if (layout.run_dir / "node").exists():
+    if layout.run_dir.exists():
         return
     for name, cidr in (("pod", settings.pod_cidr), ("service", settings.service_cidr)):
         network = ipaddress.ip_network(cidr)

@@ -1,0 +1,1 @@
+"""The tests, at the paths of the code that they are about."""

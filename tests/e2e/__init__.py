@@ -1,0 +1,1 @@
+"""Whole clusters, driven as users drive them."""
