@@ -255,7 +255,7 @@ def _container(pod: core.Pod, observed: Observed, view: View, *, now: datetime) 
     moments = [fault.until if fault else None, backoff.restart_at(observed.backoffs.get(view.name), run)]
     due = max((m for m in moments if m), default=None)
     if due is not None and due > now:
-        turn = backoff.shown_until(fault) if fault else None
+        turn = backoff.shown_until(fault) if fault and fault.reason in backoff.PULL_REASONS else None
         return Plan(wake_at=min(due, turn) if turn and turn > now else due)
     return Plan((Start(view.name, view.kind, view.attempt, run),))
 

@@ -17,6 +17,8 @@ from raftsman.core import v1 as core
 
 SANDBOX_LABEL = "raftsman.node/sandbox"
 SPEC_LABEL = "raftsman.node/spec"
+GRACE_LABEL = "raftsman.node/grace"
+"""Carries the pod's terminationGracePeriodSeconds, for when nobody knows the pod any more."""
 IMAGE_LABEL = "raftsman.node/image"
 """Carries the imageID of the API."""
 _EMPTY: Mapping[str, object] = MappingProxyType({})

@@ -32,7 +32,7 @@ from raftsman.recorder import EventRecorder
 
 from . import decision, status
 from .decision import Abort, Finish, Prepare, Remove, Stop, Teardown, decide
-from .observation import Kind
+from .observation import GRACE_LABEL, Kind
 from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
@@ -343,14 +343,17 @@ class Pods:
         """Pods that are on this node and not in the API (any more): end them."""
         known = {pod.metadata.uid for pod in self._informer.cache}
         names: dict[str, tuple[str, str]] = {uid: ("", uid) for uid in self._volumes.pods()}
+        graces: dict[str, int] = {}
         for container in self._runtime.containers.list():
             names.setdefault(container.pod_uid, ("", container.pod_uid))
+            graces[container.pod_uid] = int(container.labels.get(GRACE_LABEL, decision.GRACE_DEFAULT_S))
         for sandbox in self._runtime.sandboxes.list():
             names[sandbox.pod_uid] = (sandbox.pod_namespace, sandbox.pod_name)
         for uid, (namespace, name) in names.items():
             if uid not in known:
                 pod = core.Pod()
                 pod.metadata.uid, pod.metadata.namespace, pod.metadata.name = uid, namespace, name
+                pod.spec.termination_grace_period_seconds = graces.get(uid, decision.GRACE_DEFAULT_S)
                 log.info("ending a pod that the API does not know", pod=f"{namespace}/{name}", uid=uid)
                 self._records[uid] = Record(uid, pod, present=False)
                 self.mark(uid)

@@ -13,7 +13,7 @@ from raftsman.core import v1 as core
 
 from . import fingerprint, name_resolution, qos, security
 from .environment import ConfigFault, expand
-from .observation import IMAGE_LABEL, SANDBOX_LABEL, SPEC_LABEL
+from .observation import GRACE_LABEL, IMAGE_LABEL, SANDBOX_LABEL, SPEC_LABEL
 
 TERMINATION_PATH = "/dev/termination-log"
 _PROPAGATION = {
@@ -89,6 +89,7 @@ def container_spec(
         labels={
             SANDBOX_LABEL: around.sandbox.created_at.isoformat(),
             SPEC_LABEL: fingerprint.of(container),
+            GRACE_LABEL: str(pod.spec.termination_grace_period_seconds),
             IMAGE_LABEL: next(iter(around.image.digests), f"sha256:{around.image.id}"),
         },
         tty=container.tty,

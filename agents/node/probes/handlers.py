@@ -92,7 +92,7 @@ async def _tcp(target: Target, action: core.TCPSocketAction, *, timeout_s: float
     except TimeoutError:
         return Outcome(False, f"dial tcp {host}:{port}: timed out after {timeout_s:g} s")
     except OSError as error:
-        return Outcome(False, f"dial tcp {host}:{port}: {(error.strerror or str(error)).lower()}")
+        return Outcome(False, f"dial tcp {host}:{port}: {http.words_of(error)}")
     writer.transport.abort()
     return Outcome(True)
 

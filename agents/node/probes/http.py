@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,12 +51,13 @@ async def get(request: Request, *, timeout_s: float) -> tuple[int, bytes]:
     except TimeoutError:
         raise HttpFault(f'Get "{request.url}": timed out after {timeout_s:g} s') from None
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-        raise HttpFault(f'Get "{request.url}": {_words(error)}') from None
+        raise HttpFault(f'Get "{request.url}": {words_of(error)}') from None
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
+def words_of(error: Exception) -> str:
+    """What the kernel says of a failed connection, whichever event loop told it."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
 
 
