@@ -1,7 +1,8 @@
-"""Which pod has which address of the node's CIDR, on disk before anybody uses it.
+"""Which pod has which address of the node's CIDR, in a file before anybody uses it.
 
-One JSON file, written whole, replaced and synced: an agent that is killed anywhere never gives one address to two
-pods. The network address, the gateway (the first host) and the last address stay reserved. Addresses are given
+One JSON file, written whole and replaced: an agent that is killed anywhere never gives one address to two pods. It is
+not synced, since a machine that loses power loses the pods' namespaces too; an unreadable file then counts as empty.
+The network address, the gateway (the first host) and the last address stay reserved. Addresses are given
 round robin, so that one just released is not reused while old connections die.
 """
 
@@ -9,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import threading
 from pathlib import Path
 
@@ -75,11 +75,9 @@ class Addresses:
     def _load(self) -> None:
         try:
             document = json.loads(self._path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return
-        if document["version"] != VERSION:
-            raise ValueError(f"{self._path} has version {document['version']}, this agent reads {VERSION}")
-        if document["cidr"] == self.cidr:
+        if (document["version"], document["cidr"]) == (VERSION, self.cidr):
             self._taken = dict(document["pods"])
             self._next = int(document["next"])
 
@@ -89,6 +87,4 @@ class Addresses:
         document = {"version": VERSION, "cidr": self.cidr, "next": self._next, "pods": self._taken}
         with open(temporary, "w", encoding="utf-8") as file:
             json.dump(document, file)
-            file.flush()
-            os.fdatasync(file.fileno())
         temporary.replace(self._path)

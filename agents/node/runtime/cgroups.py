@@ -3,9 +3,11 @@
     /raftsman-<instance>/kubepods                       guaranteed pods directly beneath
     /raftsman-<instance>/kubepods/burstable             cpu shares: the sum of its pods'
     /raftsman-<instance>/kubepods/besteffort            cpu shares: 2
-    …/pod<uid>                                          the pod's limits; containers and conmon beneath
+    …/pod<uid>                                          the pod's limits; containers beneath
 
-Removal goes bottom-up, since conmon makes a cgroup of its own beneath the pod's in every controller.
+    /raftsman-<instance>/podman                         Podman's service and all conmons
+
+Removal goes bottom-up, since the OCI runtime makes cgroups beneath the pod's in every controller.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from .podman_config import CGROUPS
 from .specs import Qos, Resources, Usage
 
 KUBEPODS = "kubepods"
+SERVICE = "podman"
 SHARES_MIN, SHARES_MAX = 2, 262_144
 REMOVE_ATTEMPTS_MAX = 40
 V1_LIMITED = ("cpu", "memory")
@@ -48,6 +51,12 @@ class Cgroups:
             branch = os.path.dirname(pod_path(self.root, qos, "x"))
             self._make(branch)
         self._write(f"{self.root}/{KUBEPODS}/{Qos.BEST_EFFORT.value}", Resources(cpu_shares=SHARES_MIN))
+
+    def adopt_service(self, pid: int) -> None:
+        """Put Podman's service, and so every conmon that it will start, into a branch beside the pods'."""
+        path = f"{self.root}/{SERVICE}"
+        self._make(path)
+        (self.directory("memory", path) / "cgroup.procs").write_text(str(pid))
 
     def create_pod(self, path: str, resources: Resources) -> None:
         self._make(path)

@@ -41,6 +41,8 @@ class Containers:
     def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups, *, oci_runtime: str) -> None:
         self._execs = Execs(layout, api, oci_runtime)
         self._layout, self._api, self._cgroups = layout, api, cgroups
+        # Without a profile of the distribution's there is none of ours: Podman's built-in one counts then.
+        self._profile = layout.seccomp_profile if layout.seccomp_profile.exists() else Path("runtime/default")
         self._known: dict[str, Container] = {}
         self._parents: dict[str, str] = {}
         self._ended: dict[str, asyncio.Event] = {}
@@ -85,7 +87,7 @@ class Containers:
     async def create(self, sandbox: Sandbox, spec: ContainerSpec) -> Container:
         """ContainerFault with reason CreateContainerError when Podman or the file system refuses."""
         spec.log_path.parent.mkdir(parents=True, exist_ok=True)
-        body = spec_generator.document(sandbox, spec)
+        body = spec_generator.document(sandbox, spec, seccomp_profile=self._profile)
         try:
             answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
         except errors.ContainerFault as refused:

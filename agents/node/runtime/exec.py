@@ -117,7 +117,7 @@ class Execs:
                 return await self._run(container, command, timeout_s, output_max, Path(scratch, "pid"))
 
     async def open(self, container: Container, command: Sequence[str], *, tty: bool, stdin: bool) -> Stream:
-        """ExecFault when there is no such command."""
+        """A command that cannot be started says so on channel 2 and has code 126 or 127."""
         _running(container)
         body = {
             "AttachStdin": stdin, "AttachStdout": True, "AttachStderr": not tty, "Tty": tty, "Cmd": list(command),

@@ -48,6 +48,10 @@ class Layout:
         return self.podman_dir / "graph"
 
     @property
+    def seccomp_profile(self) -> Path:
+        return self.podman_dir / "seccomp.json"
+
+    @property
     def run_root(self) -> Path:
         return self.run_dir / "containers"
 

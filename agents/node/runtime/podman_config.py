@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import errors
 from .layout import Layout
@@ -26,6 +27,7 @@ CAPABILITIES = (
 CAP_SYS_RESOURCE = 24
 LIMITS_MAX = {"nofile": 1_048_576, "nproc": 32_768}
 NEEDED = ("podman", "conmon", "nsenter", "setpriv")
+SECCOMP_PROFILE = Path("/usr/share/containers/seccomp.json")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -76,6 +78,8 @@ def write(layout: Layout, machine: Machine, image_stores: Sequence[Path] = ()) -
     layout.podman_dir.mkdir(parents=True, exist_ok=True)
     _replace(containers, containers_conf(layout, machine))
     _replace(storage, storage_conf(layout, image_stores))
+    if SECCOMP_PROFILE.exists():
+        _replace(layout.seccomp_profile, json.dumps(denials(json.loads(SECCOMP_PROFILE.read_bytes()))))
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     proxies = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
     return {
@@ -86,6 +90,16 @@ def write(layout: Layout, machine: Machine, image_stores: Sequence[Path] = ()) -
         # A small heap: the service is idle nearly always, and idle memory is what users see.
         "GOGC": "25",
     }
+
+
+def denials(profile: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A seccomp profile with only what another one denies by name; what it does not know passes.
+
+    A runtime needs 15 ms to compile the distribution's list of all that is allowed, and less than 1 ms for this. It is
+    what a container without a seccompProfile gets, which Kubernetes would run unconfined; RuntimeDefault is the whole.
+    """
+    denied = [rule for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO"]
+    return {"defaultAction": "SCMP_ACT_ALLOW", "archMap": profile.get("archMap", []), "syscalls": denied}
 
 
 def containers_conf(layout: Layout, machine: Machine) -> str:

@@ -118,7 +118,7 @@ class Sandboxes:
             namespaces.create(plan, lambda enter: self._link(spec.pod_uid, address, enter))
             cgroup = pod_path(self._layout.cgroup_root, spec.qos, spec.pod_uid)
             self._cgroups.create_pod(cgroup, spec.resources)
-        except (OSError, *links.faults()) as refused:
+        except OSError as refused:
             raise errors.SandboxFault(f"pod {spec.pod_namespace}/{spec.pod_name}: {refused}") from refused
         pod_files.write(directory, spec, address)
         sandbox = Sandbox(

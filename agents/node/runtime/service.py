@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from raftsman import logs
@@ -30,11 +30,22 @@ STDERR_MAX = 4000
 
 
 class Service:
-    """Starts, watches and stops the child. `async with service.use():` keeps it alive."""
+    """Starts, watches and stops the child. `async with service.use():` keeps it alive.
 
-    def __init__(self, layout: Layout, environment: Mapping[str, str], *, idle_s: float = IDLE_S) -> None:
+    `place(pid)` puts the new process into its cgroup; it may block.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        environment: Mapping[str, str],
+        *,
+        place: Callable[[int], None],
+        idle_s: float = IDLE_S,
+    ) -> None:
         self._layout = layout
         self._environment = dict(environment)
+        self._place = place
         self._idle_s = idle_s
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
@@ -109,7 +120,8 @@ class Service:
         path.with_suffix(".pid").write_text(f"{self._process.pid}\n")
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._answering(self._process)
+                # Moving a process costs a kernel grace period: beside the service's start it costs nothing.
+                await asyncio.gather(asyncio.to_thread(self._place, self._process.pid), self._answering(self._process))
         except TimeoutError:
             await self._end()
             raise errors.Unavailable(f"podman did not answer on {path} within {START_TIMEOUT_S:.0f} s") from None

@@ -144,7 +144,8 @@ class Security:
     read_only_root: bool = False
     no_new_privileges: bool = False
     seccomp: str | None = None
-    """None or "runtime/default" for Podman's default profile, "unconfined", or a profile's absolute path."""
+    """None for what the default profile denies by name, "runtime/default" for the whole of it, "unconfined", or a
+    profile's absolute path."""
 
 
 @dataclass(frozen=True, slots=True)

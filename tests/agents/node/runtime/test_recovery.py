@@ -16,6 +16,11 @@ from raftsman.agents.node.runtime import cleanup
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+async def told(*command: str) -> str:
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 async def again(node) -> node_runtime.Runtime:
     """A second agent on the same instance, after the first has stopped watching."""
     await node.runtime.stop()
@@ -108,11 +113,8 @@ async def test_a_fresh_process_takes_everything_away_after_the_agent_was_killed(
     assert not layout.run_dir.exists()
     assert kernel.mount_points(str(layout.podman_dir)) == []
     assert not cleanup._cgroups(layout).exists()
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    assert ": rm" not in links
-    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
-    assert routes == ""
-    tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-    assert tables == ""
+    assert ": rm" not in await told("ip", "-o", "link")
+    assert await told("ip", "route") == ""
+    assert await told("nft", "list", "tables") == ""
     assert (layout.graph_root / "overlay-images" / "images.json").exists()
-    assert layout.instance not in subprocess.run(["ps", "-ef"], capture_output=True, text=True, check=True).stdout
+    assert layout.instance not in await told("ps", "-ef")
