@@ -96,6 +96,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def adopt(arrived: Path, path: Path) -> None:
+    """Make a received file, which was verified, a snapshot of this member's."""
+    descriptor = os.open(arrived, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(arrived, path)
+    _sync_folder(path.parent)
+
+
 def newest(folder: Path) -> Path | None:
     """The snapshot to start from; what a crash left unfinished is removed."""
     for leftover in [*folder.glob("*.tmp"), *folder.glob("*.receiving")]:

@@ -15,7 +15,10 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Who leads now, as far as this member knows. `leader` is a peer address."""
+    """Who leads now, as far as this member knows. `leader` is a peer address.
+
+    `leading` says that this member leads and committed an entry of its own term: all earlier ones were told before.
+    """
 
     leader: str | None
     leading: bool

@@ -192,7 +192,7 @@ class Member:
             self._committed = []
         kernel = self._kernel
         leader = kernel.leader
-        role = events.Role(leader.id if leader else None, bool(kernel._isLeader()), kernel.raftCurrentTerm)
+        role = events.Role(leader.id if leader else None, kernel.serving(), kernel.raftCurrentTerm)
         if role != self._role:
             self._role = role
             self._tell(role)

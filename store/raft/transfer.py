@@ -167,12 +167,6 @@ class Transfer:
         if head.index != index:
             raise BadMessage(f"snapshot of entry {head.index} instead of {index}")
         path = self._folder / f"snap-{index:016x}.rms"
-        data = arrived.read_bytes()
-        snapshot.place(path, lambda file: _write_all(file, data))
-        arrived.unlink()
+        snapshot.adopt(arrived, path)
         log.info("snapshot installed", index=index)
         self._installed(path, index, head.term)
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    file.write(data)

@@ -33,6 +33,7 @@ class KV(rpc_pb2_grpc.KVServicer):
 
     @unary
     async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
+        _check_size(request)
         checks.check_put(request)
         return await self._write(Kind.PUT, request, rpc_pb2.PutResponse)
 
@@ -43,6 +44,7 @@ class KV(rpc_pb2_grpc.KVServicer):
 
     @unary
     async def Txn(self, request: rpc_pb2.TxnRequest, context: Context) -> rpc_pb2.TxnResponse:
+        _check_size(request)
         checks.check_txn(request)
         if not checks.only_reads(request):
             return await self._write(Kind.TXN, request, rpc_pb2.TxnResponse)
@@ -57,10 +59,12 @@ class KV(rpc_pb2_grpc.KVServicer):
         return await self._write(Kind.COMPACT, request, rpc_pb2.CompactionResponse)
 
     async def _write(self, kind: Kind, request: Message, answer_type: type[_Answer]) -> _Answer:
-        payload = request.SerializeToString()
-        if len(payload) > REQUEST_BYTES_MAX:
-            raise errors.request_too_large()
-        answer = await self._replica.propose(kind, payload)
+        answer = await self._replica.propose(kind, request.SerializeToString())
         assert isinstance(answer, answer_type)
         self._answers.complete(answer.header)  # type: ignore[attr-defined]
         return answer
+
+
+def _check_size(request: Message) -> None:
+    if request.ByteSize() > REQUEST_BYTES_MAX:
+        raise errors.request_too_large()

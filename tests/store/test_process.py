@@ -209,6 +209,33 @@ async def test_clients_need_a_certificate(tmp_path: Path) -> None:
         store.kill()
 
 
+async def test_a_unix_socket_serves_too(tmp_path: Path) -> None:
+    with members.lone(tmp_path) as store:
+        store.kill()
+        path = tmp_path / "client.sock"
+        store.flags += ["--listen-client-urls", f"unix://{path},http://{store.address}"]
+        store.start()
+        await store.ready()
+        async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+            assert (await rpc_pb2_grpc.KVStub(channel).Put(Put(key=b"a"))).header.revision == 2
+
+
+async def test_garbage_on_the_client_port_disturbs_nobody(tmp_path: Path) -> None:
+    with members.lone(tmp_path) as store:
+        await store.ready()
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 500, b"\0" * 5000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", store.client)
+            writer.write(garbage)
+            async with asyncio.timeout(10):
+                await reader.read()
+            writer.close()
+        async with store.channel() as channel:
+            call = channel.unary_unary("/etcdserverpb.KV/Put")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(b"\xff\xff\xff")
+            assert (await rpc_pb2_grpc.KVStub(channel).Put(Put(key=b"a"))).header.revision == 2
+
+
 async def test_sigterm_ends_streams_and_exits_cleanly(tmp_path: Path) -> None:
     with members.lone(tmp_path) as store:
         await store.ready()
