@@ -1,9 +1,9 @@
 """One gRPC channel: how calls are sent, bounded, retried and how their failures become typed errors.
 
-Every unary call has a deadline. A call that only reads is sent up to READ_ATTEMPTS_MAX times while the server is
-unavailable, with jittered pauses; a call that writes is never sent twice. After a lost connection every call first
-gives the channel RECONNECT_S to find the server again; a server that was never there is an error at once. Messages are
-at most MESSAGE_BYTES_MAX.
+Every unary call has a deadline. A call that only reads is sent up to ATTEMPTS_MAX times while the server is
+unavailable, with jittered pauses; a call that writes is sent again only if the server answered that it was too busy to
+look at it. After a lost connection every call first gives the channel RECONNECT_S to find the server again; a server
+that was never there is an error at once. Messages are at most MESSAGE_BYTES_MAX.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from .config import ClientConfig, ConfigError
 T = TypeVar("T")
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-READ_ATTEMPTS_MAX = 4
-READ_PAUSE_S = 0.1
+ATTEMPTS_MAX = 4
+PAUSE_S = 0.1
+RETRY_AFTER_MAX_S = 5
 RECONNECT_S = 2.5
 TOKEN_REREAD_S = 60.0
 WARNING_KEY = "raftsman-warning"
@@ -58,18 +59,19 @@ class Transport:
         wait_for_ready: bool = False,
     ) -> T:  # fmt: skip
         """Send one message, get one. `method` is `/package.Service/Verb`. Raises errors.ApiError."""
-        attempts = READ_ATTEMPTS_MAX if read else 1
         reconnect_until = asyncio.get_running_loop().time() + (RECONNECT_S if self._met else 0)
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS_MAX + 1):
             await self._reconnected(reconnect_until)
             try:
                 message = await self._once(method, request, answer, timeout_s, wait_for_ready)
                 self._met = True
                 return message
-            except errors.Unavailable:
-                if attempt == attempts or not self._met:
+            except (errors.Unavailable, errors.TooManyRequests) as error:
+                may_repeat = isinstance(error, errors.TooManyRequests) or (read and self._met)
+                if attempt == ATTEMPTS_MAX or not may_repeat:
                     raise
-            await asyncio.sleep(READ_PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))
+                asked_s = min(error.retry_after_s, RETRY_AFTER_MAX_S)
+            await asyncio.sleep(max(PAUSE_S * 2**attempt * random.uniform(0.5, 1.0), asked_s))
         raise AssertionError("the last attempt returns or raises")
 
     async def _once(
@@ -139,6 +141,8 @@ class Transport:
         typed = errors.from_rpc(error)
         if isinstance(typed, errors.Unavailable) and not _has_status(error):
             return errors.Unavailable(f"the API server at {self._config.target} cannot be reached: {typed.message}")
+        if isinstance(typed, errors.TooManyRequests) and not _has_status(error) and "larger than" in typed.message:
+            return errors.BadRequest(f"{typed.message}: ask for less at a time, with a limit")
         if isinstance(typed, errors.Timeout) and not _has_status(error):
             return errors.Timeout(f"the API server at {self._config.target} did not answer in time")
         return typed

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fake_api import FakeApi
 from raftsman import Client, ClientConfig, Event, EventType, errors
+from raftsman.client import transport
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 
@@ -55,6 +56,27 @@ async def test_a_write_is_never_sent_twice(api: FakeApi, client: Client) -> None
     with pytest.raises(errors.Unavailable):
         await client.create(config_map("a"))
     assert api.calls == [("Create", "configmaps")]
+
+
+async def test_a_write_that_a_busy_server_did_not_look_at_is_sent_again(api: FakeApi, client: Client) -> None:
+    api.refusals.append(errors.TooManyRequests("busy"))
+    assert (await client.create(config_map("a"))).metadata.uid
+    assert len(api.calls) == 2
+
+
+async def test_an_answer_that_is_too_large_is_named_and_not_asked_for_again(
+    api: FakeApi, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_OPTIONS", (("grpc.max_receive_message_length", 1000),))
+    with pytest.raises(errors.BadRequest, match="larger than"):
+        await client.create(config_map("a", big="x" * 2000))
+    assert len(api.calls) == 1
+
+
+async def test_a_server_that_stays_busy_is_an_error(api: FakeApi, client: Client) -> None:
+    api.refusals += [errors.TooManyRequests("busy")] * transport.ATTEMPTS_MAX
+    with pytest.raises(errors.TooManyRequests):
+        await client.create(config_map("a"))
 
 
 async def test_a_server_that_is_not_there_is_named(tmp_path: Any) -> None:
