@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from typing import Any
 
 import grpc
@@ -76,6 +77,7 @@ class Server:
 
     async def start(self) -> None:
         """OSError if an address is in use; waits for the store as long as it takes."""
+        started = time.monotonic()
         checks = {"store": self._check_store, "ready": self._check}
         self._health = await health.serve(self._config.health_address, checks)
         self._tasks.append(asyncio.create_task(self.api.feed.run(), name="feed"))
@@ -93,7 +95,8 @@ class Server:
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._peers))
         self.ready = True
-        log.info("serving", address=f"{self._config.bind_address}:{self._terminator.port}")
+        address = f"{self._config.bind_address}:{self._terminator.port}"
+        log.info("serving", address=address, ms=round(1000 * (time.monotonic() - started)))
 
     async def _serve_grpc(self) -> None:
         router = Router(Authenticator(self._peers, self._tokens))

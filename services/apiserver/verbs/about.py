@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import platform
 
 from raftsman import resources as registry
@@ -20,6 +19,8 @@ async def version(call: Call, raw: bytes) -> bytes:
 
 @functools.cache
 def _version() -> bytes:
+    import importlib.metadata
+
     try:
         own = importlib.metadata.version("raftsman")
     except importlib.metadata.PackageNotFoundError:

@@ -1,22 +1,22 @@
 """Bind and BindMany: give a pod to a node, once.
 
-BindMany puts up to BINDINGS_MAX bindings into one transaction of the store: one entry in its log and one sync; each
-binding holds or fails by itself.
+BindMany sends up to BINDINGS_MAX bindings to the store at once, which packs what waits into one log entry and one
+sync; each binding holds or fails by itself and has a revision of its own, so that no watch can be cut between two
+changes of one revision.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from raftsman import errors
 from raftsman.core import v1 as core
-from raftsman.etcd import rpc_pb2
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
-from raftsman.services.apiserver.storage import keys, objects, store
 from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
@@ -86,54 +86,14 @@ async def bind_many(api: Api, call: Call, raw: bytes) -> bytes:
     request = core.BindManyRequest.FromString(raw)
     if len(request.bindings) > BINDINGS_MAX:
         raise errors.BadRequest(f"{len(request.bindings)} bindings: at most {BINDINGS_MAX} in one call")
-    results = core.BindManyResponse()
-    planned: list[tuple[int, rpc_pb2.RequestOp]] = []
-    seen: set[tuple[str, str]] = set()
-    for index, one in enumerate(request.bindings):
-        result = results.results.add()
-        try:
-            op = _planned(api, call, one, seen)
-        except errors.ApiError as error:
-            result.error.CopyFrom(error.status)
-            continue
-        if op is not None:
-            planned.append((index, op))
-    again = set(range(len(request.bindings))) - {index for index, _ in planned}
-    again = {index for index in again if not results.results[index].HasField("error")}
-    if planned:
-        answer = await api.store.txn((), [op for _, op in planned])
-        for (index, _), response in zip(planned, answer.responses, strict=True):
-            if response.response_txn.succeeded:
-                results.results[index].resource_version = str(answer.header.revision)
-            else:
-                again.add(index)
-    for index in sorted(again):
-        await _one_by_one(api, call, request.bindings[index], results.results[index])
-    return results.SerializeToString()
-
-
-def _planned(
-    api: Api, call: Call, request: core.BindRequest, seen: set[tuple[str, str]]
-) -> rpc_pb2.RequestOp | None:
-    """A nested transaction on what the cache has; None if the cache cannot tell."""
-    namespace = _allowed(api, call, request)
-    found = api.objects.cached(call.kind, namespace, request.binding.metadata.name)
-    if found is None or (namespace, found.name) in seen or request.options.dry_run:
-        return None
-    seen.add((namespace, found.name))
-    try:
-        pod = bound(call.kind, found, request.binding)
-    except errors.Conflict:
-        return None
-    key = keys.of(call.kind.resource, namespace, found.name)
-    op = store.put(key, api.objects.sealed(call.kind, key, objects.serialise(call.kind, pod)))
-    return rpc_pb2.RequestOp(
-        request_txn=rpc_pb2.TxnRequest(compare=[store.at_revision(key, found.revision)], success=[op])
-    )
-
-
-async def _one_by_one(api: Api, call: Call, request: core.BindRequest, result: core.BindResult) -> None:
-    try:
-        result.resource_version = str(await _bind(api, call, request))
-    except errors.ApiError as error:
-        result.error.CopyFrom(error.status)
+    outcomes = await asyncio.gather(*(_bind(api, call, one) for one in request.bindings), return_exceptions=True)
+    answer = core.BindManyResponse()
+    for outcome in outcomes:
+        result = answer.results.add()
+        if isinstance(outcome, errors.ApiError):
+            result.error.CopyFrom(outcome.status)
+        elif isinstance(outcome, BaseException):
+            raise outcome
+        else:
+            result.resource_version = str(outcome)
+    return answer.SerializeToString()

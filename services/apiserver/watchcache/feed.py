@@ -26,7 +26,7 @@ from raftsman.services.apiserver.storage.store import Compacted, Store, translat
 from .kind_cache import KindCache
 from .object import CachedObject
 
-RETRY_MIN_S = 0.1
+RETRY_MIN_S = 0.05
 RETRY_MAX_S = 1.0
 PROGRESS_AFTER_S = 0.1
 WAIT_MAX_S = 5.0
@@ -119,7 +119,8 @@ class Feed:
             except (errors.ApiError, grpc.aio.AioRpcError) as error:
                 log.warning("the store's watch broke; trying again", error=error, after_s=delay)
                 await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_MAX_S)
+                # At start the store is about to come up, and everything waits for it.
+                delay = min(delay * 2, RETRY_MAX_S) if self.revision else RETRY_MIN_S
 
     def _reset(self) -> None:
         self.synced.clear()

@@ -10,7 +10,6 @@ from raftsman import errors
 from raftsman.apiserver import v1 as apiserver
 from raftsman.authentication import v1 as authentication
 from raftsman.core import v1 as core
-from raftsman.meta import v1 as meta
 from raftsman.rbac import v1 as rbac
 
 from .cluster import Api, ApiServerProcess
@@ -173,4 +172,3 @@ async def test_an_account_that_does_not_exist_gets_no_pod(api: Api, namespace: s
     pod.spec.service_account_name = "ghost"
     with pytest.raises(errors.Forbidden, match='serviceaccount "ghost" not found'):
         await api.create(pod)
-    assert meta.GetRequest() is not None

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 from raftsman import errors
 from raftsman.core import v1 as core
-from raftsman.meta import v1 as meta
 
 from .cluster import Api, ApiServerProcess
 from .test_lifecycle import a_config, bind
@@ -149,4 +148,3 @@ async def test_a_get_at_any_revision_is_served_at_once(api: Api, namespace: str)
     made = await api.create(a_config(namespace))
     found = await api.get(core.ConfigMap, "c", namespace, resource_version=made.metadata.resource_version)
     assert found == made
-    assert meta.GetRequest(resource_version="0").resource_version == "0"
