@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .api import PodmanApi
 from .cgroups import Cgroups
 from .exec import OUTPUT_MAX, Execs, Stream
 from .exits import Death, ExitWatch
+from .images import Images
 from .layout import Layout
 from .specs import Container, ContainerSpec, ExecResult, ExitStatus, Phase, Sandbox, Usage
 
@@ -38,7 +39,8 @@ Listener = Callable[[Container], None]
 class Containers:
     """All containers of this instance. Methods raise NotFound for an id that is not known."""
 
-    def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups, *, oci_runtime: str) -> None:
+    def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups, *, images: Images, oci_runtime: str) -> None:
+        self._images = images
         self._execs = Execs(layout, api, oci_runtime)
         self._layout, self._api, self._cgroups = layout, api, cgroups
         # Without a profile of the distribution's there is none of ours: Podman's built-in one counts then.
@@ -48,6 +50,7 @@ class Containers:
         self._ended: dict[str, asyncio.Event] = {}
         self._oom: set[str] = set()
         self._listeners: list[Listener] = []
+        self._working: set[asyncio.Task[Container]] = set()
         self._exits = ExitWatch(layout.exit_dir, dying=self._note_oom, ended=self._record_death)
 
     async def adopt(self) -> None:
@@ -85,25 +88,11 @@ class Containers:
             raise
 
     async def create(self, sandbox: Sandbox, spec: ContainerSpec) -> Container:
-        """ContainerFault with reason CreateContainerError when Podman or the file system refuses."""
-        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
-        body = spec_generator.document(sandbox, spec, seccomp_profile=self._profile)
-        try:
-            answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
-        except errors.ContainerFault as refused:
-            if "already in use" not in refused.message:
-                raise
-            # An agent that was killed between creating and remembering left it; nothing ran in it.
-            await self._delete(body["name"])
-            answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
-        container = Container(
-            id=answer["Id"], pod_uid=sandbox.pod_uid, name=spec.name, attempt=spec.attempt, image=spec.image,
-            image_id="", phase=Phase.CREATED, created_at=datetime.now(UTC), log_path=spec.log_path,
-            stop_signal=body.get("stop_signal", signal.SIGTERM), tty=spec.tty, labels=dict(spec.labels),
-        )  # fmt: skip
-        self._keep(container)
-        self._parents[container.id] = f"{sandbox.cgroup}/libpod-{container.id}"
-        return container
+        """ContainerFault with reason CreateContainerError when Podman or the file system refuses.
+
+        A cancelled caller leaves nothing unknown: the creation is finished, and `remove` finds it.
+        """
+        return await asyncio.shield(self._finished(self._create(sandbox, spec)))
 
     async def start(self, container_id: str) -> Container:
         """ContainerFault with reason RunContainerError when the OCI runtime refuses (no such command, wrong mount)."""
@@ -179,6 +168,37 @@ class Containers:
     def close(self) -> None:
         """Stop watching; the containers go on."""
         self._exits.close()
+
+    async def _create(self, sandbox: Sandbox, spec: ContainerSpec) -> Container:
+        spec.log_path.parent.mkdir(parents=True, exist_ok=True)
+        image = await self._images.find(spec.image)
+        if spec.stop_signal is None and image is not None and image.stop_signal:
+            spec = dataclasses.replace(spec, stop_signal=image.stop_signal)
+        body = spec_generator.document(sandbox, spec, seccomp_profile=self._profile)
+        try:
+            answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
+        except errors.ContainerFault as refused:
+            if "already in use" not in refused.message:
+                raise
+            # An agent that was killed between creating and remembering left it; nothing ran in it.
+            await self._delete(body["name"])
+            answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
+        container = Container(
+            id=answer["Id"], pod_uid=sandbox.pod_uid, name=spec.name, attempt=spec.attempt, image=spec.image,
+            image_id=image.id if image else "", phase=Phase.CREATED, created_at=datetime.now(UTC),
+            log_path=spec.log_path, stop_signal=body.get("stop_signal", signal.SIGTERM), tty=spec.tty,
+            labels=dict(spec.labels),
+        )  # fmt: skip
+        self._keep(container)
+        self._parents[container.id] = f"{sandbox.cgroup}/libpod-{container.id}"
+        return container
+
+    def _finished(self, work: Coroutine[Any, Any, Container]) -> asyncio.Task[Container]:
+        """A task that goes on though its waiter is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
 
     async def _kill_and_wait(self, container_id: str) -> Container:
         self._exits.send(container_id, signal.SIGKILL)
@@ -262,6 +282,7 @@ def _listed(entry: dict[str, Any]) -> Container:
         image_id=entry.get("ImageID", ""), phase=phase, created_at=_instant(str(entry["Created"])) or datetime.now(UTC),
         log_path=Path(labels.get(spec_generator.LOG_PATH, "")), pid=int(entry.get("Pid", 0)), started_at=started,
         exit=status, tty=labels.get(spec_generator.TTY) == "1",
+        stop_signal=int(labels.get(spec_generator.STOP_SIGNAL, signal.SIGTERM)),
         labels={key: value for key, value in labels.items() if not key.startswith(spec_generator.LABEL)},
     )  # fmt: skip
 

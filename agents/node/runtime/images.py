@@ -40,6 +40,7 @@ class Images:
         self._index = layout.graph_root / "overlay-images" / "images.json"
         self._seen: object = None
         self._found: dict[str, Image] = {}
+        self._listed: tuple[Image, ...] | None = None
         self._pulls: dict[str, asyncio.Lock] = {}
         self._slots = asyncio.Semaphore(PULLERS)
 
@@ -82,7 +83,13 @@ class Images:
         return image
 
     async def list(self) -> tuple[Image, ...]:
-        """All images; only id, names and size are filled in."""
+        """All images; only id, names and size are filled in. From memory as long as the store does not change."""
+        self._forget_if_changed()
+        if self._listed is None:
+            self._listed = await self._list()
+        return self._listed
+
+    async def _list(self) -> tuple[Image, ...]:
         entries = await self._api.get("/images/json") or []
         return tuple(
             Image(
@@ -101,6 +108,7 @@ class Images:
             raise errors.NotFound(f"no image {reference}")
         await self._api.delete(f"/images/{quote(reference, safe='')}", fault=errors.ImageFault)
         self._found.clear()
+        self._listed = None
 
     async def _pull(self, reference: image_names.Reference, credentials: Sequence[Credentials]) -> None:
         failure: errors.ImagePullError | None = None
@@ -131,6 +139,7 @@ class Images:
         if seen != self._seen:
             self._seen = seen
             self._found.clear()
+            self._listed = None
 
 
 def _pull(

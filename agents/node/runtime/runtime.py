@@ -59,8 +59,10 @@ class Runtime:
         self.cgroups = Cgroups(layout.cgroup_root, self.machine.cgroup_version)
         self.service = Service(layout, environment, place=self.cgroups.adopt_service, idle_s=config.service_idle_s)
         self.api = PodmanApi(self.service)
-        self.containers = Containers(layout, self.api, self.cgroups, oci_runtime=self.machine.oci_runtime)
         self.images = Images(layout, self.api)
+        self.containers = Containers(
+            layout, self.api, self.cgroups, images=self.images, oci_runtime=self.machine.oci_runtime
+        )
         self.sandboxes = Sandboxes(layout, self.api, self.cgroups, empty=self._empty)
         self.network = Network(self.sandboxes)
         self._rotation = Rotation(layout)

@@ -45,6 +45,7 @@ class Sandboxes:
         self._layout, self._api, self._cgroups, self._empty = layout, api, cgroups, empty
         self._known: dict[str, Sandbox] = {}
         self._busy: dict[str, asyncio.Lock] = {}
+        self._working: set[asyncio.Task[Sandbox]] = set()
         self._network = node.PodNetwork(record=layout.network_record, book=layout.addresses, table=layout.nft_table)
 
     async def adopt(self) -> None:
@@ -67,14 +68,15 @@ class Sandboxes:
         return tuple(self._known.values())
 
     async def create(self, spec: SandboxSpec) -> Sandbox:
-        """SandboxFault or Unsupported; whatever was made before a fault is made again or removed later."""
+        """SandboxFault or Unsupported; whatever was made before a fault is made again or removed later.
+
+        A cancelled caller does not stop it midway: `remove` waits for it and takes it away.
+        """
         _refuse(spec)
-        async with self._lock(spec.pod_uid):
-            known = self._known.get(spec.pod_uid)
-            if known is None:
-                known = await self._api.blocking(lambda: self._create(spec))
-                self._known[spec.pod_uid] = known
-            return known
+        task = asyncio.get_running_loop().create_task(self._create_once(spec))
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return await asyncio.shield(task)
 
     async def remove(self, pod_uid: str) -> None:
         """Containers, cgroup, mounts, link and address. Idempotent."""
@@ -96,6 +98,15 @@ class Sandboxes:
 
     async def clear_node(self) -> None:
         await self._api.blocking(self._network.clear)
+
+    async def _create_once(self, spec: SandboxSpec) -> Sandbox:
+        async with self._lock(spec.pod_uid):
+            if (known := self._known.get(spec.pod_uid)) is not None:
+                return known
+            # The service is needed in a moment, and may have to be started.
+            _, made = await asyncio.gather(self._api.service.ensure(), self._api.blocking(lambda: self._create(spec)))
+            self._known[spec.pod_uid] = made
+            return made
 
     def _required(self, pod_uid: str) -> Sandbox:
         known = self._known.get(pod_uid)

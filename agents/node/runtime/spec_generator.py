@@ -15,7 +15,13 @@ from .specs import ContainerSpec, Mount, Resources, Sandbox, Security
 
 LABEL = "io.raftsman."
 POD_UID, POD_NAME, POD_NAMESPACE = f"{LABEL}pod.uid", f"{LABEL}pod.name", f"{LABEL}pod.namespace"
-CONTAINER_NAME, ATTEMPT, LOG_PATH, TTY = f"{LABEL}name", f"{LABEL}attempt", f"{LABEL}log-path", f"{LABEL}tty"
+CONTAINER_NAME, ATTEMPT, LOG_PATH, TTY, STOP_SIGNAL = (
+    f"{LABEL}name",
+    f"{LABEL}attempt",
+    f"{LABEL}log-path",
+    f"{LABEL}tty",
+    f"{LABEL}stop-signal",
+)
 STOP_TIMEOUT_S = 10
 
 
@@ -87,6 +93,7 @@ def _labels(sandbox: Sandbox, spec: ContainerSpec) -> Mapping[str, str]:
         ATTEMPT: str(spec.attempt),
         LOG_PATH: str(spec.log_path),
         TTY: str(int(spec.tty)),
+        STOP_SIGNAL: str(signal_number(spec.stop_signal or "SIGTERM")),
     }
 
 

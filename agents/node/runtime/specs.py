@@ -246,7 +246,7 @@ class LogQuery:
 class ExecResult:
     code: int
     output: bytes
-    """stdout and stderr as they came, at most the bound that was asked for."""
+    """stdout and stderr mixed, each in order, at most the bound that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

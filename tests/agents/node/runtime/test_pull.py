@@ -57,3 +57,19 @@ async def test_the_credentials_that_open_the_registry_are_found(node):
         await node.runtime.images.ensure(name, ABSENT, credentials=(wrong, right))
     finally:
         server.close()
+
+
+async def test_the_demo_image_is_loaded_beside_a_running_service_and_only_once(node, data_dir):
+    await node.runtime.images.remove("localhost/raftsman-demo:2")
+    assert await node.runtime.images.find("localhost/raftsman-demo:2") is None
+    script = Path(__file__).parents[4] / "scripts" / "demo-image"
+    said = [await load(script, data_dir) for _ in range(2)]
+    assert said[0].startswith("loaded localhost/raftsman-demo:2 into")
+    assert said[1].endswith("are there already\n")
+    assert await node.runtime.images.find("localhost/raftsman-demo:2") is not None
+
+
+async def load(script: Path, data_dir: Path) -> str:
+    process = await asyncio.create_subprocess_exec(script, "--data-dir", data_dir, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    return output.decode()
