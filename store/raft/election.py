@@ -31,6 +31,11 @@ class Election:
     def heard_leader(self) -> None:
         self._heard_at = time.monotonic()
 
+    def leader_lost(self) -> None:
+        """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
+        self._heard_at = -ELECTION_MIN_S
+        self._kernel.hasten_election()
+
     def before_tick(self) -> None:
         """Hold the library's election back until a majority allowed it."""
         kernel = self._kernel

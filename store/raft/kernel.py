@@ -21,6 +21,7 @@ HEARTBEAT_S = 0.1
 ELECTION_MIN_S = 1.0
 ELECTION_MAX_S = 2.0
 LEADER_FALLBACK_S = 2.0
+HASTE = 0.1
 APPEND_BYTES_MAX = 4 << 20
 """One append message. An entry must stay below: the library would cut it into pickled chunks."""
 
@@ -103,6 +104,11 @@ class Kernel(SyncObj):  # type: ignore[misc]
 
     def postpone_election(self) -> None:
         self._SyncObj__raftElectionDeadline = time.monotonic() + self._SyncObj__generateRaftTimeout()
+
+    def hasten_election(self) -> None:
+        """The leader's connection broke: do not wait the full time."""
+        soon = time.monotonic() + self._SyncObj__generateRaftTimeout() * HASTE
+        self._SyncObj__raftElectionDeadline = min(self._SyncObj__raftElectionDeadline, soon)
 
     def campaign_now(self) -> None:
         self._SyncObj__raftElectionDeadline = 0.0

@@ -319,6 +319,8 @@ class Member:
 
     def _peer_down(self, node: Node) -> None:
         self._transfer.stop(node)
+        if node == self._kernel.leader:
+            self._election.leader_lost()
         for number in [number for number, leader in self._calls.items() if leader == node]:
             del self._calls[number]
             self._tell(events.Answered(number, None))

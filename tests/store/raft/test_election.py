@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,22 @@ def test_who_hears_a_leader_allows_no_campaign(tmp_path: Path) -> None:
     of[found[2].name].before_tick()
     found[2].tick()
     assert found[2].kernel.raftCurrentTerm == term
+
+
+def test_who_lost_the_leader_too_allows_a_campaign_at_once(tmp_path: Path) -> None:
+    net, found = led(tmp_path)
+    of = elections(found)
+    net.queues.clear()
+    of[found[1].name].heard_leader()
+    of[found[1].name].leader_lost()
+    assert found[1].kernel.election_deadline() < time.monotonic() + 0.25
+    found[2].kernel.campaign_now()
+    of[found[2].name].before_tick()
+    exchange(net, of)
+    term = found[2].kernel.raftCurrentTerm
+    of[found[2].name].before_tick()
+    found[2].tick()
+    assert found[2].kernel.raftCurrentTerm == term + 1
 
 
 def test_who_lags_behind_is_not_allowed(tmp_path: Path) -> None:
