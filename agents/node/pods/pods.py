@@ -149,6 +149,8 @@ class Pods:
             if _told_differently(record.pod, new):
                 self._refresh(record)
             record.pod = new
+        else:
+            return  # an own write that came back
         self.mark(record.uid)
 
     def _gone(self, pod: core.Pod) -> None:
