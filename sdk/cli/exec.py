@@ -132,7 +132,8 @@ def _raw() -> Iterator[None]:
     """Our terminal passes every key on and prints what it is sent; restored at the end."""
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    terminal.setraw(descriptor)
+    # At once: what was typed ahead is the command's.
+    terminal.setraw(descriptor, termios.TCSANOW)
     try:
         yield
     finally:

@@ -5,18 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-import click
 from raftsman import errors
 from raftsman.client.config import ConfigError
 
-from .verb import Failure
-
-
-class Reported(click.ClickException):
-    """A failure whose text stands as it is, without `error: ` before it."""
-
-    def format_message(self) -> str:
-        return self.message
+from .verb import Failure, Reported
 
 
 def text(error: errors.ApiError, *, doing: str = "") -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import click
 
-from .verb import GLOBAL_OPTIONS, Globals, normalised
+from .verb import GLOBAL_OPTIONS, Globals, Reported, normalised
 
 _VERBS = {
     "annotate": "label",
@@ -102,7 +102,7 @@ def run(arguments: list[str]) -> int:
         _say(_usage(error), error.ctx)
         return 1
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
+        click.echo(error.format_message() if isinstance(error, Reported) else f"error: {error.message}", err=True)
         return 1
 
 

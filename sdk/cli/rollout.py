@@ -208,7 +208,7 @@ async def _each(
     for target, obj in await _deployments(session, words, (), selector):
         refused = refuse(obj) if refuse else ""
         if refused:
-            session.fail(f'error: {targets.named(target.resource)}s "{target.name}" {refused}')
+            session.fail(f'error: {target.resource.qualified} "{target.name}" {refused}')
             continue
         try:
             await _patch(session, target, change, "STRATEGIC", "none")

@@ -36,6 +36,10 @@ class Failure(click.ClickException):
     """A sentence for stderr after `error: `, exit code 1."""
 
 
+class Reported(click.ClickException):
+    """A failure whose text stands as it is, without `error: ` before it."""
+
+
 def normalised(arguments: list[str]) -> list[str]:
     """`-o=json` as click reads it: `-o json`. What follows `--` is somebody else's."""
     found: list[str] = []
