@@ -9,9 +9,13 @@ import click
 from raftsman.cluster.layout import DEFAULT_DATA_DIR, Layout
 
 _DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_DATA_DIR, envvar="RAFTSMAN_DATA_DIR",
-    show_default=True, help="Where the cluster keeps its state.",
-)  # fmt: skip
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_DATA_DIR,
+    envvar="RAFTSMAN_DATA_DIR",
+    show_default=True,
+    help="Where the cluster keeps its state.",
+)
 
 
 @click.command()
@@ -56,10 +60,12 @@ def down(data_dir: Path, purge: bool) -> None:
 
 def _stop(layout: Layout, *, purge: bool) -> None:
     from raftsman.cluster import down as cluster_down
+    from raftsman.cluster import preflight
 
     try:
+        preflight.check_privileges()
         stopped = cluster_down.stop(layout, click.echo, purge=purge)
-    except cluster_down.DownError as error:
+    except (cluster_down.DownError, preflight.PreflightError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("Stopped." if stopped else f"No cluster of {layout.data_dir} runs.")
     if purge:
@@ -74,7 +80,10 @@ def kubeconfig(data_dir: Path, only_path: bool) -> None:
     path = Layout.of(data_dir).kubeconfig()
     if not path.exists():
         raise click.ClickException(f"There is no cluster in {data_dir}; `raftsman up` makes one.")
-    sys.stdout.write(f"{path}\n" if only_path else path.read_text())
+    try:
+        sys.stdout.write(f"{path}\n" if only_path else path.read_text())
+    except PermissionError:
+        raise click.ClickException(f"{path} belongs to somebody else; read it with sudo.") from None
 
 
 COMMANDS = (up, down, kubeconfig)

@@ -70,8 +70,9 @@ KUBECONFIGS = ("admin", "scheduler", "controllers", "agent")
 
 def ensure(layout: Layout, settings: Settings) -> None:
     """Make what is missing or no longer right. Raises OSError if the data directory cannot be written."""
-    for folder in (layout.pki, layout.kubeconfig().parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.pki.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The administrator's kubeconfig may belong to somebody who is not root: that path can be walked, not listed.
+    layout.kubeconfig().parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     for name, common_name in (("ca", "kubernetes"), ("store-ca", "store"), ("front-proxy-ca", "front-proxy")):
         _ensure_authority(layout.pki, name, common_name)
     _ensure_service_account_key(layout.pki)

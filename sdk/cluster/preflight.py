@@ -30,17 +30,23 @@ class PreflightError(Exception):
 
 def check(layout: Layout, settings: Settings) -> None:
     """PreflightError naming all that is wrong."""
-    problems = [*_privileges(), *_programs(), *_other_cluster(layout)]
+    problems = [*_programs(), *_other_cluster(layout)]
     if not problems:
         problems = [*_ports(layout, settings), *_ranges(layout, settings)]
     if problems:
         raise PreflightError("\n".join(problems))
 
 
-def _privileges() -> Iterable[str]:
+def check_privileges() -> None:
+    """PreflightError if this process may not do what a node needs."""
     if os.geteuid() != 0:
-        yield "Raftsman needs root to make network namespaces, cgroups and nftables rules; run it with sudo."
-        return
+        raise PreflightError("Raftsman needs root for network namespaces, cgroups and nftables; run it with sudo.")
+    lacking = list(_lacking_capabilities())
+    if lacking:
+        raise PreflightError("\n".join(lacking))
+
+
+def _lacking_capabilities() -> Iterable[str]:
     effective = int(next(x for x in Path("/proc/self/status").read_text().splitlines() if x[:7] == "CapEff:")[7:], 16)
     for number, name in ((CAP_NET_ADMIN, "CAP_NET_ADMIN"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")):
         if not effective >> number & 1:

@@ -5,7 +5,6 @@ Nothing is done twice: keys and settings that exist stay, and a cluster that run
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import socket
@@ -24,6 +23,7 @@ from .settings import Settings, SettingsError
 
 READY_TIMEOUT_S = 120.0
 PARTS = ("store", "apiserver", "control", "agent")
+PRIVATE_FOLDERS = ("logs", "store", "podman", "pods", "network")
 LOG_TAIL_LINES = 5
 FALLBACK_DEVICE = "raftsman0"
 FALLBACK_ADDRESS = "169.254.255.1"
@@ -69,10 +69,12 @@ def prepare(layout: Layout, settings: Settings) -> None:
     from . import pki  # slow to import, and not needed where a cluster runs already
 
     try:
-        layout.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for name in PRIVATE_FOLDERS:
+            (layout.data_dir / name).mkdir(mode=0o700, exist_ok=True)
         settings.remember(layout.settings_file)
         pki.ensure(layout, settings)
+        caller.own(layout.kubeconfig())
     except OSError as error:
         raise UpError(f"Cannot write to {layout.data_dir}: {error.strerror}.") from error
     if settings.node_ip == FALLBACK_ADDRESS:
@@ -122,6 +124,7 @@ def wait_ready(settings: Settings, timeout_s: float = READY_TIMEOUT_S) -> None:
 
 def start(wanted: Wanted, show: Callable[[str], None]) -> tuple[Layout, Settings, float | None]:
     """`up --detach`: seconds until Ready, or None if the cluster ran already."""
+    preflight.check_privileges()
     layout, settings = resolve(wanted)
     if state.running(layout) is not None:
         kept = Settings(**settings_module.kept(layout.settings_file))  # type: ignore[arg-type]
@@ -137,6 +140,7 @@ def start(wanted: Wanted, show: Callable[[str], None]) -> tuple[Layout, Settings
 
 def run_foreground(wanted: Wanted, show: Callable[[str], None]) -> None:
     """`up` without --detach: supervise in this process until it is told to stop."""
+    preflight.check_privileges()
     layout, settings = resolve(wanted)
     if state.running(layout) is not None:
         raise UpError(f"The cluster of {layout.data_dir} runs already, in the background.")
@@ -197,14 +201,3 @@ def _add_fallback_address() -> None:
         done = subprocess.run(["ip", *words, FALLBACK_DEVICE], capture_output=True, text=True, check=False)
         if done.returncode:
             raise UpError(f"This machine has no address but loopback, and none can be added: {done.stderr.strip()}.")
-
-
-def load(data_dir: Path) -> tuple[Layout, Settings]:
-    """A cluster that was brought up before. UpError if there is none."""
-    layout = Layout.of(data_dir)
-    kept = json.loads(layout.settings_file.read_text()) if layout.settings_file.exists() else None
-    if kept is None:
-        raise UpError(
-            f"There is no cluster in {layout.data_dir}; `raftsman up --data-dir {layout.data_dir}` makes one."
-        )
-    return layout, Settings(**kept)
