@@ -36,7 +36,7 @@ CANNOT_RUN = 126
 
 
 def create(settings: Settings, pods: Pods, runtime: Runtime) -> grpc.aio.Server:
-    """A server that listens on settings.port once it is started."""
+    """A server that listens on settings.port once it is started; OSError if the port is taken."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", MESSAGE_MAX), ("grpc.so_reuseport", 0)])
     agent.add_NodeAgentServicer_to_server(Service(settings, pods, runtime), server)
     assert settings.tls_cert_file is not None
@@ -47,7 +47,10 @@ def create(settings: Settings, pods: Pods, runtime: Runtime) -> grpc.aio.Server:
         root_certificates=settings.client_ca_file.read_bytes(),
         require_client_auth=True,
     )
-    server.add_secure_port(f"0.0.0.0:{settings.port}", credentials)
+    try:
+        server.add_secure_port(f"0.0.0.0:{settings.port}", credentials)
+    except RuntimeError:
+        raise OSError(f"the node agent cannot listen on port {settings.port}: something else does") from None
     return server
 
 

@@ -127,5 +127,14 @@ def inside(volume: VolumePath, part: str) -> Path:
     if not target.exists():
         if volume.read_only:
             raise ConfigFault(f"subPath {part!r} is not in its volume")
-        target.mkdir(parents=True, mode=0o750)
+        _make_below(root, target)
     return target
+
+
+def _make_below(root: Path, target: Path) -> None:
+    """Directories that may be used by whoever may use the volume."""
+    mode = root.stat().st_mode & 0o7777
+    for folder in (*reversed(target.parents), target):
+        if folder.is_relative_to(root) and not folder.exists():
+            folder.mkdir()
+            folder.chmod(mode)

@@ -10,6 +10,7 @@ import asyncio
 import time
 from datetime import UTC, datetime
 
+import prometheus_client
 from raftsman import logs
 from raftsman.agents.node import fields
 from raftsman.agents.node.probes.handlers import Target, carry_out
@@ -30,19 +31,29 @@ from raftsman.agents.node.volumes.volumes import Volumes
 from raftsman.client import Client
 from raftsman.core import v1 as core
 from raftsman.informer import Informer
+from raftsman.metadata import Key
 from raftsman.recorder import EventRecorder
 
-from . import backoff, credentials, decision, environment, fingerprint, security, specs
+from . import backoff, credentials, decision, environment, fingerprint, retention, security, specs
 from .environment import ConfigFault
 from .observation import SANDBOX_LABEL, SPEC_LABEL, Kind
 from .record import SANDBOX, Record
 
 log = logs.get(__name__)
+_start_seconds = prometheus_client.Histogram(
+    "raftsman_node_container_start_seconds",
+    "From the first sight of a pod to a container's first start.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60, 300),
+)
+_restarts = prometheus_client.Counter("raftsman_node_container_restarts_total", "Containers that were started again.")
+_faults = prometheus_client.Counter("raftsman_node_pod_faults_total", "Starts that failed.", ["reason"])
 
 STARTS_MAX = 4
 HOOK_TIMEOUT_S = 120.0
 TELL_S = 0.1
 """How long events of a start are held back: the start itself, and its status, come first on the CPU."""
+KEPT = retention.KEPT
+BY_NAMESPACE = "namespace"
 OWN_EVENTS = frozenset(
     {"FailedMount", "FailedCreatePodSandBox", "NetworkNotReady", "SysctlForbidden", "Unsupported", "InvalidImageName"}
 )
@@ -68,6 +79,7 @@ class Starter:
         self._client = client
         self._volumes = volumes
         self._services = services
+        services.cache.add_index(BY_NAMESPACE, lambda service: service.metadata.namespace)
         self._events = events
         self._host_dns = host_dns
         self._node = node
@@ -116,8 +128,11 @@ class Starter:
             if told:
                 asyncio.get_running_loop().call_later(TELL_S, self._tell, record, field_path(spec, action.kind), told)
         record.faults.pop(spec.name, None)
+        if action.attempt >= KEPT:
+            await asyncio.to_thread(retention.prune, self._settings, record.uid, spec.name, action.attempt)
         _pace(record, action, spec, container)
         if spec.lifecycle.HasField("post_start"):
+            record.starts[spec.name].cancellable = True
             await self._post_start(record, spec, action.kind, container)
 
     def _tell(self, record: Record, where: str, told: list[tuple[str, str]]) -> None:
@@ -180,6 +195,10 @@ class Starter:
                 await self._runtime.containers.remove(created.id)
                 raise
         told.append(("Started", f"Started container {spec.name}"))
+        if action.attempt == 0:
+            _start_seconds.observe(asyncio.get_running_loop().time() - record.seen_at)
+        else:
+            _restarts.inc()
         log.info(
             "container started",
             pod=record.key,
@@ -214,7 +233,7 @@ class Starter:
         return environment.Sources(
             config_map=lambda name: self._volumes.config_map(pod, name),
             secret=lambda name: self._volumes.secret(pod, name),
-            services=self._services.cache.list(),
+            services=self._linked_services(pod.metadata.namespace),
             facts=fields.Facts(
                 host_ip=self._settings.node_ip,
                 pod_ips=address,
@@ -223,6 +242,12 @@ class Starter:
                 storage_bytes=self._node.storage_bytes,
             ),
         )
+
+    def _linked_services(self, namespace: str) -> list[core.Service]:
+        cache = self._services.cache
+        api = cache.get(Key(environment.API_NAMESPACE, environment.API_SERVICE))
+        own = cache.by_index(BY_NAMESPACE, namespace)
+        return [*([api] if api is not None and namespace != environment.API_NAMESPACE else []), *own]
 
     async def _post_start(self, record: Record, spec: core.Container, kind: Kind, container: Container) -> None:
         sandbox = self._runtime.sandboxes.get(record.uid)
@@ -242,6 +267,7 @@ class Starter:
         """Remember a failure, tell people, and log it."""
         now = datetime.now(UTC)
         record.faults[name] = backoff.after_fault(record.faults.get(name), reason, message, now=now)
+        _faults.labels(reason).inc()
         for word, text in _events_of(reason, message):
             self._events.warning(record.pod, word, text, field_path=field)
         log.warning("pod not started", pod=record.key, container=name or "-", reason=reason, message=message)

@@ -119,18 +119,23 @@ class Sandboxes:
 
     def _create(self, spec: SandboxSpec) -> Sandbox:
         started = time.perf_counter()
+        try:
+            sandbox = self._make(spec)
+        except OSError as refused:
+            raise errors.SandboxFault(f"pod {spec.pod_namespace}/{spec.pod_name}: {refused}") from refused
+        log.debug("sandbox made", pod=spec.pod_uid, ms=round((time.perf_counter() - started) * 1000))
+        return sandbox
+
+    def _make(self, spec: SandboxSpec) -> Sandbox:
         directory = self._layout.namespaces / spec.pod_uid
+        cgroup = pod_path(self._layout.cgroup_root, spec.qos, spec.pod_uid)
         plan = namespaces.Plan(
             directory, spec.hostname, network=not spec.host_network, ipc=not spec.host_ipc, sysctls=spec.sysctls
         )
         namespaces.remove(directory)
         address = self._address(spec)
-        try:
-            namespaces.create(plan, lambda enter: self._link(spec.pod_uid, address, enter))
-            cgroup = pod_path(self._layout.cgroup_root, spec.qos, spec.pod_uid)
-            self._cgroups.create_pod(cgroup, spec.resources)
-        except OSError as refused:
-            raise errors.SandboxFault(f"pod {spec.pod_namespace}/{spec.pod_name}: {refused}") from refused
+        namespaces.create(plan, lambda enter: self._link(spec.pod_uid, address, enter))
+        self._cgroups.create_pod(cgroup, spec.resources)
         pod_files.write(directory, spec, address)
         sandbox = Sandbox(
             pod_uid=spec.pod_uid, pod_name=spec.pod_name, pod_namespace=spec.pod_namespace, hostname=spec.hostname,
@@ -139,7 +144,6 @@ class Sandboxes:
             host_pid=spec.host_pid,
         )  # fmt: skip
         _store(sandbox)
-        log.debug("sandbox made", pod=spec.pod_uid, ms=round((time.perf_counter() - started) * 1000))
         return sandbox
 
     def _address(self, spec: SandboxSpec) -> str:

@@ -83,7 +83,10 @@ class Service:
             return
         async with self._starting:
             if self.pid is None:
-                await self._start()
+                try:
+                    await self._start()
+                except OSError as refused:
+                    raise errors.Unavailable(f"podman's service cannot be started: {refused}") from refused
 
     async def stop(self) -> None:
         """Stop the child and wait for it. Containers go on."""

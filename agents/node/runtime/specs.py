@@ -173,6 +173,7 @@ class ContainerSpec:
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
+    """Accepted as Kubernetes has it; conmon ends stdin after the first client that closes its own in any case."""
     stop_signal: str | None = None
 
 

@@ -54,7 +54,7 @@ class Volumes:
         memory = [path.name for path in root.iterdir()]
         disk = self._settings.data_dir / "pods"
         disk.mkdir(parents=True, exist_ok=True, mode=0o750)
-        self._pods.update([*memory, *(path.parent.name for path in disk.glob("*/volumes"))])
+        self._pods.update([*memory, *(path.name for path in disk.iterdir())])
 
     def has(self, uid: str) -> bool:
         """Whether anything of the pod may be left."""
@@ -102,7 +102,7 @@ class Volumes:
         return self._references.get(core.Secret, pod.metadata.namespace, name)
 
     async def remove(self, uid: str) -> None:
-        """Unmount and delete everything of the pod but its logs."""
+        """Unmount and delete everything of the pod but its logs and messages."""
         self._references.release(uid)
         self._tokens.release(uid)
         await asyncio.to_thread(self._remove, uid)
