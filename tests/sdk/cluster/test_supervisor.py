@@ -34,7 +34,7 @@ def child(layout: Layout, code: str, said: list[str]) -> supervisor.Child:
 
 async def until(condition, timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for comes from another process
             await asyncio.sleep(0.02)
 
 
