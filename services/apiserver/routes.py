@@ -57,5 +57,3 @@ def add_standard_services(server: Any, names: set[str]) -> None:
     from . import standard
 
     standard.add(server, names)
-
-

@@ -78,9 +78,7 @@ class Authorizer:
         """After the caches were filled anew."""
         self._callers.clear()
 
-    def check(
-        self, user: User, verb: str, resource: Resource, *, namespace: str, name: str, subresource: str
-    ) -> None:
+    def check(self, user: User, verb: str, resource: Resource, *, namespace: str, name: str, subresource: str) -> None:
         """errors.Forbidden with Kubernetes' sentence unless it is allowed."""
         if not self.allows(user, verb, resource, namespace=namespace, name=name, subresource=subresource):
             what = f"{resource.name}/{subresource}" if subresource else resource.name

@@ -37,8 +37,10 @@ async def _account(api: Api, call: Call, pod: core.Pod) -> None:
         await api.feed.fresh()
         found = api.cache(accounts).get(pod.metadata.namespace, spec.service_account_name)
     if found is None:
-        why = (f"error looking up service account {pod.metadata.namespace}/{spec.service_account_name}: "
-               f'serviceaccount "{spec.service_account_name}" not found')
+        why = (
+            f"error looking up service account {pod.metadata.namespace}/{spec.service_account_name}: "
+            f'serviceaccount "{spec.service_account_name}" not found'
+        )
         raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
     account: core.ServiceAccount = found.parsed()
     wanted = account.automount_service_account_token if account.HasField("automount_service_account_token") else True
@@ -99,8 +101,10 @@ def _prioritise(call: Call, pod: core.Pod) -> None:
         raise failures.forbidden(call.kind.resource, pod.metadata.name, f"no PriorityClass with name {name} was found")
     wanted = _PRIORITIES.get(name, 0)
     if pod.spec.HasField("priority") and pod.spec.priority != wanted:
-        why = (f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; "
-               f"priority admission controller computed {wanted} from the given PriorityClass name")
+        why = (
+            f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; "
+            f"priority admission controller computed {wanted} from the given PriorityClass name"
+        )
         raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
     pod.spec.priority = wanted
     if not pod.spec.preemption_policy:

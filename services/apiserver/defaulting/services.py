@@ -38,8 +38,10 @@ def service(found: core.Service) -> None:
 def _port(port: core.ServicePort) -> None:
     port.protocol = port.protocol or "TCP"
     target = port.target_port
-    if not port.HasField("target_port") or (target.type != _STRING and not target.int_val) or (
-        target.type == _STRING and not target.str_val
+    if (
+        not port.HasField("target_port")
+        or (target.type != _STRING and not target.int_val)
+        or (target.type == _STRING and not target.str_val)
     ):
         target.Clear()
         target.type, target.int_val = 0, port.port

@@ -149,13 +149,20 @@ class Allocator:
         causes = Causes()
         for address in held_ips(service) - before_ips:
             if not self._allocatable(address):
-                causes.invalid("spec.clusterIPs", [address], f"failed to allocate IP {address}: the provided IP "
-                               f"({address}) is not in the valid range. The range of valid IPs is {self._network}")
+                causes.invalid(
+                    "spec.clusterIPs",
+                    [address],
+                    f"failed to allocate IP {address}: the provided IP "
+                    f"({address}) is not in the valid range. The range of valid IPs is {self._network}",
+                )
         first, last = self._ports
         for index, port in enumerate(service.spec.ports):
             if port.node_port and port.node_port not in before_ports and not first <= port.node_port <= last:
-                causes.invalid(f"spec.ports[{index}].nodePort", port.node_port,
-                               f"provided port is not in the valid range. The range of valid ports is {first}-{last}")
+                causes.invalid(
+                    f"spec.ports[{index}].nodePort",
+                    port.node_port,
+                    f"provided port is not in the valid range. The range of valid ports is {first}-{last}",
+                )
         if causes:
             raise failures.invalid(kind.resource, service.metadata.name, causes.found)
 
@@ -171,8 +178,9 @@ class Allocator:
             self.seen(key, b"taken")
         for address in held_ips(asked):
             if _ip_keys((address,))[0] in taken.keys:
-                causes.invalid("spec.clusterIPs", [address],
-                               f"failed to allocate IP {address}: provided IP is already allocated")
+                causes.invalid(
+                    "spec.clusterIPs", [address], f"failed to allocate IP {address}: provided IP is already allocated"
+                )
         for index, port in enumerate(asked.spec.ports):
             if port.node_port and _port_keys((port.node_port,))[0] in taken.keys:
                 causes.invalid(f"spec.ports[{index}].nodePort", port.node_port, "provided port is already allocated")

@@ -46,9 +46,9 @@ def _taints(found: Sequence[core.Taint], causes: Causes) -> None:
 def node_update(new: core.Node, old: core.Node, causes: Causes) -> None:
     node(new, causes)
     if old.spec.pod_cidrs and list(new.spec.pod_cidrs) != list(old.spec.pod_cidrs):
-        causes.change_forbidden("spec.podCIDRs", "node updates may not change podCIDR except from \"\" to valid")
+        causes.change_forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
     if old.spec.provider_id and new.spec.provider_id != old.spec.provider_id:
-        causes.change_forbidden("spec.providerID", "node updates may not change providerID except from \"\" to valid")
+        causes.change_forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
 
 
 def node_status(new: core.Node, old: core.Node, causes: Causes) -> None:

@@ -105,8 +105,9 @@ def _value_from(variable: core.EnvVar, causes: Causes, *, path: str) -> None:
     source = variable.value_from
     given = [field.name for field, _ in source.ListFields()]
     if not given:
-        causes.invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or "
-                       "`secretKeyRef`")
+        causes.invalid(
+            path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        )
     elif variable.value:
         causes.invalid(path, "", "may not be specified when `value` is not empty")
     elif len(given) > 1:
@@ -135,8 +136,9 @@ def field_path(found: core.ObjectFieldSelector, causes: Causes, *, path: str, vo
         return
     allowed = _FIELD_PATHS
     if volume:
-        allowed = frozenset({"metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels",
-                             "metadata.annotations"})
+        allowed = frozenset(
+            {"metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations"}
+        )
     if found.field_path not in allowed:
         causes.not_supported(f"{path}.fieldPath", found.field_path, allowed)
 
@@ -166,11 +168,19 @@ def _env_from(source: core.EnvFromSource, causes: Causes, *, path: str) -> None:
     if source.prefix:
         for wrong in names.env_name(source.prefix):
             causes.invalid(f"{path}.prefix", source.prefix, wrong)
-    given = [word for word, field in (("configMapRef", "config_map_ref"), ("secretRef", "secret_ref"))
-             if source.HasField(field)]  # type: ignore[arg-type]
+    given = [
+        word
+        for word, field in (("configMapRef", "config_map_ref"), ("secretRef", "secret_ref"))
+        if source.HasField(field)
+    ]  # type: ignore[arg-type]
     if len(given) != 1:
-        causes.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`" if not given else
-                       "may not have more than one field specified at a time")
+        causes.invalid(
+            path,
+            "",
+            "must specify one of: `configMapRef` or `secretRef`"
+            if not given
+            else "may not have more than one field specified at a time",
+        )
     for word, reference in (("configMapRef", source.config_map_ref), ("secretRef", source.secret_ref)):
         if word in given and not reference.local_object_reference.name:
             causes.required(f"{path}.{word}.name")
@@ -220,8 +230,12 @@ def _probes(found: core.Container, causes: Causes, *, path: str, init: bool) -> 
             causes.forbidden(f"{path}.lifecycle", "may not be set for init containers without restartPolicy=Always")
         for field, word in (("post_start", "postStart"), ("pre_stop", "preStop")):
             if found.lifecycle.HasField(field):  # type: ignore[arg-type]
-                _handler(getattr(found.lifecycle, field), causes, path=f"{path}.lifecycle.{word}",
-                         allowed=("exec", "http_get", "tcp_socket", "sleep"))
+                _handler(
+                    getattr(found.lifecycle, field),
+                    causes,
+                    path=f"{path}.lifecycle.{word}",
+                    allowed=("exec", "http_get", "tcp_socket", "sleep"),
+                )
 
 
 def _probe(found: core.Probe, causes: Causes, *, path: str, only_once: bool) -> None:
@@ -237,11 +251,17 @@ def _probe(found: core.Probe, causes: Causes, *, path: str, only_once: bool) -> 
         causes.invalid(f"{path}.successThreshold", found.success_threshold, "must be 1")
     if found.HasField("termination_grace_period_seconds"):
         if found.termination_grace_period_seconds <= 0:
-            causes.invalid(f"{path}.terminationGracePeriodSeconds", found.termination_grace_period_seconds,
-                           "must be greater than 0")
+            causes.invalid(
+                f"{path}.terminationGracePeriodSeconds",
+                found.termination_grace_period_seconds,
+                "must be greater than 0",
+            )
         if not only_once:
-            causes.invalid(f"{path}.terminationGracePeriodSeconds", found.termination_grace_period_seconds,
-                           "must not be set for readinessProbes")
+            causes.invalid(
+                f"{path}.terminationGracePeriodSeconds",
+                found.termination_grace_period_seconds,
+                "must not be set for readinessProbes",
+            )
 
 
 def _handler(
@@ -268,8 +288,11 @@ def _http_get(found: core.HTTPGetAction, causes: Causes, *, path: str) -> None:
         causes.not_supported(f"{path}.scheme", found.scheme, ("HTTP", "HTTPS"))
     for index, header in enumerate(found.http_headers):
         if not re.fullmatch(r"[-A-Za-z0-9_]+", header.name):
-            causes.invalid(f"{path}.httpHeaders[{index}].name", header.name, "a valid HTTP header must consist of "
-                           "alphanumeric characters or '-'")
+            causes.invalid(
+                f"{path}.httpHeaders[{index}].name",
+                header.name,
+                "a valid HTTP header must consist of alphanumeric characters or '-'",
+            )
 
 
 def security(found: core.SecurityContext, causes: Causes, *, path: str) -> None:
@@ -278,8 +301,9 @@ def security(found: core.SecurityContext, causes: Causes, *, path: str) -> None:
         if found.privileged:
             causes.invalid(path, "", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
         if "CAP_SYS_ADMIN" in found.capabilities.add:
-            causes.invalid(path, "", "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` "
-                           "CAP_SYS_ADMIN")
+            causes.invalid(
+                path, "", "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
+            )
 
 
 def pod_security(found: core.PodSecurityContext, causes: Causes, *, path: str) -> None:

@@ -16,10 +16,12 @@ DNS_POLICIES = frozenset({"ClusterFirst", "ClusterFirstWithHostNet", "Default", 
 EFFECTS = frozenset({"NoSchedule", "PreferNoSchedule", "NoExecute"})
 _DNS_SERVERS_MAX = 3
 _DNS_SEARCHES_MAX = 32
-_UPDATE = ("pod updates may not change fields other than `spec.containers[*].image`,"
-           "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
-           "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
-           "if it was previously negative)")
+_UPDATE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,"
+    "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+    "(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 "
+    "if it was previously negative)"
+)
 
 _refuse_unsupported = unsupported.checker(core.PodSpec, unsupported.POD_SPEC)
 
@@ -61,11 +63,17 @@ def _choices(found: core.PodSpec, causes: Causes, *, path: str) -> None:
 
 def _numbers(found: core.PodSpec, causes: Causes, *, path: str) -> None:
     if found.HasField("active_deadline_seconds") and not 1 <= found.active_deadline_seconds < 1 << 31:
-        causes.invalid(f"{path}.activeDeadlineSeconds", found.active_deadline_seconds,
-                       "must be between 1 and 2147483647, inclusive")
+        causes.invalid(
+            f"{path}.activeDeadlineSeconds",
+            found.active_deadline_seconds,
+            "must be between 1 and 2147483647, inclusive",
+        )
     if found.termination_grace_period_seconds < 0:
-        causes.invalid(f"{path}.terminationGracePeriodSeconds", found.termination_grace_period_seconds,
-                       "must be greater than or equal to 0")
+        causes.invalid(
+            f"{path}.terminationGracePeriodSeconds",
+            found.termination_grace_period_seconds,
+            "must be greater than or equal to 0",
+        )
 
 
 def _names(found: core.PodSpec, causes: Causes, *, path: str) -> None:
@@ -89,8 +97,11 @@ def tolerations(found: Sequence[core.Toleration], causes: Causes, *, path: str) 
             for wrong in names.qualified(one.key):
                 causes.invalid(f"{at}.key", one.key, wrong)
         elif one.operator != "Exists":
-            causes.invalid(f"{at}.operator", one.operator, "operator must be Exists when `key` is empty, which means "
-                           "\"match all values and all keys\"")
+            causes.invalid(
+                f"{at}.operator",
+                one.operator,
+                'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+            )
         if one.HasField("toleration_seconds") and one.effect != "NoExecute":
             causes.invalid(f"{at}.effect", one.effect, "effect must be 'NoExecute' when `tolerationSeconds` is set")
         if one.operator == "Exists" and one.value:
@@ -122,8 +133,9 @@ def _address(text: str, causes: Causes, *, path: str) -> None:
 def _dns(found: core.PodSpec, causes: Causes, *, path: str) -> None:
     config = found.dns_config
     if found.dns_policy == "None" and not config.nameservers:
-        causes.required(f"{path}.dnsConfig.nameservers",
-                        "must provide at least one DNS nameserver when `dnsPolicy` is None")
+        causes.required(
+            f"{path}.dnsConfig.nameservers", "must provide at least one DNS nameserver when `dnsPolicy` is None"
+        )
     if len(config.nameservers) > _DNS_SERVERS_MAX:
         causes.too_many(f"{path}.dnsConfig.nameservers", len(config.nameservers), _DNS_SERVERS_MAX)
     for index, server in enumerate(config.nameservers):
@@ -181,8 +193,9 @@ def _tolerations_grow(new: core.PodSpec, old: core.PodSpec, causes: Causes) -> N
     tolerations(new.tolerations, causes, path="spec.tolerations")
     for before in old.tolerations:
         if all(one != before and not _only_seconds_differ(one, before) for one in new.tolerations):
-            causes.change_forbidden("spec.tolerations", "existing toleration can not be modified except its "
-                                    "tolerationSeconds")
+            causes.change_forbidden(
+                "spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"
+            )
             return
 
 

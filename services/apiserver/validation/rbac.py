@@ -38,11 +38,17 @@ def _rules(found: Sequence[rbac.PolicyRule], causes: Causes, *, namespaced: bool
             causes.required(f"{at}.verbs", "verbs must contain at least one value")
         if rule.non_resource_urls:
             if namespaced:
-                causes.invalid(f"{at}.nonResourceURLs", list(rule.non_resource_urls),
-                               "namespaced rules cannot apply to non-resource URLs")
+                causes.invalid(
+                    f"{at}.nonResourceURLs",
+                    list(rule.non_resource_urls),
+                    "namespaced rules cannot apply to non-resource URLs",
+                )
             if rule.api_groups or rule.resources or rule.resource_names:
-                causes.invalid(f"{at}.nonResourceURLs", list(rule.non_resource_urls),
-                               "rules cannot apply to both regular resources and non-resource URLs")
+                causes.invalid(
+                    f"{at}.nonResourceURLs",
+                    list(rule.non_resource_urls),
+                    "rules cannot apply to both regular resources and non-resource URLs",
+                )
             continue
         if not rule.api_groups:
             causes.required(f"{at}.apiGroups", "resource rules must supply at least one api group")

@@ -74,8 +74,11 @@ def _affinity(spec: core.ServiceSpec, causes: Causes) -> None:
         causes.not_supported("spec.sessionAffinity", spec.session_affinity, ("ClientIP", "None"))
     seconds = spec.session_affinity_config.client_ip.timeout_seconds
     if spec.session_affinity == "ClientIP" and not 0 < seconds <= _STICKY_MAX_S:
-        causes.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds,
-                       f"must be greater than 0 and less than {_STICKY_MAX_S}")
+        causes.invalid(
+            "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+            seconds,
+            f"must be greater than 0 and less than {_STICKY_MAX_S}",
+        )
 
 
 def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
@@ -95,8 +98,9 @@ def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
             causes.not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
     for index, address in enumerate(spec.cluster_ips):
         if address not in ("None", "") and not _is_address(address):
-            causes.invalid(f"spec.clusterIPs[{index}]", address,
-                           "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+            causes.invalid(
+                f"spec.clusterIPs[{index}]", address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            )
 
 
 def _external_name(name: str, causes: Causes) -> None:
@@ -107,13 +111,18 @@ def _external_name(name: str, causes: Causes) -> None:
 
 
 def _policies(spec: core.ServiceSpec, causes: Causes) -> None:
-    for word, value in (("externalTrafficPolicy", spec.external_traffic_policy),
-                        ("internalTrafficPolicy", spec.internal_traffic_policy)):
+    for word, value in (
+        ("externalTrafficPolicy", spec.external_traffic_policy),
+        ("internalTrafficPolicy", spec.internal_traffic_policy),
+    ):
         if value and value not in ("Cluster", "Local"):
             causes.not_supported(f"spec.{word}", value, ("Cluster", "Local"))
     if spec.external_traffic_policy and spec.type != "NodePort":
-        causes.invalid("spec.externalTrafficPolicy", spec.external_traffic_policy,
-                       "may only be set for externally-accessible services")
+        causes.invalid(
+            "spec.externalTrafficPolicy",
+            spec.external_traffic_policy,
+            "may only be set for externally-accessible services",
+        )
 
 
 def _is_address(text: str) -> bool:

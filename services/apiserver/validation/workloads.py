@@ -18,11 +18,17 @@ _PERCENT = re.compile(r"[0-9]+%")
 
 def deployment(found: apps.Deployment, causes: Causes) -> None:
     spec = found.spec
-    _counts(causes, replicas=spec.replicas, minReadySeconds=spec.min_ready_seconds,
-            revisionHistoryLimit=spec.revision_history_limit, progressDeadlineSeconds=spec.progress_deadline_seconds)
+    _counts(
+        causes,
+        replicas=spec.replicas,
+        minReadySeconds=spec.min_ready_seconds,
+        revisionHistoryLimit=spec.revision_history_limit,
+        progressDeadlineSeconds=spec.progress_deadline_seconds,
+    )
     if spec.progress_deadline_seconds <= spec.min_ready_seconds:
-        causes.invalid("spec.progressDeadlineSeconds", spec.progress_deadline_seconds,
-                       "must be greater than minReadySeconds")
+        causes.invalid(
+            "spec.progressDeadlineSeconds", spec.progress_deadline_seconds, "must be greater than minReadySeconds"
+        )
     _selector(spec.HasField("selector"), spec.selector, spec.template, causes)
     _strategy(spec.strategy, causes)
     _template(spec.template, causes)
@@ -71,8 +77,9 @@ def _selector(present: bool, selector: meta.LabelSelector, template: core.PodTem
         from raftsman import selectors
 
         if not selectors.from_label_selector(selector).matches(template.metadata.labels):
-            causes.invalid("spec.template.metadata.labels", _labels(template), "`selector` does not match template "
-                           "`labels`")
+            causes.invalid(
+                "spec.template.metadata.labels", _labels(template), "`selector` does not match template `labels`"
+            )
 
 
 def _labels(template: core.PodTemplateSpec) -> str:
@@ -87,8 +94,9 @@ def _template(found: core.PodTemplateSpec, causes: Causes) -> None:
     if found.spec.restart_policy not in ("Always", ""):
         causes.not_supported(f"{path}.spec.restartPolicy", found.spec.restart_policy, ("Always",))
     if found.spec.HasField("active_deadline_seconds"):
-        causes.forbidden(f"{path}.spec.activeDeadlineSeconds", "activeDeadlineSeconds in a workload's template is not "
-                         "supported")
+        causes.forbidden(
+            f"{path}.spec.activeDeadlineSeconds", "activeDeadlineSeconds in a workload's template is not supported"
+        )
 
 
 def _strategy(found: apps.DeploymentStrategy, causes: Causes) -> None:
@@ -103,8 +111,9 @@ def _strategy(found: apps.DeploymentStrategy, causes: Causes) -> None:
         if surge == 0 and unavailable == 0:
             causes.invalid(f"{path}.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
         if rolling.max_unavailable.type == _STRING and unavailable is not None and unavailable > 100:
-            causes.invalid(f"{path}.rollingUpdate.maxUnavailable", rolling.max_unavailable.str_val,
-                           "must not be greater than 100%")
+            causes.invalid(
+                f"{path}.rollingUpdate.maxUnavailable", rolling.max_unavailable.str_val, "must not be greater than 100%"
+            )
     else:
         causes.not_supported(f"{path}.type", found.type, ("Recreate", "RollingUpdate"))
 
@@ -113,8 +122,12 @@ def _amount(found: meta.IntOrString, causes: Causes, *, path: str) -> int | None
     """A count or a percentage."""
     if found.type == _STRING:
         if not _PERCENT.fullmatch(found.str_val):
-            causes.invalid(path, found.str_val, "a valid percent string must be a numeric string followed by an ending "
-                           "'%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')")
+            causes.invalid(
+                path,
+                found.str_val,
+                "a valid percent string must be a numeric string followed by an ending "
+                "'%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+            )
             return None
         return int(found.str_val[:-1])
     if found.int_val < 0:

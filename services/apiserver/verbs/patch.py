@@ -26,9 +26,7 @@ PATCH_BYTES_MAX = 3 << 20
 async def patch(api: Api, call: Call, raw: bytes) -> bytes:
     request = meta.PatchRequest.FromString(raw)
     kind = call.kind
-    api.allow(
-        call.user, "patch", kind, namespace=request.namespace, name=request.name, subresource=request.subresource
-    )
+    api.allow(call.user, "patch", kind, namespace=request.namespace, name=request.name, subresource=request.subresource)
     namespace = read.namespace_of(kind, request.namespace, request.name)
     body = _body(request)
     if request.subresource == "scale" and "scale" in kind.subresources:

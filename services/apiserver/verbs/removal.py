@@ -45,11 +45,13 @@ def deleted(kind: Kind, obj: Any, options: meta.DeleteOptions, *, now: float | N
 def _preconditions(kind: Kind, metadata: meta.ObjectMeta, options: meta.DeleteOptions) -> None:
     wanted = options.preconditions
     if wanted.uid and wanted.uid != metadata.uid:
-        why = (f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {metadata.uid}")
+        why = f"Precondition failed: UID in precondition: {wanted.uid}, UID in object meta: {metadata.uid}"
         raise failures.conflict(kind.resource, metadata.name, why)
     if wanted.resource_version and wanted.resource_version != metadata.resource_version:
-        why = (f"Precondition failed: ResourceVersion in precondition: {wanted.resource_version}, "
-               f"ResourceVersion in object meta: {metadata.resource_version}")
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {wanted.resource_version}, "
+            f"ResourceVersion in object meta: {metadata.resource_version}"
+        )
         raise failures.conflict(kind.resource, metadata.name, why)
 
 

@@ -160,5 +160,3 @@ def _agent(api: Api, agents: Agents, pod: core.Pod) -> Any:
     if not host:
         raise errors.Unavailable(f"node {found.name} has no address yet")
     return agents.channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", found.name)
-
-

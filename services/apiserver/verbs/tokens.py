@@ -49,11 +49,13 @@ def _lifetime(kind: Kind, name: str, spec: authentication.TokenRequestSpec) -> i
         return DEFAULT_LIFETIME_S
     causes = Causes()
     if spec.expiration_seconds < EXPIRATION_MIN_S:
-        causes.invalid("spec.expirationSeconds", spec.expiration_seconds,
-                       "may not specify a duration less than 10 minutes")
+        causes.invalid(
+            "spec.expirationSeconds", spec.expiration_seconds, "may not specify a duration less than 10 minutes"
+        )
     elif spec.expiration_seconds > EXPIRATION_MAX_S:
-        causes.invalid("spec.expirationSeconds", spec.expiration_seconds,
-                       "may not specify a duration larger than 2^32 seconds")
+        causes.invalid(
+            "spec.expirationSeconds", spec.expiration_seconds, "may not specify a duration larger than 2^32 seconds"
+        )
     if causes:
         raise failures.invalid(kind.resource, name, causes.found)
     return spec.expiration_seconds
@@ -78,6 +80,7 @@ async def _bound(
     if not isinstance(obj, core.Pod):
         return None, bound
     if obj.spec.service_account_name != account:
-        raise errors.BadRequest(f"cannot bind token for serviceaccount {account!r} to pod running with different "
-                                f"serviceaccount name.")
+        raise errors.BadRequest(
+            f"cannot bind token for serviceaccount {account!r} to pod running with different serviceaccount name."
+        )
     return bound, None

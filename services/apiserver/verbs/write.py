@@ -84,8 +84,14 @@ async def prepared_create(api: Api, call: Call, obj: Any, *, admit: bool = True)
 
 
 def _stamp(kind: Kind, metadata: meta.ObjectMeta) -> None:
-    for field in ("resource_version", "self_link", "deletion_timestamp", "deletion_grace_period_seconds", "generation",
-                  "managed_fields"):
+    for field in (
+        "resource_version",
+        "self_link",
+        "deletion_timestamp",
+        "deletion_grace_period_seconds",
+        "generation",
+        "managed_fields",
+    ):
         metadata.ClearField(field)
     metadata.uid = str(uuid.uuid4())
     metadata.creation_timestamp.CopyFrom(meta.Time(seconds=int(time.time())))

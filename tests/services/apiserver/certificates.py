@@ -20,7 +20,8 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
         certificate = self._builder(self._name, self._key.public_key(), ca=True).sign(self._key, hashes.SHA256())
-        self.ca = self._write("ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
+        self.ca_pem = certificate.public_bytes(serialization.Encoding.PEM)
+        self.ca = self._write("ca.crt", self.ca_pem)
 
     def issue(self, name: str, *, groups: tuple[str, ...] = (), file: str = "") -> tuple[str, str]:
         """Paths of the certificate and the key of a client or a server on 127.0.0.1."""

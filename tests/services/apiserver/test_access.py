@@ -148,12 +148,10 @@ async def test_a_foreign_certificate_is_refused_in_the_handshake(server: ApiServ
 
 
 async def test_health_and_reflection_answer(server: ApiServerProcess) -> None:
-    from pathlib import Path
-
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-    ca = Path(server.authority.ca).read_bytes()
+    ca = server.authority.ca_pem
     async with grpc.aio.secure_channel(server.address, grpc.ssl_channel_credentials(ca)) as channel:
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -48,8 +48,12 @@ async def test_label_and_field_selectors_choose(api: Api, namespace: str) -> Non
         pod = a_pod(namespace, name)
         pod.metadata.labels["tier"] = tier
         await api.create(pod)
-    listed = await api.list(core.Pod, namespace=namespace, label_selector="tier in (front)",
-                            field_selector="metadata.name!=c,status.phase=Pending")
+    listed = await api.list(
+        core.Pod,
+        namespace=namespace,
+        label_selector="tier in (front)",
+        field_selector="metadata.name!=c,status.phase=Pending",
+    )
     assert [one.metadata.name for one in listed.items] == ["a"]
 
 
@@ -101,9 +105,7 @@ async def test_a_node_watches_its_own_pods(api: Api, namespace: str) -> None:
         await api.create(a_pod(namespace, name))
     await bind(api, namespace, "a", node="other")
     await bind(api, namespace, "b", node=node)
-    async for event_type, found in api.watch(
-        core.Pod, field_selector=f"spec.nodeName={node}", resource_version=since
-    ):
+    async for event_type, found in api.watch(core.Pod, field_selector=f"spec.nodeName={node}", resource_version=since):
         assert (event_type, found.metadata.name) == (ADDED, "b")
         break
 

@@ -123,9 +123,7 @@ async def test_a_template_must_match_its_selector(api: Api, namespace: str) -> N
     deployment.spec.selector.match_labels["app"] = "web"
     deployment.spec.template.spec.containers.add(name="a", image="a")
     found = await causes_of(api.create(deployment))
-    assert found == {
-        "spec.template.metadata.labels": 'Invalid value: "": `selector` does not match template `labels`'
-    }
+    assert found == {"spec.template.metadata.labels": 'Invalid value: "": `selector` does not match template `labels`'}
 
 
 async def test_duplicate_service_ports_are_refused(api: Api, namespace: str) -> None:
