@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import signal
 import time
@@ -221,7 +222,8 @@ def _weight(shares: int) -> int:
 
 
 def _shares(weight: int) -> int:
-    return 2 + (max(weight, 1) - 1) * 262_142 // 9999
+    """The fewest v1 shares of that weight: rounded up, so that `_weight` gives the weight back."""
+    return 2 + math.ceil((max(weight, 1) - 1) * 262_142 / 9999)
 
 
 def _field(text: str, name: str) -> int:
