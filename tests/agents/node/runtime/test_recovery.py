@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from raftsman.agents.node import runtime as node_runtime
@@ -100,6 +102,36 @@ async def test_a_second_agent_on_the_same_directory_is_refused(node):
     with pytest.raises(node_runtime.Unavailable, match="another process serves"):
         await other.start()
     pid_file.write_text(kept)
+
+
+async def test_after_a_reboot_old_pods_are_known_as_ended_and_new_ones_start(node):
+    container = await node.run("sleep", "1000")
+    sandbox = node.runtime.sandboxes.get(container.pod_uid)
+    layout = node.runtime.layout
+    await node.runtime.stop()
+    await asyncio.to_thread(reboot, layout)
+    runtime = await again(node)
+    assert runtime.sandboxes.list() == ()
+    found = runtime.containers.inspect(container.id)
+    assert found.phase is not node_runtime.Phase.RUNNING
+    await runtime.containers.remove(container.id)
+    same = await runtime.sandboxes.create(node.pod(pod_uid=sandbox.pod_uid))
+    anew = await runtime.containers.run(same, node.container(same, "sleep", "1000"))
+    assert anew.phase is node_runtime.Phase.RUNNING
+    await runtime.sandboxes.remove(sandbox.pod_uid)
+
+
+def reboot(layout: node_runtime.Layout) -> None:
+    """What is left of an instance whose /run is on a disk: files, but no process, mount, cgroup or link."""
+    tree = cleanup._cgroups(layout)
+    runc = [path.name.removeprefix("libpod-") for path in cleanup._container_cgroups(layout)]
+    tree.remove(layout.cgroup_root, kill=True)
+    for root in (layout.run_dir, layout.podman_dir):
+        for point in kernel.mount_points(str(root)):
+            kernel.unmount(Path(point))
+    for container_id in runc:
+        shutil.rmtree(Path("/run/runc", container_id), ignore_errors=True)
+    (layout.run_dir / "boot_id").write_text("another")
 
 
 async def test_a_fresh_process_takes_everything_away_after_the_agent_was_killed(node, data_dir):
