@@ -28,7 +28,10 @@ PENDING_MAX = 20_000
 PENDING_BYTES_MAX = 128 << 20
 REQUEST_S = 7.0
 READ_RETRY_S = 0.05
-SNAPSHOT_BYTES = 8 << 20
+SNAPSHOT_BYTES_MIN = 8 << 20
+SNAPSHOT_BYTES_MAX = 32 << 20
+SNAPSHOT_SHARE = 4
+"""A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
 
 log = logs.get(__name__)
 Kind = commands.Kind
@@ -77,6 +80,7 @@ class Replica:
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
         self._bytes_since = 0
+        self._snapshot_bytes = SNAPSHOT_BYTES_MIN
         self._stopped = False
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
@@ -99,6 +103,7 @@ class Replica:
         self.state = state
         self._published = state.revision
         self.applied, self.applied_term, self.snapshot_index = head.index, head.term, head.index
+        self._snapshot_bytes = _clamped(path.stat().st_size // SNAPSHOT_SHARE)
 
     def attach(self, driver: Driver) -> None:
         self._driver = driver
@@ -303,7 +308,8 @@ class Replica:
     # -- snapshots
 
     def _snapshot_if_due(self) -> None:
-        due = self.applied - self.snapshot_index >= self._snapshot_count or self._bytes_since >= SNAPSHOT_BYTES
+        entries = self.applied - self.snapshot_index
+        due = entries >= self._snapshot_count or self._bytes_since >= self._snapshot_bytes
         if due and self._snapshotting is None:
             self._snapshotting = asyncio.get_running_loop().create_task(self._snapshot(), name="snapshot")
 
@@ -318,6 +324,7 @@ class Replica:
                 snapshot.write, self._folder / "snap", snapshot.Capture(head, leases, histories)
             )
             self.snapshot_index = max(self.snapshot_index, head.index)
+            self._snapshot_bytes = _clamped(path.stat().st_size // SNAPSHOT_SHARE)
             self.driver.compact(head.index)
             snapshot.drop_older(path)
             log.info("snapshot written", index=head.index, revision=head.revision)
@@ -337,6 +344,10 @@ class Replica:
             _fail(future, errors.stopped())
         if self._snapshotting is not None:
             await self._snapshotting
+
+
+def _clamped(size: int) -> int:
+    return max(SNAPSHOT_BYTES_MIN, min(size, SNAPSHOT_BYTES_MAX))
 
 
 def _fail(future: asyncio.Future[Any] | None, error: errors.StoreError) -> None:

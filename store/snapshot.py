@@ -21,6 +21,8 @@ from raftsman.store import mvcc
 
 VERSION = 1
 FRAME_RECORDS = 500
+SYNC_BYTES = 4 << 20
+"""Written back in pieces: one flush of everything at the end would hold up the log's own syncs."""
 _MAGIC = b"RMSS" + bytes((VERSION,))
 _FRAME = struct.Struct("<II")
 _SUFFIX = ".rms"
@@ -63,10 +65,14 @@ def write(folder: Path, capture: Capture) -> Path:
         file.write(_MAGIC)
         _put(file, capture.head)
         _put(file, capture.leases)
-        count = 0
+        count = synced = 0
         for rows in _batches(capture.histories):
             _put(file, rows)
             count += len(rows)
+            if file.tell() - synced >= SYNC_BYTES:
+                synced = file.tell()
+                file.flush()
+                os.fdatasync(file.fileno())
         _put(file, count)
 
     path = folder / f"snap-{capture.head.index:016x}{_SUFFIX}"
