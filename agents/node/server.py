@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 from raftsman import errors, logs, times
 from raftsman.agent.v1 import agent_pb2_grpc as agent
 from raftsman.core import v1 as core
@@ -217,6 +215,9 @@ def _authorize(context: Any) -> None:
     names = [name.decode() for name in held.get("x509_common_name", ())]
     if CLIENT_NAME in names:
         return
+    from cryptography import x509  # 10 ms of an agent's start that only an administrator's direct call needs
+    from cryptography.x509.oid import NameOID
+
     for pem in held.get("x509_pem_cert", ()):
         subject = x509.load_pem_x509_certificate(pem).subject
         groups = [str(a.value) for a in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
