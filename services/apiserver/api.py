@@ -10,7 +10,7 @@ from .config import Config
 from .kinds import Kind
 from .storage.allocation import Allocator
 from .storage.objects import Objects
-from .storage.store import LeasePool, Store
+from .storage.store import Store
 from .watchcache.feed import Feed
 from .watchcache.kind_cache import KindCache
 
@@ -24,7 +24,6 @@ class Api:
     objects: Objects
     authorizer: Authorizer
     allocator: Allocator
-    event_leases: LeasePool
 
     def cache(self, kind: Kind) -> KindCache:
         return self.feed.caches[kind.resource.qualified]

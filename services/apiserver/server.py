@@ -23,7 +23,7 @@ from .access.authorization import Authorizer
 from .access.tokens import Tokens
 from .api import Api
 from .config import Config
-from .declarations import EVENT_TTL_S, table
+from .declarations import table
 from .rpc import Router
 from .storage.allocation import Allocator
 from .storage.envelope import Sealer
@@ -150,12 +150,13 @@ def _composed(config: Config, store: Store) -> Api:
     sealer = Sealer.from_file(config.encryption_key_file)
     allocations: list[Allocator] = []
     feed = Feed(store, sealer, kinds, on_other=lambda key, value: allocations[0].seen(key, value))
-    objects = Objects(store, sealer, feed)
+    leases = {name: LeasePool(store, kind.ttl_s) for name, kind in kinds.items() if kind.ttl_s}
+    objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     allocations.append(allocator)
     return Api(
         config=config, kinds=kinds, store=store, feed=feed, objects=objects, authorizer=Authorizer(feed.caches),
-        allocator=allocator, event_leases=LeasePool(store, EVENT_TTL_S),
+        allocator=allocator,
     )  # fmt: skip
 
 

@@ -53,17 +53,13 @@ _CONTAINER = {
     "ports[].hostPort": "host ports in the node's network",
     "ports[].hostIP": "host ports in the node's network",
     "resources.claims": "dynamic resource allocation",
-    "volumeMounts[].mountPropagation": "mount propagation in the node agent",
     "volumeMounts[].recursiveReadOnly": "recursive read-only mounts in the node agent",
     "env[].valueFrom.fileKeyRef": "environment files in the node agent",
-    "livenessProbe.grpc": "gRPC probes in the node agent",
-    "readinessProbe.grpc": "gRPC probes in the node agent",
-    "startupProbe.grpc": "gRPC probes in the node agent",
-    "lifecycle.stopSignal": "stop signals in the node agent",
     "securityContext.seLinuxOptions": "SELinux support in the node agent",
     "securityContext.windowsOptions": "Windows nodes",
     "securityContext.procMount": "proc mount types in the node agent",
     "securityContext.appArmorProfile": "AppArmor support in the node agent",
+    "securityContext.seccompProfile.localhostProfile": "local seccomp profiles in the node agent",
 }
 
 _VOLUME = {
@@ -83,10 +79,7 @@ _POD = {
     "affinity": "affinity in the scheduler (use nodeSelector)",
     "topologySpreadConstraints": "topology spread in the scheduler",
     "shareProcessNamespace": "shared process namespaces in the node agent",
-    "hostPID": "host namespaces in the node agent",
-    "hostIPC": "host namespaces in the node agent",
     "hostUsers": "user namespaces in the node agent",
-    "readinessGates": "readiness gates in the node agent",
     "runtimeClassName": "runtime classes",
     "overhead": "runtime classes",
     "schedulingGates": "scheduling gates in the scheduler",
@@ -95,12 +88,13 @@ _POD = {
     "hostnameOverride": "host name overrides in the node agent",
     "setHostnameAsFQDN": "host name overrides in the node agent",
     "schedulingGroup": "gang scheduling",
-    "imagePullSecrets": "registry credentials in the node agent",
     "securityContext.seLinuxOptions": "SELinux support in the node agent",
     "securityContext.windowsOptions": "Windows nodes",
     "securityContext.seLinuxChangePolicy": "SELinux support in the node agent",
     "securityContext.supplementalGroupsPolicy": "supplemental group policies in the node agent",
     "securityContext.appArmorProfile": "AppArmor support in the node agent",
+    "securityContext.seccompProfile.localhostProfile": "local seccomp profiles in the node agent",
+    "securityContext.fsGroupChangePolicy": "changing ownership of volumes only when needed",
 }
 
 POD_SPEC: dict[str, str] = {
@@ -112,17 +106,15 @@ POD_SPEC: dict[str, str] = {
 # Values that ask for what happens anyway.
 HARMLESS: dict[str, tuple[object, ...]] = {
     "hostUsers": (True,),
-    "containers[].volumeMounts[].mountPropagation": ("None",),
-    "initContainers[].volumeMounts[].mountPropagation": ("None",),
     "containers[].volumeMounts[].recursiveReadOnly": ("Disabled",),
     "initContainers[].volumeMounts[].recursiveReadOnly": ("Disabled",),
     "containers[].securityContext.procMount": ("Default",),
     "initContainers[].securityContext.procMount": ("Default",),
     "securityContext.supplementalGroupsPolicy": ("Merge",),
+    "securityContext.fsGroupChangePolicy": ("Always",),
 }
 
 SERVICE_SPEC = {
-    "externalIPs": "external addresses in the service proxy",
     "loadBalancerIP": "the cloud controller",
     "loadBalancerSourceRanges": "the cloud controller",
     "loadBalancerClass": "the cloud controller",

@@ -93,9 +93,7 @@ class Authorizer:
             return True
         caller = self._caller(user)
         what = f"{resource.name}/{subresource}" if subresource else resource.name
-        keys = [(group, one) for group in (resource.group, "*") for one in (what, "*")]
-        if subresource:
-            keys += [(resource.group, f"*/{subresource}"), ("*", f"*/{subresource}")]
+        keys = _wider(resource.group, what)
         if caller.everywhere.allow(verb, keys, name):
             return True
         # A namespace's own object is asked for by name; bindings in that namespace allow reading it.
@@ -117,17 +115,32 @@ class Authorizer:
         for found in self._cluster_bindings.values():
             binding = found.parsed()
             if any(_is(subject, user, "") for subject in binding.subjects):
-                for rule in self._rules(binding.role_ref, ""):
+                for rule in self.rules_of(binding.role_ref, ""):
                     caller.everywhere.add(rule)
         for found in self._bindings.values():
             binding = found.parsed()
             if any(_is(subject, user, found.namespace) for subject in binding.subjects):
                 rules = caller.by_namespace.setdefault(found.namespace, _Rules())
-                for rule in self._rules(binding.role_ref, found.namespace):
+                for rule in self.rules_of(binding.role_ref, found.namespace):
                     rules.add(rule)
         return caller
 
-    def _rules(self, ref: rbac.RoleRef, namespace: str) -> list[rbac.PolicyRule]:
+    def covers(self, user: User, rule: rbac.PolicyRule, *, namespace: str) -> bool:
+        """Whether `user` has all that a rule allows, everywhere or in one namespace."""
+        if rule.non_resource_urls:
+            return False
+        caller = self._caller(user)
+        scopes = [caller.everywhere, *filter(None, (caller.by_namespace.get(namespace),))]
+        return all(
+            any(scope.allow(verb, _wider(group, resource), name) for scope in scopes)
+            for group in rule.api_groups
+            for resource in rule.resources
+            for verb in rule.verbs
+            for name in (rule.resource_names or ("",))
+        )
+
+    def rules_of(self, ref: rbac.RoleRef, namespace: str) -> list[rbac.PolicyRule]:
+        """What a role allows; nothing if it does not exist."""
         if ref.kind == "ClusterRole":
             found = self._cluster_roles.get("", ref.name)
             return self._aggregated(found.parsed()) if found is not None else []
@@ -146,6 +159,15 @@ class Authorizer:
                 if other.name not in seen and any(one.matches(other.labels) for one in wanted):
                     rules += self._aggregated(other.parsed(), seen)
         return rules
+
+
+def _wider(group: str, what: str) -> list[_Key]:
+    """The keys of the rules that speak of a resource (`pods`) or a subresource (`pods/log`)."""
+    names = [what, "*"]
+    _, slash, subresource = what.partition("/")
+    if slash:
+        names.append(f"*/{subresource}")
+    return [(one, name) for one in (group, "*") for name in names]
 
 
 def _is(subject: rbac.Subject, user: User, namespace: str) -> bool:

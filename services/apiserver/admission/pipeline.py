@@ -1,7 +1,7 @@
 """What is decided about a write by more than the object itself, in this order:
 
 the namespace exists and is not going away → the service account exists and its token is mounted → default tolerations →
-priority. A mutation happens before validation.
+priority → no more rights are granted than the caller has. A mutation happens before validation.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raftsman.core import v1 as core
 
-from . import namespaces, pods
+from . import escalation, namespaces, pods
 
 if TYPE_CHECKING:
     from raftsman.services.apiserver.api import Api
@@ -23,7 +23,9 @@ async def admit_create(api: Api, call: Call, obj: Any) -> None:
         await namespaces.admit(api, call.kind, obj.metadata)
     if isinstance(obj, core.Pod):
         await pods.admit(api, call, obj)
+    escalation.admit(api, call, obj)
 
 
 def admit_update(api: Api, call: Call, new: Any, old: Any) -> None:
-    """Nothing so far depends on more than the two objects."""
+    """errors.Forbidden if the change grants what the caller does not have."""
+    escalation.admit(api, call, new, old)

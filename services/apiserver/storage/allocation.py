@@ -50,9 +50,9 @@ class Allocator:
         elif text.startswith(keys.NODE_PORTS):
             _mark(self._taken_ports, int(text.removeprefix(keys.NODE_PORTS)), now=value is not None)
 
-    async def create(self, kind: Kind, obj: Any, *, lease: int = 0) -> CachedObject:
+    async def create(self, kind: Kind, obj: Any) -> CachedObject:
         if not isinstance(obj, core.Service):
-            return await self._objects.create(kind, obj, lease=lease)
+            return await self._objects.create(kind, obj)
         asked = core.Service()
         asked.CopyFrom(obj)
         for _ in range(RETRIES_MAX):

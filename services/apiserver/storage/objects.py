@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from raftsman.services.apiserver.watchcache.object import CachedObject
 
 from . import keys, store
 from .envelope import Sealer
-from .store import Store
+from .store import LeasePool, Store
 
 RETRIES_MAX = 10
 OBJECT_BYTES_MAX = 3 << 19
@@ -70,18 +70,19 @@ class _Attempt:
 
 
 class Objects:
-    def __init__(self, store_: Store, sealer: Sealer, feed: Feed) -> None:
-        self._store, self._sealer, self._feed = store_, sealer, feed
+    def __init__(self, store_: Store, sealer: Sealer, feed: Feed, leases: Mapping[str, LeasePool]) -> None:
+        """`leases` by qualified kind: of what expires."""
+        self._store, self._sealer, self._feed, self._leases = store_, sealer, feed, leases
         self._turns: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def create(self, kind: Kind, obj: Any, *, lease: int = 0, together: Together = Together()) -> CachedObject:
+    async def create(self, kind: Kind, obj: Any, *, together: Together = Together()) -> CachedObject:
         """errors.AlreadyExists if the name is taken; Taken if only a condition of `together` fails."""
         metadata = obj.metadata
         key = keys.of(kind.resource, metadata.namespace, metadata.name)
         body = serialise(kind, obj)
         answer = await self._store.txn(
             (store.absent(key), *together.compares),
-            (store.put(key, self._sealer.seal(kind.resource, key, body), lease=lease), *together.ops),
+            (await self._put(kind, key, body), *together.ops),
             _reads(key, together),
         )
         if answer.succeeded:
@@ -89,6 +90,11 @@ class Objects:
         if not answer.responses[0].response_range.kvs:
             raise Taken(_present(answer))
         raise failures.already_exists(kind.resource, metadata.name)
+
+    async def _put(self, kind: Kind, key: bytes, body: bytes) -> rpc_pb2.RequestOp:
+        """What expires does so a while after its last write."""
+        pool = self._leases.get(kind.resource.qualified)
+        return store.put(key, self.sealed(kind, key, body), lease=await pool.take() if pool else 0)
 
     def sealed(self, kind: Kind, key: bytes, body: bytes) -> bytes:
         """The stored value of an object's bytes."""
@@ -177,7 +183,7 @@ class Objects:
                 return True, found
             now = await self.current(kind, found.namespace, found.name)
             return now is not None and now.revision == found.revision, now
-        op = store.remove(key) if wanted.remove else store.put(key, self._sealer.seal(kind.resource, key, body))
+        op = store.remove(key) if wanted.remove else await self._put(kind, key, body)
         answer = await self._store.txn(
             (store.at_revision(key, found.revision), *wanted.together.compares),
             (op, *wanted.together.ops),

@@ -11,6 +11,7 @@ from . import names, ports, resources
 from .causes import Causes
 
 PULL_POLICIES = frozenset({"Always", "IfNotPresent", "Never"})
+_PROPAGATIONS = frozenset({"", "None", "HostToContainer", "Bidirectional"})
 _MESSAGE_POLICIES = frozenset({"File", "FallbackToLogsOnError"})
 _FIELD_PATHS = frozenset({
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
@@ -51,7 +52,7 @@ def one(found: core.Container, causes: Causes, *, path: str, volumes: set[str], 
         causes.not_supported(f"{path}.terminationMessagePolicy", found.termination_message_policy, _MESSAGE_POLICIES)
     _ports(found.ports, causes, path=f"{path}.ports")
     _environment(found, causes, path=path)
-    _mounts(found.volume_mounts, causes, path=f"{path}.volumeMounts", volumes=volumes)
+    _mounts(found, causes, path=f"{path}.volumeMounts", volumes=volumes)
     resources.requirements(found.resources, causes, path=f"{path}.resources")
     _probes(found, causes, path=path, init=init)
     if found.HasField("security_context"):
@@ -171,8 +172,8 @@ def _env_from(source: core.EnvFromSource, causes: Causes, *, path: str) -> None:
     given = [
         word
         for word, field in (("configMapRef", "config_map_ref"), ("secretRef", "secret_ref"))
-        if source.HasField(field)
-    ]  # type: ignore[arg-type]
+        if source.HasField(field)  # type: ignore[arg-type]
+    ]
     if len(given) != 1:
         causes.invalid(
             path,
@@ -186,10 +187,12 @@ def _env_from(source: core.EnvFromSource, causes: Causes, *, path: str) -> None:
             causes.required(f"{path}.{word}.name")
 
 
-def _mounts(found: Sequence[core.VolumeMount], causes: Causes, *, path: str, volumes: set[str]) -> None:
+def _mounts(container: core.Container, causes: Causes, *, path: str, volumes: set[str]) -> None:
     seen: set[str] = set()
-    for index, mount in enumerate(found):
+    for index, mount in enumerate(container.volume_mounts):
         at = f"{path}[{index}]"
+        privileged = container.security_context.privileged
+        _propagation(mount, privileged=privileged, causes=causes, path=f"{at}.mountPropagation")
         if not mount.name:
             causes.required(f"{at}.name")
         elif mount.name not in volumes:
@@ -204,6 +207,13 @@ def _mounts(found: Sequence[core.VolumeMount], causes: Causes, *, path: str, vol
         for word, text in (("subPath", mount.sub_path), ("subPathExpr", mount.sub_path_expr)):
             if text:
                 below(text, causes, path=f"{at}.{word}")
+
+
+def _propagation(mount: core.VolumeMount, *, privileged: bool, causes: Causes, path: str) -> None:
+    if mount.mount_propagation not in _PROPAGATIONS:
+        causes.not_supported(path, mount.mount_propagation, _PROPAGATIONS - {""})
+    elif mount.mount_propagation == "Bidirectional" and not privileged:
+        causes.forbidden(path, "Bidirectional mount propagation is available only to privileged containers")
 
 
 def below(text: str, causes: Causes, *, path: str) -> None:

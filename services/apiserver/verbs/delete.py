@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 
 from raftsman import errors
 from raftsman.meta import v1 as meta
@@ -18,6 +18,8 @@ from raftsman.services.apiserver.watchcache.object import CachedObject
 from . import read, removal
 
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
+# How many of a collection are deleted at a time.
+TOGETHER_MAX = 16
 _POLICIES = frozenset({"", "Orphan", "Background", "Foreground"})
 
 
@@ -63,9 +65,15 @@ async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
     await api.feed.fresh()
-    gone = []
-    for found in api.cache(kind).select(selected):
-        with contextlib.suppress(errors.NotFound):
-            gone.append(await _delete(api, kind, found.namespace, found.name, request.options))
+    gone: list[CachedObject] = []
+    found = api.cache(kind).select(selected)
+    for start in range(0, len(found), TOGETHER_MAX):
+        some = found[start : start + TOGETHER_MAX]
+        deleting = (_delete(api, kind, one.namespace, one.name, request.options) for one in some)
+        for outcome in await asyncio.gather(*deleting, return_exceptions=True):
+            if isinstance(outcome, CachedObject):
+                gone.append(outcome)
+            elif not isinstance(outcome, errors.NotFound):
+                raise outcome
     header = wire.framed(0x0A, meta.ListMeta(resource_version=str(api.feed.revision)).SerializeToString())
     return header + b"".join(wire.framed(0x12, one.data) for one in gone)

@@ -51,15 +51,11 @@ async def create_object(api: Api, call: Call, obj: Any, *, dry_run: bool = False
         if dry_run:
             return CachedObject(kind, obj.metadata.namespace, obj.metadata.name, objects.serialise(kind, obj), 0)
         try:
-            return await api.allocator.create(kind, obj, lease=await _lease(api, kind))
+            return await api.allocator.create(kind, obj)
         except errors.AlreadyExists:
             if not generated:
                 raise
     raise failures.already_exists(kind.resource, obj.metadata.name)
-
-
-async def _lease(api: Api, kind: Kind) -> int:
-    return await api.event_leases.take() if kind.ttl_s else 0
 
 
 def generated_name(prefix: str) -> str:

@@ -170,3 +170,26 @@ async def test_an_account_that_does_not_exist_gets_no_pod(api: Api, namespace: s
     pod.spec.service_account_name = "ghost"
     with pytest.raises(errors.Forbidden, match='serviceaccount "ghost" not found'):
         await api.create(pod)
+
+
+async def test_nobody_grants_what_they_do_not_have(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    name = f"u-{secrets.token_hex(3)}"
+    binding = rbac.RoleBinding()
+    binding.metadata.namespace, binding.metadata.name = namespace, "admin"
+    binding.role_ref.kind, binding.role_ref.name = "ClusterRole", "admin"
+    binding.subjects.add(kind="User", name=name)
+    await api.create(binding)
+    await api.list(rbac.RoleBinding, namespace=namespace)
+    async with server.client(name, groups=()) as user:
+        binding.metadata.name, binding.role_ref.name = "more", "cluster-admin"
+        with pytest.raises(errors.Forbidden, match="attempting to grant RBAC permissions not currently held"):
+            await user.create(binding)
+        binding.role_ref.name = "edit"
+        await user.create(binding)
+        role = rbac.Role()
+        role.metadata.namespace, role.metadata.name = namespace, "r"
+        role.rules.add(verbs=["get"], api_groups=[""], resources=["pods"])
+        made = await user.create(role)
+        made.rules.add(verbs=["*"], api_groups=["*"], resources=["*"])
+        with pytest.raises(errors.Forbidden, match="not currently held"):
+            await user.update(made)

@@ -65,15 +65,15 @@ async def test_unknown_and_mistyped_fields_of_a_manifest_are_refused(api: Api, n
 async def test_fields_that_nothing_acts_upon_are_refused_by_path(api: Api, namespace: str) -> None:
     pod = a_pod(namespace)
     pod.spec.affinity.pod_affinity.SetInParent()
-    pod.spec.host_pid = True
+    pod.spec.share_process_namespace = True
     pod.spec.containers[0].ports.add(container_port=80, host_port=80)
-    pod.spec.containers[0].liveness_probe.handler.grpc.port = 1
+    pod.spec.containers[0].volume_devices.add(name="v", device_path="/dev/x")
     pod.spec.volumes.add(name="v").volume_source.persistent_volume_claim.claim_name = "c"
     pod.spec.init_containers.add(name="i", image="i", restart_policy="Always")
     found = await causes_of(api.create(pod))
     assert set(found) == {
-        "spec.affinity", "spec.hostPID", "spec.containers[0].ports[0].hostPort",
-        "spec.containers[0].livenessProbe.grpc", "spec.volumes[0].persistentVolumeClaim",
+        "spec.affinity", "spec.shareProcessNamespace", "spec.containers[0].ports[0].hostPort",
+        "spec.containers[0].volumeDevices", "spec.volumes[0].persistentVolumeClaim",
         "spec.initContainers[0].restartPolicy",
     }  # fmt: skip
     assert found["spec.affinity"].startswith("not supported yet: it needs affinity in the scheduler")
