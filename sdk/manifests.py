@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 from raftsman import errors
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
 BYTES_MAX = 32 * 1024 * 1024
 NODES_MAX = 1_000_000
@@ -61,7 +62,7 @@ def parse(data: bytes, *, source: str = "") -> list[Document]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise errors.BadRequest(f"error parsing {where}: not UTF-8: {error.reason} at byte {error.start}") from None
-    documents = []
+    documents: list[Document] = []
     for value, problems in _values(text, where):
         if value is None:
             continue
@@ -119,11 +120,11 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-class _CLoader(yaml.cyaml.CParser, yaml.resolver.BaseResolver):  # type: ignore[misc, name-defined]
+class _CLoader(CParser, yaml.resolver.BaseResolver):
     """libyaml's parser and composer with the scalar rules of this module."""
 
     def __init__(self, stream: str) -> None:
-        yaml.cyaml.CParser.__init__(self, stream)
+        CParser.__init__(self, stream)
         yaml.resolver.BaseResolver.__init__(self)
 
 
@@ -160,7 +161,7 @@ def _check_depth(text: str) -> None:
     if nests < DEPTH_MAX and not any(len(line) - len(line.lstrip(" ")) > DEPTH_MAX for line in text.splitlines()):
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_CLoader):
+    for event in yaml.parse(text, Loader=yaml.CBaseLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEPTH_MAX:

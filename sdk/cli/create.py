@@ -205,7 +205,7 @@ async def generic(
 @output.with_output
 @output.with_dry_run
 @click.pass_context
-def deployment(ctx: click.Context, **given: Any) -> int | None:
+def deployment(ctx: click.Context, /, **given: Any) -> int | None:
     """A deployment of one image; words after -- are its command."""
     return run_async(_deployment, ctx.ensure_object(Globals), (after_dashes(ctx),), given)
 

@@ -30,7 +30,7 @@ CHUNK_BYTES = 32 * 1024
 @flag("-q", "--quiet", help="Say nothing of our own.")
 @click.option("-c", "--container", default="", help="In this container.")
 @click.pass_context
-def exec(ctx: click.Context, **given: Any) -> int | None:
+def exec(ctx: click.Context, /, **given: Any) -> int | None:
     """Run a command in a container: `exec -it web-1 -- sh`, `exec deploy/web -- ls /`."""
     return run_async(_exec, ctx.ensure_object(Globals), (after_dashes(ctx),), given)
 

@@ -44,7 +44,8 @@ async def logs(
     if since is not None and since_time:
         raise Failure("only one of --since and --since-time may be used")
     if len(words) == 2 and not container and "/" not in words[1]:
-        words, container = words[:1], words[1]
+        container = words[1]
+        words = words[:1]
     found = await _pods(session, words, selector)
     sources = _sources(session, found, container, every=all_containers)
     if follow and len(sources) > max_log_requests:

@@ -63,7 +63,7 @@ def duration_s(text: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A length of time in seconds, written as Go does."""
 
     name = "duration"

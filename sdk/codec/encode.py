@@ -29,7 +29,7 @@ _ZERO_SCALARS: dict[int, Any] = {
 
 def to_json(message: protobuf.Message, *, type_meta: bool = True) -> dict[str, Any]:
     """The JSON object of a message; a kind's begins with apiVersion and kind unless `type_meta` is false."""
-    descriptor = message.DESCRIPTOR
+    descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment]
     encoded = encoder(descriptor)(message)
     kind = plan.type_meta(descriptor) if type_meta else None
     if kind is not None:
@@ -53,8 +53,8 @@ def _compile(descriptor: Descriptor) -> Encode:
     for field in descriptor.fields:
         facts = field.GetOptions().Extensions[options.field]
         if facts.inline:
-            inlined[field.number] = _late(field.message_type)
-            fills.extend(_inline_fills(field.message_type))
+            inlined[field.number] = _late(plan.message_of(field))
+            fills.extend(_inline_fills(plan.message_of(field)))
             continue
         handlers[field.number] = (field.json_name, _value_encoder(field), _drops_zero(field, facts))
         fill = _fill(descriptor, field, facts)
@@ -94,7 +94,7 @@ def _inline_fills(descriptor: Descriptor) -> list[tuple[str, Fill]]:
     for field in descriptor.fields:
         facts = field.GetOptions().Extensions[options.field]
         if facts.inline:
-            found.extend(_inline_fills(field.message_type))
+            found.extend(_inline_fills(plan.message_of(field)))
             continue
         fill = _fill(descriptor, field, facts)
         if fill is not None:
@@ -132,7 +132,7 @@ def _base64(value: bytes) -> str:
 def _value_encoder(field: FieldDescriptor) -> Encode | None:
     """How the value of a set field becomes JSON; None if it is JSON already."""
     if plan.is_map(field):
-        return _map_encoder(field.message_type.fields_by_name["value"])
+        return _map_encoder(plan.map_value(field))
     one = _one(field)
     if not field.is_repeated:
         return one

@@ -60,9 +60,20 @@ def is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
+def map_value(field: FieldDescriptor) -> FieldDescriptor:
+    """The field of a map's values."""
+    return message_of(field).fields_by_name["value"]
+
+
+def message_of(field: FieldDescriptor) -> Descriptor:
+    """The message type of a field that has one."""
+    assert field.message_type is not None, f"{field.full_name} is no message"
+    return field.message_type
+
+
 def field_of(field: FieldDescriptor, hops: tuple[str, ...] = ()) -> Field:
     """The plan of one field."""
-    value = field.message_type.fields_by_name["value"] if is_map(field) else field
+    value = map_value(field) if is_map(field) else field
     shape = Shape.MAP if value is not field else Shape.LIST if field.is_repeated else Shape.SINGLE
     facts = field.GetOptions().Extensions[options.field]
     return Field(field.name, field.json_name, shape, value.type, value.message_type, facts, hops)
@@ -74,7 +85,7 @@ def fields(descriptor: Descriptor) -> Mapping[str, Field]:
     found: dict[str, Field] = {}
     for field in descriptor.fields:
         if field.GetOptions().Extensions[options.field].inline:
-            for inner in fields(field.message_type).values():
+            for inner in fields(message_of(field)).values():
                 hops = (field.name, *inner.hops)
                 found[inner.json_name] = Field(
                     inner.attribute, inner.json_name, inner.shape, inner.scalar, inner.message, inner.facts, hops

@@ -57,8 +57,16 @@ def _object(original: Object, modified: Object, current: Object, schema: Schema)
             _field(patch, key, original.get(key), value, current[key], schema.field(key))
     for key, value in original.items():
         if value is not None and key not in modified and current.get(key) is not None:
-            patch[key] = None
+            patch[key] = _removed(value, current[key], schema.field(key))
     return patch
+
+
+def _removed(original: Any, current: Any, schema: Schema) -> Any:
+    """What removes a field that was applied once: of a map only the keys that were, if others have added some."""
+    is_map = schema.of_values and isinstance(original, Mapping) and isinstance(current, Mapping)
+    if is_map and any(key not in original for key in current):
+        return {key: None for key in original if key in current}
+    return None
 
 
 def _fresh(value: Any) -> Any:

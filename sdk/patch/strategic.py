@@ -125,7 +125,8 @@ def _keyed(old: list[Any], value: list[Any], order: list[Any] | None, schema: Sc
         if not isinstance(item, Mapping):
             raise _wrong(f"{path}[{index}]", "must be an object")
     if any(item.get(PATCH) == "replace" for item in value):
-        return without_directives([item for item in value if item.get(PATCH) != "replace" or len(item) > 1])
+        kept = [item for item in value if item.get(PATCH) != "replace" or len(item) > 1]
+        return [without_directives(item) for item in kept if item.get(PATCH) != "delete"]
     result = list(old)
     for index, item in enumerate(value):
         at = f"{path}[{index}]"

@@ -9,7 +9,7 @@ import yaml
 from raftsman import codec
 
 
-class _Dumper(yaml.cyaml.CSafeDumper):  # type: ignore[misc, name-defined]
+class _Dumper(yaml.cyaml.CSafeDumper):
     """Block style for text of several lines; an object that occurs twice is written twice."""
 
     def ignore_aliases(self, data: object) -> bool:

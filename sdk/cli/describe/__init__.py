@@ -5,7 +5,9 @@ One file for each family of kinds; generic.py for the rest. Secrets are describe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 from raftsman import errors
@@ -18,7 +20,7 @@ from raftsman.core import v1 as core
 from . import cluster, generic, network, pods, workloads
 from .text import Text, events_table
 
-_WRITERS = {
+_WRITERS: dict[str, Callable[[Text, Any], None]] = {
     "pods": pods.pod,
     "deployments.apps": workloads.deployment,
     "replicasets.apps": workloads.replica_set,

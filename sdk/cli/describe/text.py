@@ -5,7 +5,7 @@ Values of neighbouring lines stand in one column; a line without a value ends th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -100,7 +100,7 @@ def conditions(text: Text, found: Sequence[Any], columns: Sequence[str]) -> None
     """A table of conditions with the columns Type and Status and those named."""
     if not found:
         return
-    cells = {
+    cells: dict[str, Callable[[Any], str]] = {
         "Type": lambda c: c.type,
         "Status": lambda c: c.status,
         "Reason": lambda c: c.reason,

@@ -97,7 +97,8 @@ def test_what_was_applied_and_is_gone_is_deleted_and_what_others_added_stays() -
     made = patch.three_way_strategic(original, modified, current, core.Pod)
     result = patch.strategic_merge(current, made, core.Pod)
     assert result["spec"]["containers"] == [{"name": "web", "image": "v2"}, {"name": "injected"}]
-    assert made["metadata"] == {"labels": None}
+    assert made["metadata"] == {"labels": {"a": None}}
+    assert result["metadata"]["labels"] == {"b": "2"}
 
 
 def test_one_quantity_written_in_two_ways_is_no_change() -> None:
