@@ -15,6 +15,7 @@ from .session import Session
 from .verb import Failure, flag, verb
 from .writing import options_of, suffix
 
+ATTEMPTS_MAX = 5
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -39,10 +40,15 @@ async def taint(
     else:
         names = names[1:]
     for name in names:
-        try:
-            await _taint(session, name, changes, dry_run, overwrite=overwrite)
-        except errors.ApiError as error:
-            session.fail(failure.text(error))
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                await _taint(session, name, changes, dry_run, overwrite=overwrite)
+            except errors.ApiError as error:
+                # A node's status changes all the time; the list of taints is replaced as a whole and must be current.
+                if isinstance(error, errors.Conflict) and attempt < ATTEMPTS_MAX:
+                    continue
+                session.fail(failure.text(error))
+            break
 
 
 def _is_change(word: str) -> bool:
