@@ -24,7 +24,7 @@ log = logs.get(__name__)
 RENEW_S = 10.0
 REPORT_S = 300.0
 LEASE_S = 40
-RETRY_FIRST_S = 0.2
+RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 7.0
 LEASE_NAMESPACE = "kube-node-lease"
 
@@ -91,11 +91,8 @@ class Registration:
                 if await self._report(force=loop.time() - written_at >= REPORT_S):
                     written_at = loop.time()
                 delay_s = RETRY_FIRST_S
-            except errors.Conflict:
-                self._node = None
-                await asyncio.sleep(0.02)
-                continue
             except errors.ApiError as error:
+                self._node = None if isinstance(error, errors.Conflict) else self._node
                 log.warning("node status not written", node=self._settings.node_name, error=error)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)

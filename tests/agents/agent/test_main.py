@@ -1,3 +1,5 @@
+"""The agent's process: flags, and how it ends when it cannot run."""
+
 from __future__ import annotations
 
 import subprocess

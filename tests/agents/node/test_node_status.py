@@ -1,3 +1,5 @@
+"""The Node's status, computed."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""ConfigMaps and Secrets that pods refer to, followed while they do."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""The Node and its lease, kept in the API."""
+
 from __future__ import annotations
 
 import asyncio

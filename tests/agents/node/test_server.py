@@ -1,3 +1,5 @@
+"""Logs and exec for the API server, over real TLS: who may ask, and what is answered."""
+
 from __future__ import annotations
 
 import socket

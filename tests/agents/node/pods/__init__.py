@@ -1,0 +1,1 @@
+"""Pods' lives: decisions, statuses, and the writing of them."""

@@ -1,3 +1,5 @@
+"""How long restarts and retries wait."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""What is done next for a pod: observed in, plan out."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Containers' environment variables."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""resolv.conf and host names of pods."""
+
 from __future__ import annotations
 
 from raftsman.agents.node.pods import name_resolution

@@ -1,3 +1,5 @@
+"""Quality of service: classes, cgroup limits, OOM scores."""
+
 from __future__ import annotations
 
 import pytest

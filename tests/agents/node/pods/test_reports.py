@@ -1,3 +1,5 @@
+"""Pods' statuses on their way to the API."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""From pods to what the runtime is asked for: mounts, security, credentials."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Pods' statuses, computed."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Judging probe results, asking over HTTP, and the schedule."""
+
 from __future__ import annotations
 
 import asyncio

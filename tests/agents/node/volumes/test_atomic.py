@@ -1,3 +1,5 @@
+"""Volumes change as a whole or not at all."""
+
 from __future__ import annotations
 
 import os

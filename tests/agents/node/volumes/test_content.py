@@ -1,3 +1,5 @@
+"""What volumes contain; host paths; memory file systems."""
+
 from __future__ import annotations
 
 from pathlib import Path
