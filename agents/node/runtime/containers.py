@@ -18,7 +18,7 @@ from typing import Any
 
 from raftsman import logs
 
-from . import errors, spec_generator
+from . import errors, podman_config, spec_generator
 from .api import PodmanApi
 from .cgroups import Cgroups
 from .exec import OUTPUT_MAX, Execs, Stream
@@ -43,6 +43,7 @@ class Containers:
         self._images = images
         self._execs = Execs(layout, api, oci_runtime)
         self._layout, self._api, self._cgroups = layout, api, cgroups
+        self._oom_score_least = podman_config.oom_score_least()
         # Without a profile of the distribution's there is none of ours: Podman's built-in one counts then.
         self._profile = layout.seccomp_profile if layout.seccomp_profile.exists() else Path("runtime/default")
         self._known: dict[str, Container] = {}
@@ -174,7 +175,9 @@ class Containers:
         image = await self._images.find(spec.image)
         if spec.stop_signal is None and image is not None and image.stop_signal:
             spec = dataclasses.replace(spec, stop_signal=image.stop_signal)
-        body = spec_generator.document(sandbox, spec, seccomp_profile=self._profile)
+        body = spec_generator.document(
+            sandbox, spec, seccomp_profile=self._profile, oom_score_least=self._oom_score_least
+        )
         try:
             answer = await self._api.post("/containers/create", body, fault=errors.ContainerFault)
         except errors.ContainerFault as refused:

@@ -62,6 +62,11 @@ def capable(capability: int) -> bool:
     return found is not None and bool(int(found[1], 16) >> capability & 1)
 
 
+def oom_score_least() -> int:
+    """The lowest oom_score_adj that a child may get: without CAP_SYS_RESOURCE runc dies of asking for a lower one."""
+    return -1000 if capable(CAP_SYS_RESOURCE) else int(Path("/proc/self/oom_score_adj").read_text())
+
+
 def _oci_runtime(cgroup_version: int) -> str:
     # crun is faster but refuses hybrid cgroups (v1 controllers with a v2 mount beside them).
     hybrid = cgroup_version == 1 and (CGROUPS / "unified").is_dir()

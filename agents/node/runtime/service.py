@@ -116,7 +116,8 @@ class Service:
         reclaim(path)
         self._process = await asyncio.create_subprocess_exec(
             "setpriv", "--pdeathsig", "TERM", "podman", "system", "service", "--time=0", f"unix://{path}",
-            env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            # conmon leaves a file named oom in the folder that it was started in.
+            cwd=path.parent, env=self._environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
             stderr=(stderr := self._open_log()), start_new_session=True,
         )  # fmt: skip
         os.close(stderr)

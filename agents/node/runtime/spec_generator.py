@@ -30,8 +30,11 @@ def container_name(sandbox: Sandbox, spec: ContainerSpec) -> str:
     return f"{spec.name}_{sandbox.pod_name}_{sandbox.pod_namespace}_{sandbox.pod_uid}_{spec.attempt}"
 
 
-def document(sandbox: Sandbox, spec: ContainerSpec, *, seccomp_profile: Path) -> dict[str, Any]:
-    """The body of a create call. `seccomp_profile` is for a container that names none."""
+def document(
+    sandbox: Sandbox, spec: ContainerSpec, *, seccomp_profile: Path, oom_score_least: int = -1000
+) -> dict[str, Any]:
+    """The body of a create call. `seccomp_profile` is for a container that names none; `oom_score_least` is the
+    lowest OOM score that this machine lets anybody set."""
     body: dict[str, Any] = {
         "name": container_name(sandbox, spec),
         "image": spec.image,
@@ -68,7 +71,7 @@ def document(sandbox: Sandbox, spec: ContainerSpec, *, seccomp_profile: Path) ->
     if limits:
         body["resource_limits"] = limits
     if spec.resources.oom_score_adj is not None:
-        body["oom_score_adj"] = spec.resources.oom_score_adj
+        body["oom_score_adj"] = max(spec.resources.oom_score_adj, oom_score_least)
     return body
 
 

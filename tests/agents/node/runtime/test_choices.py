@@ -79,6 +79,13 @@ def test_command_and_arguments_follow_kubernetes_rules():
     assert "entrypoint" not in neither
 
 
+def test_an_oom_score_is_no_lower_than_this_machine_lets_anybody_set():
+    spec = specs.ContainerSpec("c", "i", HERE, resources=specs.Resources(oom_score_adj=-997))
+    assert document(spec)["oom_score_adj"] == -997
+    made = spec_generator.document(sandbox(), spec, seccomp_profile=Path("/profile"), oom_score_least=0)
+    assert made["oom_score_adj"] == 0
+
+
 def test_a_pods_own_mount_wins_over_the_files_that_all_containers_get(tmp_path):
     (tmp_path / "hosts").write_text("x")
     (tmp_path / "shm").mkdir()
