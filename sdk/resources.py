@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import message as protobuf
-
 from raftsman.options import v1 as options
 
 _PACKAGES = ("core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "autoscaling")
