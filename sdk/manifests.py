@@ -142,6 +142,14 @@ for _name, _pattern, _first in _RESOLVED:
     _CLoader.add_implicit_resolver(_TAG + _name, re.compile(f"(?:{_pattern})\\Z"), _firsts)
 
 
+def reads_as_text(word: str) -> bool:
+    """Whether an unquoted YAML scalar is text to every reader: to this one, and to those of YAML 1.1 and 1.2."""
+    if word[:1].isdigit() or word in ("y", "Y", "n", "N"):
+        # Also dates, versions such as 1.10 and sexagesimal numbers, which some readers take for something else.
+        return bool(re.search(r"[A-Za-df-wyzA-DF-WYZ/@%]", word)) and not re.fullmatch(r"0[box]\S*", word)
+    return not any(re.fullmatch(pattern, word) for _, pattern, _ in _RESOLVED)
+
+
 def _yaml_values(text: str) -> Iterator[tuple[Any, list[errors.Cause]]]:
     _check_depth(text)
     loader = _CLoader(text)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import yaml
-from raftsman import codec
+from raftsman import codec, manifests
 
 
 class _Dumper(yaml.cyaml.CSafeDumper):
@@ -18,7 +18,8 @@ class _Dumper(yaml.cyaml.CSafeDumper):
 
 def _text(dumper: Any, value: str) -> Any:
     block = "\n" in value and not any(line != line.rstrip() for line in value.split("\n"))
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if block else None)
+    style = "|" if block else None if manifests.reads_as_text(value) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)
