@@ -144,10 +144,17 @@ for _name, _pattern, _first in _RESOLVED:
 
 def reads_as_text(word: str) -> bool:
     """Whether an unquoted YAML scalar is text to every reader: to this one, and to those of YAML 1.1 and 1.2."""
-    if word[:1].isdigit() or word in ("y", "Y", "n", "N"):
-        # Also dates, versions such as 1.10 and sexagesimal numbers, which some readers take for something else.
-        return bool(re.search(r"[A-Za-df-wyzA-DF-WYZ/@%]", word)) and not re.fullmatch(r"0[box]\S*", word)
+    if word in ("y", "Y", "n", "N") or _NUMBER_LIKE.fullmatch(word):
+        return False
     return not any(re.fullmatch(pattern, word) for _, pattern, _ in _RESOLVED)
+
+
+# Numbers with underscores, in base 60, 16, 8 and 2, and dates: each is a number or a date to some reader.
+_NUMBER_LIKE = re.compile(
+    r"[-+]?[\d_]*\.?[\d_]*(?:[eE][-+]?\d+)?|[-+]?\d[\d_]*(?::[0-5]?\d)+(?:\.[\d_]*)?|[-+]?0[boxBOX]\w*"
+    r"|\d{4}-\d\d?-\d\d?(?:[Tt \t].*)?",
+    re.ASCII | re.DOTALL,
+)
 
 
 def _yaml_values(text: str) -> Iterator[tuple[Any, list[errors.Cause]]]:

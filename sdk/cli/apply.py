@@ -50,6 +50,8 @@ async def apply(
     for document in documents:
         try:
             done = await _apply(session, document, options_of(dry_run, validate), dry_run, force=force)
+        except errors.Unavailable:
+            raise
         except (errors.ApiError, Failure) as error:
             session.fail(_worded(error, document))
             continue

@@ -44,6 +44,8 @@ async def _from_files(
             await _create(session, document, output, dry_run, validate, save_config=save_config)
         except Failure as error:
             session.fail(f"error: {error.message}")
+        except errors.Unavailable:
+            raise
         except errors.Invalid as error:
             session.fail(failure.text(error))
         except errors.ApiError as error:

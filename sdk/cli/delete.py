@@ -54,6 +54,8 @@ async def delete(
             if not (ignore_not_found or all):
                 session.fail(failure.text(error))
             continue
+        except errors.Unavailable:
+            raise
         except errors.ApiError as error:
             session.fail(failure.text(error))
             continue

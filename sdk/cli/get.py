@@ -86,6 +86,8 @@ async def _once(session: Session, wanted: Sequence[Target], request: Request) ->
         except errors.NotFound as error:
             if not request.ignore_not_found:
                 session.fail(failure.text(error))
+        except errors.Forbidden as error:
+            session.fail(failure.text(error))
     if not output.is_table(request.output):
         flat = [(target.resource, obj) for target, objects in found for obj in objects]
         if flat or not any(target.name for target in wanted):

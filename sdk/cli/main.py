@@ -41,6 +41,26 @@ _VERBS = {
     "version": "version",
     "wait": "wait",
 }
+# kubectl's other verbs, and what each would need.
+_UNSUPPORTED = {
+    "api-versions": "discovery of group versions",
+    "attach": "a stream to a running process",
+    "autoscale": "the pod autoscaler",
+    "certificate": "signing requests",
+    "cluster-info": "the service proxy",
+    "config": "editing of kubeconfigs",
+    "cp": "archives over exec",
+    "debug": "ephemeral containers",
+    "diff": "a server-side dry run of apply",
+    "drain": "pod evictions",
+    "explain": "the documentation of fields",
+    "expose": "services made from other objects",
+    "kustomize": "kustomizations",
+    "port-forward": "a stream to a pod's ports",
+    "proxy": "the REST API",
+    "run": "pods made from flags",
+    "top": "resource metrics",
+}
 _CLUSTER_VERBS = ("up", "down", "kubeconfig")
 
 
@@ -68,6 +88,8 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            if args[0] in _UNSUPPORTED:
+                raise click.UsageError(f"{args[0]} is not supported yet: it needs {_UNSUPPORTED[args[0]]}")
             raise click.UsageError(f'unknown command "{args[0]}" for "raftsman"')
         return super().resolve_command(ctx, args)
 

@@ -43,6 +43,8 @@ async def replace(
                 )
         except Failure as error:
             session.fail(f"error: {error.message}")
+        except errors.Unavailable:
+            raise
         except errors.Invalid as error:
             session.fail(failure.text(error))
         except errors.ApiError as error:

@@ -17,6 +17,7 @@ from .conftest import CommandLine
     ("words", "said"),
     [
         (("frobnicate",), 'unknown command "frobnicate" for "raftsman"'),
+        (("port-forward", "pod/x", "80"), "port-forward is not supported yet: it needs"),
         (("get", "pods", "--frob"), "unknown flag: --frob"),
         (("get", "pods", "-Z"), "unknown shorthand flag: -Z"),
         (("rollout", "frob"), 'unknown command "frob" for "raftsman rollout"'),

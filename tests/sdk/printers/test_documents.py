@@ -35,7 +35,9 @@ def test_text_is_text_to_other_readers_too(text: str) -> None:
     assert yaml.safe_load(documents.to_yaml({"a": text}))["a"] == text
 
 
-@pytest.mark.parametrize("text", ["v1.36.0", "10.96.0.1/16", "8080/TCP", "web-1", "a b", "1Gi", "100m", "2h"])
+@pytest.mark.parametrize(
+    "text", ["v1.36.0", "10.96.0.1", "10.96.0.1/16", "2a", "1.36.0", "8080/TCP", "web-1", "a b", "1Gi", "100m", "2h"]
+)
 def test_ordinary_words_are_not_quoted(text: str) -> None:
     assert documents.to_yaml({"a": text}) == f"a: {text}\n"
 
