@@ -6,6 +6,7 @@ service, which follow the advertised address. Everything but the two services go
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,7 @@ from .watchcache.object import CachedObject
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 # etcd's own limit of operations in a transaction is 128.
 OPERATIONS_MAX = 100
+CHECK_EVERY_S = 2.0
 _AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 
 
@@ -46,6 +48,19 @@ async def run(api: Api) -> None:
     for obj in _endpoints(api):
         await _follow_address(api, obj)
     api.authorizer.forget()
+
+
+async def keep(api: Api) -> None:
+    """Do it again whenever the store's contents turned out to be others than before (a restored copy, an empty one)."""
+    done = api.feed.listings
+    while True:
+        await asyncio.sleep(CHECK_EVERY_S)
+        if api.feed.listings == done or not api.feed.synced.is_set():
+            continue
+        with contextlib.suppress(errors.ApiError):
+            listings = api.feed.listings
+            await run(api)
+            done = listings
 
 
 def _kind(api: Api, obj: Any) -> Kind:

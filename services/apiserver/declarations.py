@@ -60,7 +60,7 @@ def _core() -> tuple[Kind, ...]:
             validate=cluster.node, validate_update=cluster.node_update, validate_status=cluster.node_status,
         ),
         _kind(
-            core.Namespace, name_rule=names.dns_label, has_status=True, default=cluster_defaults.namespace,
+            core.Namespace, judges=True, name_rule=names.dns_label, has_status=True, default=cluster_defaults.namespace,
             prepare_create=cluster_defaults.new_namespace, prepare_update=cluster_defaults.namespace_update,
             selectable=selectable.NAMESPACE, fields_of=selectable.namespace,
         ),
@@ -74,7 +74,7 @@ def _core() -> tuple[Kind, ...]:
             validate=config.secret, validate_update=config.secret_update,
         ),
         _kind(
-            core.ServiceAccount, name_rule=names.dns_subdomain, validate=cluster.service_account,
+            core.ServiceAccount, judges=True, name_rule=names.dns_subdomain, validate=cluster.service_account,
             validate_update=lambda new, _, causes: cluster.service_account(new, causes),
         ),
         _kind(
@@ -127,15 +127,18 @@ def _network() -> tuple[Kind, ...]:
 
 def _rbac() -> tuple[Kind, ...]:
     return (
-        _kind(rbac.Role, name_rule=names.path_segment, validate=roles.role, validate_update=roles.role_update),
         _kind(
-            rbac.ClusterRole, name_rule=names.path_segment, validate=roles.cluster_role,
+            rbac.Role, judges=True, name_rule=names.path_segment, validate=roles.role,
+            validate_update=roles.role_update,
+        ),
+        _kind(
+            rbac.ClusterRole, judges=True, name_rule=names.path_segment, validate=roles.cluster_role,
             validate_update=roles.cluster_role_update,
         ),
         *(
             _kind(
-                message, name_rule=names.path_segment, default=cluster_defaults.binding, validate=roles.binding,
-                validate_update=roles.binding_update,
+                message, judges=True, name_rule=names.path_segment, default=cluster_defaults.binding,
+                validate=roles.binding, validate_update=roles.binding_update,
             )
             for message in (rbac.RoleBinding, rbac.ClusterRoleBinding)
         ),

@@ -45,6 +45,8 @@ class Kind:
     # Whether an update without a resourceVersion overwrites whatever is there.
     unconditional_update: bool = True
     ttl_s: int = 0
+    # Other requests are judged by such objects: a write is answered when this server's cache has it.
+    judges: bool = False
     # Selectable fields beyond metadata.name and metadata.namespace, and how to read them.
     selectable: frozenset[str] = frozenset()
     fields_of: Callable[[Any], Mapping[str, str]] | None = None

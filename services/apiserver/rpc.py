@@ -22,7 +22,10 @@ from .kinds import Kind
 
 log = logs.get(__name__)
 
-Metadata = tuple[tuple[str, str | bytes], ...]
+WARNING_KEY = "raftsman-warning"
+WARNING_CHARACTERS_MAX = 300
+MESSAGE_CHARACTERS_MAX = 1200
+STATUS_BYTES_MAX = 3500
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 call = Call(await self._authenticate(context), kind, [])
                 answer = await run(call, request)
                 if call.warnings:
-                    context.set_trailing_metadata(tuple(("raftsman-warning", text) for text in call.warnings))
+                    context.set_trailing_metadata(tuple((WARNING_KEY, _ascii(text)) for text in call.warnings))
             except Exception as error:
                 code = await _fail(context, error, f"{service}/{verb}")
                 raise AssertionError("abort raises") from error
@@ -128,6 +131,24 @@ def _refusing(error: errors.ApiError) -> Any:
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
+def _ascii(text: str) -> str:
+    """As metadata carries it."""
+    return text[:WARNING_CHARACTERS_MAX].encode("ascii", "backslashreplace").decode().replace("\n", " ")
+
+
+def _shorten(error: errors.ApiError) -> None:
+    """Clients take about 8 KiB of metadata; message and causes are cut to what fits, and say so."""
+    if len(error.message) > MESSAGE_CHARACTERS_MAX:
+        error.message = error.message[:MESSAGE_CHARACTERS_MAX] + "…"
+        error.status.message = error.message
+    causes = error.status.details.causes
+    total = len(causes)
+    while len(causes) > 1 and error.status.ByteSize() > STATUS_BYTES_MAX:
+        del causes[len(causes) - max(1, len(causes) // 8) :]
+    if len(causes) < total:
+        causes.add(reason="FieldValueTooMany", message=f"and {total - len(causes)} more causes")
+
+
 async def _fail(context: Any, error: Exception, method: str) -> str:
     """Abort the call with the error's code and details; abort raises, except while the server is shut down."""
     if isinstance(error, grpc.aio.AbortError):
@@ -135,6 +156,7 @@ async def _fail(context: Any, error: Exception, method: str) -> str:
     if not isinstance(error, errors.ApiError):
         log.error("a call failed unexpectedly", method=method, error=type(error).__name__, exc_info=error)
         error = errors.InternalError(f"Internal error occurred: {type(error).__name__}")
+    _shorten(error)
     try:
         await context.abort(error.grpc_code, error.message, ((errors.DETAILS_KEY, error.to_details()),))
     except asyncio.InvalidStateError:

@@ -85,6 +85,7 @@ class Server:
         from . import bootstrap
 
         await bootstrap.run(self.api)
+        self._tasks.append(asyncio.create_task(bootstrap.keep(self.api), name="bootstrap"))
         await self._serve_grpc()
         config = self._config
         tls = terminator.context(
@@ -148,16 +149,19 @@ class Server:
 def _composed(config: Config, store: Store) -> Api:
     kinds = table()
     sealer = Sealer.from_file(config.encryption_key_file)
-    allocations: list[Allocator] = []
-    feed = Feed(store, sealer, kinds, on_other=lambda key, value: allocations[0].seen(key, value))
     leases = {name: LeasePool(store, kind.ttl_s) for name, kind in kinds.items() if kind.ttl_s}
+
+    def listed() -> None:
+        allocator.forget()
+        authorizer.forget()
+
+    feed = Feed(store, sealer, kinds, on_other=lambda key, value: allocator.seen(key, value), on_listed=listed)
     objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
-    allocations.append(allocator)
+    authorizer = Authorizer(feed.caches)
     return Api(
-        config=config, kinds=kinds, store=store, feed=feed, objects=objects, authorizer=Authorizer(feed.caches),
-        allocator=allocator,
-    )  # fmt: skip
+        config=config, kinds=kinds, store=store, feed=feed, objects=objects, authorizer=authorizer, allocator=allocator
+    )
 
 
 def _tokens(config: Config, api: Api) -> Tokens | None:

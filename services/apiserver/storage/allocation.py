@@ -42,6 +42,11 @@ class Allocator:
         self._taken_ips: set[str] = set()
         self._taken_ports: set[int] = set()
 
+    def forget(self) -> None:
+        """Before all keys are told anew."""
+        self._taken_ips.clear()
+        self._taken_ports.clear()
+
     def seen(self, key: bytes, value: bytes | None) -> None:
         """A change of an allocation key in the store."""
         text = key.decode()

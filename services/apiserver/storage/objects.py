@@ -86,10 +86,15 @@ class Objects:
             _reads(key, together),
         )
         if answer.succeeded:
+            await self._settled(kind, answer.header.revision)
             return CachedObject(kind, metadata.namespace, metadata.name, body, answer.header.revision)
         if not answer.responses[0].response_range.kvs:
             raise Taken(_present(answer))
         raise failures.already_exists(kind.resource, metadata.name)
+
+    async def _settled(self, kind: Kind, revision: int) -> None:
+        if kind.judges:
+            await self._feed.caught_up(revision)
 
     async def _put(self, kind: Kind, key: bytes, body: bytes) -> rpc_pb2.RequestOp:
         """What expires does so a while after its last write."""
@@ -191,6 +196,7 @@ class Objects:
         )
         if answer.succeeded:
             revision = answer.header.revision
+            await self._settled(kind, revision)
             if wanted.remove:
                 body = serialise(kind, wanted.new)
             return True, CachedObject(kind, found.namespace, found.name, body, revision)

@@ -66,6 +66,7 @@ def _changed(call: Call, found: CachedObject, request: meta.PatchRequest, body: 
     from raftsman import codec
 
     kind = call.kind
+    call.warnings.clear()
     tree = codec.to_json(found.parsed())
     tree.setdefault("apiVersion", kind.resource.api_version)
     tree.setdefault("kind", kind.resource.kind)

@@ -26,7 +26,7 @@ async def at_least(api: Api, resource_version: str) -> None:
     """Wait until the cache is as new as the caller asks: "" everything written so far, "0" anything, N at least N."""
     if resource_version == "":
         await api.feed.fresh()
-    elif resource_version != "0":
+    elif resource_version != "0" or not api.feed.synced.is_set():
         await api.feed.reached(revision_of(resource_version))
 
 

@@ -53,8 +53,6 @@ async def _start(api: Api, kind: Kind, selected: Selection, request: meta.WatchR
         since = read.revision_of(request.resource_version)
         return deque(), api.cache(kind).watch(selected, since=since, bookmarks=request.allow_bookmarks)
     await read.at_least(api, request.resource_version)
-    if not api.feed.synced.is_set():
-        await api.feed.reached(0)
     revision = api.feed.revision
     initial = watchers.frames_of(api.cache(kind).select(selected))
     if request.send_initial_events:

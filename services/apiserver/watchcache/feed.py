@@ -28,25 +28,33 @@ from .object import CachedObject
 
 RETRY_MIN_S = 0.05
 RETRY_MAX_S = 1.0
+COMPLAIN_EVERY_S = 10.0
 PROGRESS_AFTER_S = 0.1
 WAIT_MAX_S = 5.0
+CATCH_UP_S = 1.0
 
 log = logs.get(__name__)
 # Not in grpc's type stubs.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 OnOther = Callable[[bytes, bytes | None], None]
+OnListed = Callable[[], None]
 
 
 class Feed:
     """All kinds' caches and the revision they are at."""
 
-    def __init__(self, store: Store, sealer: Sealer, kinds: dict[str, Kind], *, on_other: OnOther) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, kinds: dict[str, Kind], *, on_other: OnOther, on_listed: OnListed
+    ) -> None:
+        """`on_listed` before everything is taken in anew: what was derived from the cache is to be forgotten."""
         self.caches = {qualified: KindCache(kind) for qualified, kind in kinds.items()}
         self.revision = 0
         self.synced = asyncio.Event()
-        self._store, self._sealer, self._on_other = store, sealer, on_other
+        self._store, self._sealer, self._on_other, self._on_listed = store, sealer, on_other, on_listed
+        self.listings = 0
         self._stream: Any = None
+        self._complain_after = 0.0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._next_round: asyncio.Future[int] | None = None
         self._rounds: asyncio.Task[None] | None = None
@@ -89,6 +97,12 @@ class Feed:
         finally:
             self._waiters = [(r, f) for r, f in self._waiters if f is not future]
 
+    async def caught_up(self, revision: int) -> None:
+        """As `reached`, but gives up after CATCH_UP_S without a word."""
+        with contextlib.suppress(TimeoutError, errors.Timeout):
+            async with asyncio.timeout(CATCH_UP_S):
+                await self.reached(revision)
+
     async def _ask_progress(self) -> None:
         if self._stream is not None:
             with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
@@ -117,10 +131,17 @@ class Feed:
                 log.warning("the store has forgotten what was not read yet; listing anew", detail=gone)
                 self._reset()
             except (errors.ApiError, grpc.aio.AioRpcError) as error:
-                log.warning("the store's watch broke; trying again", error=error, after_s=delay)
+                self._complain(error)
                 await asyncio.sleep(delay)
                 # At start the store is about to come up, and everything waits for it.
                 delay = min(delay * 2, RETRY_MAX_S) if self.revision else RETRY_MIN_S
+
+    def _complain(self, error: Exception) -> None:
+        """Once in COMPLAIN_EVERY_S, however often it is tried."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._complain_after:
+            self._complain_after = now + COMPLAIN_EVERY_S
+            log.warning("the store cannot be watched; trying again and again", error=error)
 
     def _reset(self) -> None:
         self.synced.clear()
@@ -130,21 +151,28 @@ class Feed:
 
     async def _list(self) -> None:
         found: dict[str, list[CachedObject]] = {name: [] for name in self.caches}
+        others: list[kv_pb2.KeyValue] = []
         revision = 0
         async for page_revision, page in self._store.pages(keys.ROOT, keys.ROOT_END):
             revision = page_revision
             for pair in page:
-                self._listed(pair, found)
+                self._listed(pair, found, others)
+        self._on_listed()
+        for pair in others:
+            self._on_other(pair.key, pair.value)
         for name, cache in self.caches.items():
             cache.replace(found[name], revision)
         self.revision = revision
+        self.listings += 1
         self.synced.set()
         self._advance(revision)
 
-    def _listed(self, pair: kv_pb2.KeyValue, found: dict[str, list[CachedObject]]) -> None:
+    def _listed(
+        self, pair: kv_pb2.KeyValue, found: dict[str, list[CachedObject]], others: list[kv_pb2.KeyValue]
+    ) -> None:
         qualified, namespace, name = keys.parse(pair.key)
         if qualified not in found:
-            self._on_other(pair.key, pair.value)
+            others.append(pair)
             return
         opened = self._opened(pair, self.caches[qualified].kind, namespace, name)
         if opened is not None:
@@ -164,6 +192,8 @@ class Feed:
                 answer = await stream.read()
                 if answer is _EOF:
                     raise errors.Unavailable("the store ended the watch")
+                if answer.created and answer.header.revision < self.revision:
+                    await self._check_not_behind()
                 self._take(answer)
         except grpc.aio.AioRpcError as error:
             raise translate(error) from None
@@ -171,14 +201,18 @@ class Feed:
             self._stream = None
             stream.cancel()
 
+    async def _check_not_behind(self) -> None:
+        """One member may lag; a store that as a whole is behind what was read is another one, or an older copy."""
+        newest = await self._store.revision()
+        if newest < self.revision:
+            raise Compacted(f"the store is at {newest}, behind {self.revision}")
+
     def _take(self, answer: rpc_pb2.WatchResponse) -> None:
         if answer.canceled:
             if answer.compact_revision:
                 raise Compacted(f"compacted at {answer.compact_revision}")
             raise errors.Unavailable(f"the store cancelled the watch: {answer.cancel_reason}")
         if answer.created:
-            if answer.header.revision < self.revision:
-                raise Compacted(f"the store is at {answer.header.revision}, behind {self.revision}")
             return
         for event in answer.events:
             self._event(event)

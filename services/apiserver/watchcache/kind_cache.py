@@ -14,6 +14,7 @@ import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 
+from raftsman import errors
 from raftsman.errors import ApiError
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.kinds import Kind
@@ -75,7 +76,8 @@ class KindCache:
     # Writing: the feed alone
 
     def replace(self, objects: Iterable[CachedObject], revision: int) -> None:
-        """Start anew from a full listing at `revision`."""
+        """Start anew from a full listing at `revision`. What changed in between is not known: watches end."""
+        self.close_watchers(errors.Expired("the changes since then are gone; list anew"))
         self._objects.clear()
         self._by_node.clear()
         self._window.clear()

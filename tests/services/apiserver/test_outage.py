@@ -87,6 +87,33 @@ async def test_an_outage_is_told_at_once_and_a_watch_lives_through_it(
         following.cancel()
 
 
+async def test_a_store_that_lost_everything_is_listed_and_filled_anew(
+    own_store: StoreProcess, own_server: ApiServerProcess, tmp_path: Path
+) -> None:
+    async with own_server.client() as api:
+        for number in range(5):
+            made = await api.create(a_config("default", f"c{number}"))
+
+        async def follow() -> None:
+            async for _ in api.watch(core.ConfigMap, resource_version=made.metadata.resource_version):
+                pass
+
+        following = asyncio.create_task(follow())
+        await asyncio.sleep(0.2)
+        own_store.stop()
+        (tmp_path / "store").rename(tmp_path / "old-store")
+        own_store.start()
+        with pytest.raises(errors.Expired):
+            await asyncio.wait_for(following, RECOVER_S)
+        await recovered(api)
+        assert not (await api.list(core.ConfigMap)).items
+        deadline = time.monotonic() + RECOVER_S
+        while len((await api.list(core.Namespace)).items) < 4:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+        await api.create(a_config("default", "again"))
+
+
 async def test_a_restarted_server_serves_what_was_written(
     own_store: StoreProcess, own_server: ApiServerProcess, tmp_path: Path
 ) -> None:

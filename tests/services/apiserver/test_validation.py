@@ -168,3 +168,14 @@ async def test_defaults_are_kubernetes_own(api: Api, namespace: str) -> None:
     assert mount.mount_path == "/var/run/secrets/kubernetes.io/serviceaccount"
     assert mount.name == made.spec.volumes[0].name
     assert made.spec.volumes[0].name.startswith("kube-api-access-")
+
+
+async def test_more_causes_than_an_answer_can_carry_are_counted(api: Api, namespace: str) -> None:
+    pod = a_pod(namespace)
+    for number in range(500):
+        pod.spec.containers[0].env.add(name=f"={number}", value="x")
+    with pytest.raises(errors.Invalid) as caught:
+        await api.create(pod)
+    assert len(caught.value.causes) > 5
+    more = caught.value.causes[-1].message.split()[1]
+    assert int(more) == 500 - len(caught.value.causes) + 1
