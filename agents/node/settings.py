@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,4 +37,15 @@ class Settings:
 
     def pod_memory_dir(self, uid: str) -> Path:
         """Secrets, tokens and memory volumes of one pod: never on a disk."""
-        return self.layout.run_dir / "volumes" / uid
+        return self.memory_dir / uid
+
+    @property
+    def memory_dir(self) -> Path:
+        """Where the memory file system of all pods is mounted."""
+        return _run_dir(self.data_dir) / "volumes"
+
+
+@functools.lru_cache(maxsize=8)
+def _run_dir(data_dir: Path) -> Path:
+    """Once: it follows from the real path of the data directory, which costs system calls."""
+    return Layout.of(data_dir).run_dir

@@ -36,13 +36,13 @@ def restart_at(backoff: Backoff | None, last: Container | None) -> datetime | No
     return last.exit.finished_at + timedelta(seconds=backoff.delay_s)
 
 
-def after_fault(previous: Fault | None, reason: str, message: str, *, now: datetime) -> Fault:
+def after_fault(previous: Fault | None, reason: str, message: str, *, now: datetime, spec: str = "") -> Fault:
     """The fault that a failed start leaves, with a longer delay if the one before it had the same reason."""
     quick = reason in FAST_REASONS
     first, most = (CONFIG_FIRST_S, CONFIG_MAX_S) if quick else (RESTART_FIRST_S, RESTART_MAX_S)
-    again = previous is not None and previous.reason == reason
+    again = previous is not None and (previous.reason, previous.spec) == (reason, spec)
     delay_s = min(previous.delay_s * 2, most) if previous and again else first
-    return Fault(reason, message, now, delay_s)
+    return Fault(reason, message, now, delay_s, spec)
 
 
 def shown(fault: Fault, image: str, *, now: datetime) -> tuple[str, str]:

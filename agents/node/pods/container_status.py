@@ -9,7 +9,7 @@ from raftsman.agents.node.runtime import Container, Phase
 from raftsman.core import v1 as core
 
 from . import backoff
-from .observation import IMAGE_LABEL, LOST_CODE, Kind, Observed, Verdict, View, started
+from .observation import IMAGE_LABEL, LOST_CODE, Kind, Observed, Verdict, View, backoff_of, fault_of, started
 
 LOST_REASON = "ContainerStatusUnknown"
 LOST_MESSAGE = "The container was gone when the node came back, so nobody saw how it ended"
@@ -81,7 +81,7 @@ def _lost(status: core.ContainerStatus, known: core.ContainerStatus) -> None:
 
 
 def _put_waiting(status: core.ContainerStatus, observed: Observed, view: View, *, waiting: str, now: datetime) -> None:
-    fault = observed.faults.get(view.name)
+    fault = fault_of(view, observed)
     state = status.state.waiting
     if fault is None:
         state.reason = waiting
@@ -116,8 +116,8 @@ def _exited(
         status.state.terminated.CopyFrom(ended)
         status.ready = view.kind is Kind.INIT and run.exit is not None and run.exit.code == 0
         return
-    fault = observed.faults.get(view.name)
-    pause = observed.backoffs.get(view.name)
+    fault = fault_of(view, observed)
+    pause = backoff_of(view, observed)
     if fault is None and pause is None:
         # The restart follows at once: what is seen is the end itself.
         status.state.terminated.CopyFrom(ended)

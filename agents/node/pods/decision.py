@@ -29,7 +29,20 @@ from raftsman.agents.node.runtime import Container, Phase
 from raftsman.core import v1 as core
 
 from . import backoff, fingerprint
-from .observation import SPEC_LABEL, Kind, Observed, Verdict, View, initialized, is_terminal, started, views
+from .observation import (
+    SANDBOX_LABEL,
+    SPEC_LABEL,
+    Kind,
+    Observed,
+    Verdict,
+    View,
+    backoff_of,
+    fault_of,
+    initialized,
+    is_terminal,
+    started,
+    views,
+)
 
 GRACE_DEFAULT_S = 30
 GRACE_LEAST_S = 1.0
@@ -220,12 +233,12 @@ def _passed(view: View, observed: Observed) -> bool:
 
 def _stale(observed: Observed) -> list[Container]:
     """Containers that run outside the pod's present sandbox."""
-    generation = observed.generation
     if "" in observed.busy:
         return []
+    generation = observed.generation or "none"
     return [
         c for c in observed.containers
-        if c.phase is Phase.RUNNING and (generation is None or not fingerprint.same_sandbox(c, generation))
+        if c.phase is Phase.RUNNING and c.labels.get(SANDBOX_LABEL) != generation
     ]  # fmt: skip
 
 
@@ -251,8 +264,8 @@ def _container(pod: core.Pod, observed: Observed, view: View, *, now: datetime) 
     run = view.latest
     if run is not None and run.phase is Phase.CREATED:
         return Plan((Remove(run.id),))
-    fault = observed.faults.get(view.name)
-    moments = [fault.until if fault else None, backoff.restart_at(observed.backoffs.get(view.name), run)]
+    fault = fault_of(view, observed)
+    moments = [fault.until if fault else None, backoff.restart_at(backoff_of(view, observed), run)]
     due = max((m for m in moments if m), default=None)
     if due is not None and due > now:
         turn = backoff.shown_until(fault) if fault and fault.reason in backoff.PULL_REASONS else None

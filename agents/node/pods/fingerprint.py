@@ -1,4 +1,4 @@
-"""Which sandbox and which specification a running container was started for, as labels on it carry it.
+"""Which specification a running container was started for, as a label on it carries it.
 
 Only what an update of a running pod may change goes into a container's fingerprint: its name and its image. Fields
 that a later API server adds by defaulting therefore never restart a container.
@@ -8,16 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from raftsman.agents.node.runtime import Container
 from raftsman.core import v1 as core
-
-from .observation import SANDBOX_LABEL
 
 
 def of(spec: core.Container) -> str:
     """16 hex digits."""
     return hashlib.sha256(f"{spec.name}\0{spec.image}".encode()).hexdigest()[:16]
-
-
-def same_sandbox(run: Container, generation: str) -> bool:
-    return run.labels.get(SANDBOX_LABEL) == generation

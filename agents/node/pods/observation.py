@@ -15,6 +15,8 @@ from types import MappingProxyType
 from raftsman.agents.node.runtime import Container, Phase, Sandbox
 from raftsman.core import v1 as core
 
+from . import fingerprint
+
 SANDBOX_LABEL = "raftsman.node/sandbox"
 SPEC_LABEL = "raftsman.node/spec"
 GRACE_LABEL = "raftsman.node/grace"
@@ -61,6 +63,8 @@ class Fault:
     message: str
     since: datetime
     delay_s: float
+    spec: str = ""
+    """The fingerprint of the specification that could not be started; another one is tried at once."""
 
     @property
     def until(self) -> datetime:
@@ -212,6 +216,19 @@ def _views(pod: core.Pod, observed: Observed) -> Iterator[View]:
     known = {s.name: s for s in pod.status.container_statuses}
     for spec in pod.spec.containers:
         yield View(spec, Kind.MAIN, tuple(runs.get(spec.name, ())), known.get(spec.name), generation)
+
+
+def fault_of(view: View, observed: Observed) -> Fault | None:
+    """Why the container could not be started as it is specified now."""
+    fault = observed.faults.get(view.name)
+    return fault if fault and fault.spec in ("", fingerprint.of(view.spec)) else None
+
+
+def backoff_of(view: View, observed: Observed) -> Backoff | None:
+    """The pause before the container's next run, unless that is by another specification than the last."""
+    run = view.latest
+    unchanged = run is None or run.labels.get(SPEC_LABEL) == fingerprint.of(view.spec)
+    return observed.backoffs.get(view.name) if unchanged else None
 
 
 def started(view: View, observed: Observed) -> bool:

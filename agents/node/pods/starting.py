@@ -122,7 +122,8 @@ class Starter:
             image = await self._image(record, spec, action.kind, told)
             container = await self._run(record, action, spec, image=image, told=told)
         except (ImageFault, ConfigFault, RuntimeFault, OSError) as fault:
-            self.fault(record, spec.name, _reason(fault), str(fault), field=field_path(spec, action.kind))
+            where = field_path(spec, action.kind)
+            self.fault(record, spec.name, _reason(fault), str(fault), field=where, spec=fingerprint.of(spec))
             return
         finally:
             if told:
@@ -263,10 +264,10 @@ class Starter:
         grace_s = float(record.pod.spec.termination_grace_period_seconds or decision.GRACE_DEFAULT_S)
         await self._runtime.containers.stop(container.id, grace_s=grace_s)
 
-    def fault(self, record: Record, name: str, reason: str, message: str, *, field: str = "") -> None:
+    def fault(self, record: Record, name: str, reason: str, message: str, *, field: str = "", spec: str = "") -> None:
         """Remember a failure, tell people, and log it."""
         now = datetime.now(UTC)
-        record.faults[name] = backoff.after_fault(record.faults.get(name), reason, message, now=now)
+        record.faults[name] = backoff.after_fault(record.faults.get(name), reason, message, now=now, spec=spec)
         _faults.labels(reason).inc()
         for word, text in _events_of(reason, message):
             self._events.warning(record.pod, word, text, field_path=field)

@@ -47,7 +47,7 @@ class Volumes:
         await asyncio.to_thread(self._start)
 
     def _start(self) -> None:
-        root = self._settings.layout.run_dir / "volumes"
+        root = self._settings.memory_dir
         root.mkdir(parents=True, exist_ok=True)
         if not mounting.is_mounted(root):
             mounting.mount_tmpfs(root, mode=0o700, executable=False)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raftsman import times
+from raftsman.agents.node.pods import fingerprint
 from raftsman.agents.node.pods.decision import (
     Abort,
     Finish,
@@ -253,3 +254,14 @@ def test_whatever_is_seen_no_container_is_both_started_and_stopped(
     assert not starts & stops
     assert not (dying and starts)
     assert all(a.kind is Kind.MAIN for a in plan.actions if isinstance(a, Start))
+
+
+def test_a_changed_image_is_tried_at_once_whatever_the_old_one_waits_for() -> None:
+    made = pod()
+    fault = Fault("ErrImagePull", "no such tag", ago(1), 300.0, fingerprint.of(made.spec.containers[0]))
+    assert started(plan_of(made, observed(faults={"web": fault}))) == []
+    crashed = observed(ended(run(), 1), backoffs={"web": Backoff(300.0)})
+    assert started(plan_of(made, crashed)) == []
+    made.spec.containers[0].image = "img:2"
+    assert started(plan_of(made, observed(faults={"web": fault}))) == [("web", 0)]
+    assert started(plan_of(made, crashed)) == [("web", 1)]
