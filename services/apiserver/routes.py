@@ -50,10 +50,3 @@ def _special(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
     accounts, namespaces = api.kinds["serviceaccounts"], api.kinds["namespaces"]
     router.unary(accounts.resource.service, "CreateToken", accounts, functools.partial(tokens.create, api, issuer))
     router.unary(namespaces.resource.service, "Finalize", namespaces, functools.partial(finalize.finalize, api))
-
-
-def add_standard_services(server: Any, names: set[str]) -> None:
-    """Reflection and health as every gRPC tool expects them; their modules are imported when first called."""
-    from . import standard
-
-    standard.add(server, names)

@@ -131,6 +131,11 @@ def _refusing(error: errors.ApiError) -> Any:
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
+async def refuse(context: Any, why: str) -> None:
+    """Abort as unauthenticated."""
+    await _fail(context, errors.Unauthorized(why), "")
+
+
 def _ascii(text: str) -> str:
     """As metadata carries it."""
     return text[:WARNING_CHARACTERS_MAX].encode("ascii", "backslashreplace").decode().replace("\n", " ")

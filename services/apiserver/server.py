@@ -25,6 +25,7 @@ from .api import Api
 from .config import Config
 from .declarations import table
 from .rpc import Router
+from .standard import Standard
 from .storage.allocation import Allocator
 from .storage.envelope import Sealer
 from .storage.objects import Objects
@@ -100,10 +101,11 @@ class Server:
         log.info("serving", address=address, ms=round(1000 * (time.monotonic() - started)))
 
     async def _serve_grpc(self) -> None:
-        router = Router(Authenticator(self._peers, self._tokens))
+        authenticate = Authenticator(self._peers, self._tokens)
+        router = Router(authenticate)
         routes.register(router, self.api, self._tokens, self._agents)
-        self._grpc = grpc.aio.server(handlers=[router], options=_OPTIONS)
-        routes.add_standard_services(self._grpc, router.services)
+        standard = Standard(router.services, authenticate=authenticate, ready=lambda: self.ready)
+        self._grpc = grpc.aio.server(handlers=[router, standard], options=_OPTIONS)
         self._grpc.add_insecure_port(f"unix:{self._folder}/grpc")
         await self._grpc.start()
 

@@ -48,6 +48,8 @@ async def _account(api: Api, call: Call, pod: core.Pod) -> None:
         wanted = spec.automount_service_account_token
     if wanted:
         _mount_token(spec)
+    if not spec.image_pull_secrets:
+        spec.image_pull_secrets.extend(account.image_pull_secrets)
 
 
 def _mount_token(spec: core.PodSpec) -> None:

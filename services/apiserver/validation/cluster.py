@@ -84,6 +84,9 @@ def lease(found: coordination.Lease, causes: Causes) -> None:
     spec = found.spec
     if spec.HasField("lease_duration_seconds") and spec.lease_duration_seconds <= 0:
         causes.invalid("spec.leaseDurationSeconds", spec.lease_duration_seconds, "must be greater than 0")
+    for field, word in (("strategy", "strategy"), ("preferred_holder", "preferredHolder")):
+        if getattr(spec, field):
+            causes.unserved(f"spec.{word}", "it needs coordinated leader election")
     if spec.HasField("lease_transitions") and spec.lease_transitions < 0:
         causes.invalid("spec.leaseTransitions", spec.lease_transitions, "must be greater than or equal to 0")
 

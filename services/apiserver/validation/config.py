@@ -19,6 +19,10 @@ _TYPES = {
     "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
+_UNSERVED_TYPES = {
+    "kubernetes.io/service-account-token": "the controller of long-lived tokens (use CreateToken)",
+    "bootstrap.kubernetes.io/token": "joining nodes by token",
+}
 
 
 def config_map(found: core.ConfigMap, causes: Causes) -> None:
@@ -53,8 +57,8 @@ def secret(found: core.Secret, causes: Causes) -> None:
             causes.required(f"data[{key}]")
         elif "docker" in found.type and not _is_json(found.data[key]):
             causes.invalid(f"data[{key}]", "<secret contents redacted>", "must be valid JSON")
-    if found.type == "kubernetes.io/service-account-token":
-        causes.unserved("type", "it needs the controller of long-lived tokens (use CreateToken)")
+    if found.type in _UNSERVED_TYPES:
+        causes.unserved("type", f"it needs {_UNSERVED_TYPES[found.type]}")
     if found.type == "kubernetes.io/basic-auth" and not {"username", "password"} & set(found.data):
         causes.required("data[username]")
 

@@ -19,6 +19,8 @@ _NOT_NEGATIVE = "must be greater than or equal to 0"
 def requirements(found: core.ResourceRequirements, causes: Causes, *, path: str) -> None:
     limits = amounts(found.limits, causes, path=f"{path}.limits", container=True)
     requests = amounts(found.requests, causes, path=f"{path}.requests", container=True)
+    if "ephemeral-storage" in limits:
+        causes.unserved(f"{path}.limits[ephemeral-storage]", "it needs disk accounting in the node agent")
     for name, request in requests.items():
         limit = limits.get(name)
         at = f"{path}.requests"

@@ -1,12 +1,14 @@
-"""What the server says of itself, and who it takes the caller for. Open to everybody."""
+"""What the server says of itself (its version to everybody), and who it takes the caller for."""
 
 from __future__ import annotations
 
 import functools
 import platform
 
+from raftsman import errors
 from raftsman import resources as registry
 from raftsman.apiserver import v1 as apiserver
+from raftsman.services.apiserver.access.identity import ANONYMOUS
 from raftsman.services.apiserver.rpc import Call
 
 # The level of the Kubernetes API that objects and rules follow.
@@ -31,11 +33,18 @@ def _version() -> bytes:
     ).SerializeToString()  # fmt: skip
 
 
+def _known(call: Call) -> None:
+    if call.user is ANONYMOUS:
+        raise errors.Unauthorized("Unauthorized: this needs a client certificate or a token")
+
+
 async def resources(call: Call, raw: bytes) -> bytes:
+    _known(call)
     facts = [resource.facts for resource in registry.served()]
     return apiserver.ListResourcesResponse(resources=facts).SerializeToString()
 
 
 async def who(call: Call, raw: bytes) -> bytes:
     user = call.user
+    _known(call)
     return apiserver.WhoAmIResponse(username=user.name, uid=user.uid, groups=user.groups).SerializeToString()

@@ -35,6 +35,11 @@ class Authority:
             self.private_key(stem, key),
         )
 
+    def pems(self, name: str) -> tuple[bytes, bytes]:
+        """As `issue`, the files' contents."""
+        cert, key = self.issue(name)
+        return Path(cert).read_bytes(), Path(key).read_bytes()
+
     def private_key(self, stem: str, key: ec.EllipticCurvePrivateKey | None = None) -> str:
         key = key or ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(

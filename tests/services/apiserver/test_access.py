@@ -41,7 +41,12 @@ async def test_a_certificate_tells_user_and_groups(server: ApiServerProcess) -> 
 
 async def test_nobody_is_anonymous_and_reads_nothing(server: ApiServerProcess) -> None:
     async with server.client("") as nobody:
-        assert (await who(nobody)).username == "system:anonymous"
+        version = await nobody.call(
+            APISERVER, "GetVersion", apiserver.GetVersionRequest(), apiserver.GetVersionResponse
+        )
+        assert version.git_version == "v1.36.0"
+        with pytest.raises(errors.Unauthorized):
+            await who(nobody)
         with pytest.raises(errors.Forbidden, match='User "system:anonymous" cannot list resource "pods" in API group'):
             await nobody.list(core.Pod)
 
@@ -153,8 +158,14 @@ async def test_health_and_reflection_answer(server: ApiServerProcess) -> None:
 
     ca = server.authority.ca_pem
     async with grpc.aio.secure_channel(server.address, grpc.ssl_channel_credentials(ca)) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match="needs a client certificate"):
+            async for _ in stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")])):
+                pass
         answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    cert, key = server.authority.pems("jane")
+    async with grpc.aio.secure_channel(server.address, grpc.ssl_channel_credentials(ca, key, cert)) as channel:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         requests = iter([
             reflection_pb2.ServerReflectionRequest(list_services=""),

@@ -33,6 +33,7 @@ async def test_a_client_that_does_not_speak_http_2_is_hung_up_on(server: ApiServ
             writer.close()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_old_tls_is_refused(server: ApiServerProcess) -> None:
     context = tls(server, "h2")
     context.minimum_version = ssl.TLSVersion.TLSv1_1
