@@ -59,6 +59,7 @@ class Why(enum.Enum):
     STALE = "stale"
     """It belongs to a sandbox that is gone."""
     DEADLINE = "deadline"
+    EVICTED = "evicted"
     FINISHED = "finished"
     """A sidecar whose main containers are done."""
 
@@ -131,6 +132,8 @@ def decide(pod: core.Pod, observed: Observed, *, now: datetime) -> Plan:
     if observed.doomed is not None:
         return _end(pod, observed, all_views, grace_s=float(_grace_s(pod)), why=Why.DELETED)
     deadline = deadline_of(pod)
+    if observed.evicted is not None and not is_terminal(pod.status.phase):
+        return _end(pod, observed, all_views, grace_s=GRACE_LEAST_S, why=Why.EVICTED)
     if is_terminal(pod.status.phase) or settled(pod, all_views, now=now):
         why = Why.DEADLINE if deadline and deadline <= now else Why.FINISHED
         return _end(pod, observed, all_views, grace_s=float(_grace_s(pod)), why=why)

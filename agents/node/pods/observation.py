@@ -102,6 +102,8 @@ class Observed:
     """Whether the pod still has volumes here."""
     network_ready: bool = True
     host_ip: str = ""
+    evicted: str | None = None
+    """Why the pod must fail on this node, such as a volume that has grown too large."""
     doomed: str | None = None
     """Why the pod must end although nobody deleted it, such as a node that is going away."""
 

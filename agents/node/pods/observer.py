@@ -49,6 +49,7 @@ class Observer:
             on_disk=self._volumes.has(record.uid),
             network_ready=network_ready,
             host_ip=self._settings.node_ip,
+            evicted=record.evicted,
             doomed=None if record.present else "deleted from the API",
         )
 

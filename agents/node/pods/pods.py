@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from raftsman import logs
@@ -22,6 +22,7 @@ from raftsman.agents.node.probes.prober import Prober
 from raftsman.agents.node.references import References
 from raftsman.agents.node.runtime import Container, Dns, Runtime
 from raftsman.agents.node.settings import Settings
+from raftsman.agents.node.volumes import size_limit
 from raftsman.agents.node.volumes.content import VolumeFault
 from raftsman.agents.node.volumes.tokens import Tokens
 from raftsman.agents.node.volumes.volumes import SHOWN, Volumes
@@ -42,6 +43,7 @@ from .stopping import Stopper
 log = logs.get(__name__)
 
 REFRESH_RETRY_S = 10.0
+MEASURE_S = 30.0
 FINISHED_MAX = 256
 CONFIG_REASONS = frozenset({"FailedMount", "CreateContainerConfigError"})
 
@@ -237,7 +239,7 @@ class Pods:
         if refresh_at is not None and refresh_at <= now:
             self._refresh(record)
             refresh_at = None
-        due = [moment for moment in (plan.wake_at, refresh_at) if moment is not None]
+        due = [moment for moment in (plan.wake_at, refresh_at, self._measure_at(record, now)) if moment is not None]
         self._wake(record, (min(due) - now).total_seconds() if due else None)
 
     def _wake(self, record: Record, delay_s: float | None) -> None:
@@ -316,7 +318,25 @@ class Pods:
         if len(self._finished) > FINISHED_MAX:
             del self._finished[next(iter(self._finished))]
 
-    # ---- keeping volumes fresh
+    # ---- keeping volumes fresh, and in their limits
+
+    def _measure_at(self, record: Record, now: datetime) -> datetime | None:
+        """When the pod's limited volumes are looked at next; begins to look where that is now."""
+        limited = record.prepared and record.present and record.evicted is None and size_limit.limited(record.pod)
+        if not limited:
+            return None
+        clock = asyncio.get_running_loop().time()
+        if record.measure_at <= clock:
+            record.measure_at = clock + MEASURE_S
+            record.spawn(self._measure(record), "measure")
+        return now + timedelta(seconds=record.measure_at - clock)
+
+    async def _measure(self, record: Record) -> None:
+        excess = await self._volumes.excess(record.pod)
+        if excess is not None and record.prepared:
+            record.evicted = excess
+            self._events.warning(record.pod, "Evicted", excess)
+            self.mark(record.uid)
 
     def _refresh_at(self, record: Record) -> datetime | None:
         return self._volumes.refresh_at(record.uid) if record.prepared and record.present else None

@@ -54,6 +54,9 @@ class Record:
     ending: asyncio.Task[None] | None = None
     """Teardown or finish, while under way."""
     refreshing: bool = False
+    evicted: str | None = None
+    measure_at: float = 0.0
+    """On the loop's clock: when the sizes of volumes are looked at next."""
     timer: asyncio.TimerHandle | None = None
     seen_at: float = 0.0
     """On the loop's clock: when the agent first heard of the pod."""

@@ -21,6 +21,7 @@ STARTABLE = "PodReadyToStartContainers"
 INITIALIZED = "Initialized"
 CONTAINERS_READY = "ContainersReady"
 READY = "Ready"
+EVICTED_REASON = "Evicted"
 
 
 def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStatus:
@@ -31,7 +32,7 @@ def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStat
     if is_terminal(old.phase) and not observed.containers:
         return status
     all_views = views(pod, observed)
-    over = is_terminal(old.phase) or settled(pod, all_views, now=now)
+    over = is_terminal(old.phase) or settled(pod, all_views, now=now) or observed.evicted is not None
     ending = over or pod.metadata.HasField("deletion_timestamp") or observed.doomed is not None
     _addresses(status, pod, observed)
     if not status.HasField("start_time"):
@@ -39,14 +40,23 @@ def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStat
     if not status.qos_class:
         status.qos_class = qos.class_of(pod)
     _containers(status, pod, observed, all_views, ending=ending, now=now)
-    status.phase = old.phase if is_terminal(old.phase) else _phase(pod, all_views, over=over, ending=ending)
-    deadline = deadline_of(pod)
-    if status.phase == "Failed" and deadline is not None and deadline <= now and not is_terminal(old.phase):
-        status.reason, status.message = DEADLINE_REASON, DEADLINE_MESSAGE
+    if not is_terminal(old.phase):
+        cut = _cut_short(pod, observed, now)
+        status.phase = _phase(pod, all_views, over=over, ending=ending, cut=cut is not None)
+        if cut is not None and status.phase == "Failed":
+            status.reason, status.message = cut
     if pod.metadata.generation:
         status.observed_generation = pod.metadata.generation
     _conditions(status, pod, observed, all_views, now=now)
     return status
+
+
+def _cut_short(pod: core.Pod, observed: Observed, now: datetime) -> tuple[str, str] | None:
+    """Reason and message of a pod that has to fail, however its containers end."""
+    if observed.evicted is not None:
+        return EVICTED_REASON, observed.evicted
+    deadline = deadline_of(pod)
+    return (DEADLINE_REASON, DEADLINE_MESSAGE) if deadline is not None and deadline <= now else None
 
 
 def _addresses(status: core.PodStatus, pod: core.Pod, observed: Observed) -> None:
@@ -83,12 +93,14 @@ def _containers(
         target.append(container_status.compute(pod, observed, view, waiting=waiting, ending=ending, now=now))
 
 
-def _phase(pod: core.Pod, all_views: tuple[View, ...], *, over: bool, ending: bool) -> str:
+def _phase(pod: core.Pod, all_views: tuple[View, ...], *, over: bool, ending: bool, cut: bool) -> str:
     policy = pod.spec.restart_policy or "Always"
     mains = [v for v in all_views if v.kind is Kind.MAIN]
     verdicts = [v.verdict("Never" if ending else policy) for v in mains]
     if any(v.running for v in all_views if ending):
         return pod.status.phase or "Pending"
+    if cut:
+        return "Failed"
     if over:
         early = any(v.kind is Kind.INIT and v.verdict(policy) is Verdict.FAILED for v in all_views)
         return "Succeeded" if not early and all(v is Verdict.SUCCEEDED for v in verdicts) else "Failed"

@@ -22,7 +22,7 @@ from raftsman.agents.node.references import ReferenceFault, References
 from raftsman.agents.node.settings import Settings
 from raftsman.core import v1 as core
 
-from . import atomic, content, host_path, mounting
+from . import atomic, content, host_path, mounting, size_limit
 from .content import VolumeFault
 from .tokens import Tokens
 from .volume_path import VolumePath
@@ -92,6 +92,10 @@ class Volumes:
     def refresh_at(self, uid: str) -> datetime | None:
         """When `refresh` is due although nothing was told to have changed."""
         return self._tokens.renew_at(uid)
+
+    async def excess(self, pod: core.Pod) -> str | None:
+        """A sentence if a volume has outgrown its limit; see `size_limit`."""
+        return await asyncio.to_thread(size_limit.excess, size_limit.limited(pod), self.paths(pod))
 
     def config_map(self, pod: core.Pod, name: str) -> core.ConfigMap | None:
         """As last seen; only of a pod that has been prepared."""

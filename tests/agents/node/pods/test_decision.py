@@ -265,3 +265,13 @@ def test_a_changed_image_is_tried_at_once_whatever_the_old_one_waits_for() -> No
     made.spec.containers[0].image = "img:2"
     assert started(plan_of(made, observed(faults={"web": fault}))) == [("web", 0)]
     assert started(plan_of(made, crashed)) == [("web", 1)]
+
+
+def test_an_evicted_pod_is_stopped_soon_and_then_given_back() -> None:
+    seen = observed(run(), evicted="too large")
+    (action,) = plan_of(pod(), seen).actions
+    assert isinstance(action, Stop)
+    assert (action.why, action.grace_s) == (Why.EVICTED, 1.0)
+    made = pod()
+    made.status.phase = "Failed"
+    assert plan_of(made, observed(ended(run(), 137), evicted="too large")) == Plan((Teardown(),))

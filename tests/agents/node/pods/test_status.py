@@ -196,3 +196,16 @@ def test_a_failed_start_shows_its_reason_beside_the_last_end() -> None:
     seen = replace(observed(ended(run(), 1)), faults={"web": fault})
     (one,) = status_of(pod(), seen).container_statuses
     assert (one.state.waiting.reason, one.last_state.terminated.exit_code) == ("RunContainerError", 1)
+
+
+def test_an_evicted_pod_fails_with_the_reason_once_it_has_stopped() -> None:
+    made = pod()
+    made.status.phase = "Running"
+    assert status_of(made, observed(run(), evicted="too large")).phase == "Running"
+    found = status_of(made, observed(ended(run(), 137), evicted="too large"))
+    assert (found.phase, found.reason, found.message) == ("Failed", "Evicted", "too large")
+
+
+def test_a_pod_that_is_cut_short_fails_even_if_its_containers_end_well() -> None:
+    found = status_of(pod(), observed(ended(run(), 0), evicted="too large"))
+    assert (found.phase, found.reason) == ("Failed", "Evicted")

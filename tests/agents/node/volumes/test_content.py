@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from raftsman.agents.node import fields
-from raftsman.agents.node.volumes import content, host_path, mounting, volumes
+from raftsman.agents.node.volumes import content, host_path, mounting, size_limit, volumes
 from raftsman.agents.node.volumes.atomic import File
 from raftsman.agents.node.volumes.content import Objects, TokenKey, VolumeFault
+from raftsman.agents.node.volumes.volume_path import VolumePath
 from raftsman.core import v1 as core
 
 CONFIG = core.ConfigMap(data={"k": "v", "other": "w"}, binary_data={"raw": b"\xff"})
@@ -134,3 +135,18 @@ def test_a_memory_file_system_is_mounted_with_its_size_and_goes(tmp_path: Path) 
         mounting.unmount(target)
     assert not mounting.is_mounted(target)
     mounting.unmount(target)
+
+
+def test_a_disk_volume_beyond_its_limit_is_named(tmp_path: Path) -> None:
+    made = pod()
+    volume = made.spec.volumes.add(name="v")
+    volume.volume_source.empty_dir.size_limit.string = "16Ki"
+    made.spec.volumes.add(name="m").volume_source.empty_dir.medium = "Memory"
+    assert size_limit.limited(made) == [volume]
+    paths = {"v": VolumePath(tmp_path)}
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/a").write_bytes(b"x" * 8192)
+    (tmp_path / "b").hardlink_to(tmp_path / "deep/a")
+    assert size_limit.excess([volume], paths) is None
+    (tmp_path / "c").write_bytes(b"x" * 12288)
+    assert size_limit.excess([volume], paths) == 'Usage of EmptyDir volume "v" exceeds the limit "16Ki".'
