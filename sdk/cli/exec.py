@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -121,8 +120,10 @@ async def _sizes() -> AsyncIterator[core.TerminalSize]:
         while True:
             await changed.wait()
             changed.clear()
-            size = shutil.get_terminal_size()
-            yield core.TerminalSize(columns=size.columns, rows=size.lines)
+            # Not shutil's: that believes $COLUMNS, which does not follow the terminal.
+            size = os.get_terminal_size(sys.stdin.fileno())
+            if size.columns and size.lines:
+                yield core.TerminalSize(columns=size.columns, rows=size.lines)
     finally:
         loop.remove_signal_handler(signal.SIGWINCH)
 
