@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 import yaml
-from raftsman import errors
+from raftsman import codec, errors
 
 from . import failure, output, targets
 from .session import Session
@@ -53,8 +53,22 @@ async def patch(
         if output:
             formats.objects([(target.resource, new)], output, single=True)
         else:
-            unchanged = new.metadata.resource_version == old.metadata.resource_version and dry_run == "none"
+            unchanged = dry_run == "none" and _same(old, new, status=subresource == "status")
             session.say(f"{target} patched{' (no change)' if unchanged else ''}{suffix(dry_run)}")
+
+
+def _same(old: Any, new: Any, *, status: bool) -> bool:
+    """Whether a patch changed nothing, whatever controllers have written to the status meanwhile."""
+    if old.metadata.resource_version == new.metadata.resource_version:
+        return True
+    found = []
+    for obj in (old, new):
+        value = codec.to_json(obj)
+        value["metadata"].pop("resourceVersion", None)
+        if not status:
+            value.pop("status", None)
+        found.append(value)
+    return bool(found[0] == found[1])
 
 
 def _read(text: str, file: str, kind: str) -> Any:
