@@ -71,7 +71,7 @@ async def _work(settings: Settings, options: argparse.Namespace) -> None:
     proxy, dns = _proxy(settings), _dns(settings)
     async with Client.from_kubeconfig(options.kubeconfig) as client:
         informers = Informers(client)
-        node = NodeAgent(settings, client, informers=informers, runtime=runtime)
+        node = NodeAgent(settings, client, informers=informers, runtime=runtime, departed=proxy.departed)
         checks = {"node": node.ready, "proxy": proxy.ready, "dns": dns.ready}
         server = await health.serve(options.health_address, checks)
         try:

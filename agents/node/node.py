@@ -19,6 +19,7 @@ from raftsman.recorder import EventRecorder
 from . import fields, machine, node_status, server
 from .pods import name_resolution
 from .pods.pods import Pods
+from .pods.stopping import Departed
 from .registration import Registration
 from .runtime import Dns, Image, NodeNetwork, Runtime, RuntimeFault
 from .settings import Settings
@@ -34,9 +35,12 @@ _pods_gauge = prometheus_client.Gauge("raftsman_node_pods", "Pods that this node
 
 
 class NodeAgent:
-    """kubelet's role on one node. `runtime` need not be started yet."""
+    """kubelet's role on one node. `runtime` need not be started yet; `departed` is asked before a pod is stopped."""
 
-    def __init__(self, settings: Settings, client: Client, *, informers: Informers, runtime: Runtime) -> None:
+    def __init__(
+        self, settings: Settings, client: Client, *, informers: Informers, runtime: Runtime,
+        departed: Departed | None = None,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._runtime = runtime
         self._runtime_version = "podman://unknown"
@@ -60,6 +64,7 @@ class NodeAgent:
             pods=pods,
             services=informers.get(core.Service),
             events=self._events,
+            departed=departed,
             host_dns=_host_dns(),
             node=fields.Facts(
                 host_ip=settings.node_ip,
@@ -180,7 +185,7 @@ async def _podman_version(runtime: Runtime) -> str:
         document = await runtime.api.get("/version")
     except RuntimeFault:
         return "podman://unknown"
-    return f"podman://{document['Version']}"
+    return f"podman://{document.get('Version', 'unknown')}"
 
 
 def _host_dns() -> Dns:

@@ -23,6 +23,7 @@ from raftsman.discovery import v1 as discovery
 from raftsman.informer import Informers
 
 from . import objects, transaction
+from .departures import Departures
 from .installed import Installed, table_name
 from .ruleset import EMPTY, Node, ServiceRules, service_rules
 
@@ -68,6 +69,7 @@ class Proxy:
         self._config = config
         self._node = Node(config.node_addresses, config.served_here)
         self._observed = Observed()
+        self._departures = Departures()
         self._wake = asyncio.Event()
         self._synced = asyncio.Event()
         self._warned: set[tuple[str, str]] = set()
@@ -100,6 +102,13 @@ class Proxy:
     async def wait_ready(self) -> None:
         await self._synced.wait()
 
+    async def departed(self, address: str) -> None:
+        """Wait until no rule sends new connections to a pod's address and those that were sent had time to be answered.
+
+        At once for an address that none was sent to. Not bounded: it is the caller's to give up.
+        """
+        await self._departures.departed(address)
+
     async def _watch(self, informers: Informers) -> None:
         services = informers.get(core.Service)
         slices = informers.get(discovery.EndpointSlice)
@@ -114,6 +123,7 @@ class Proxy:
 
     def _on_slice(self, _: object, old: discovery.EndpointSlice | None, new: discovery.EndpointSlice | None) -> None:
         self._observed.endpoint_slice(old, new)
+        self._departures.changed(old, new)
         self._wake.set()
 
     async def _serve(self, installed: Installed, thread: ThreadPoolExecutor) -> None:
@@ -122,7 +132,7 @@ class Proxy:
         while True:
             self._wake.clear()
             self._observed.again(installed.ruleset.shadowed)
-            taken = self._observed.take()
+            taken, leaving = self._observed.take(), self._departures.leaving()
             try:
                 count = await loop.run_in_executor(thread, self._sync, installed, taken, whole)
             except nft.NftError as error:
@@ -134,6 +144,7 @@ class Proxy:
                 retry_s = min(retry_s * 2, RETRY_MAX_S)
                 continue
             whole, retry_s = False, RETRY_MIN_S
+            self._departures.wrote(leaving, now=loop.time())
             _services.set(count)
             if not self._synced.is_set():
                 log.info("service rules written", services=count, table=self._config.table().name)

@@ -38,7 +38,7 @@ from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
 from .starting import Starter, field_path
-from .stopping import Stopper
+from .stopping import Departed, Stopper
 
 log = logs.get(__name__)
 
@@ -64,6 +64,7 @@ class Pods:
         events: EventRecorder,
         host_dns: Dns,
         node: fields.Facts,
+        departed: Departed | None = None,
     ) -> None:
         self._settings = settings
         self._runtime = runtime
@@ -85,8 +86,9 @@ class Pods:
             host_dns=host_dns, node=node,
         )  # fmt: skip
         self._stopper = Stopper(
-            settings, runtime, client=client, volumes=self._volumes, prober=self._prober, events=events
-        )
+            settings, runtime, client=client, volumes=self._volumes, prober=self._prober, events=events,
+            departed=departed,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Take over what is on the node; the runtime must be up and the pods known."""
@@ -213,10 +215,7 @@ class Pods:
     def _look_at_marked(self) -> None:
         self._looking = False
         marked, self._marked = self._marked, set()
-        for uid in marked:
-            record = self._records.get(uid)
-            if record is None or self._closed:
-                continue
+        for record in filter(None, map(self._records.get, () if self._closed else marked)):
             try:
                 self._look(record)
             except Exception:
@@ -263,7 +262,7 @@ class Pods:
             case Remove():
                 self._track_removal(record, action)
             case Abort():
-                _abort(record)
+                record.abort()
             case Teardown():
                 self._track_end(record, self._stopper.teardown(record))
             case Finish():
@@ -287,7 +286,7 @@ class Pods:
 
     def _track_removal(self, record: Record, action: Remove) -> None:
         async def run() -> None:
-            await self._stopper.remove(record, action.id)
+            await _guarded(record, self._stopper.remove(record, action.id))
             record.stopping.pop(action.id, None)
             self.mark(record.uid)
 
@@ -297,15 +296,15 @@ class Pods:
     def _track_end(self, record: Record, work: Work) -> None:
         async def run() -> None:
             try:
-                await work
+                await _guarded(record, work)
             finally:
                 record.ending = None
                 self.mark(record.uid)
 
-        if record.ending is None:
-            record.ending = record.spawn(run(), "end")
-        else:
+        if record.ending is not None:
             work.close()
+            return
+        record.ending = record.spawn(run(), "end")
 
     async def _finish(self, record: Record) -> None:
         await self._reports.settle(record.uid)
@@ -381,6 +380,15 @@ class Pods:
                 self.mark(uid)
 
 
+async def _guarded(record: Record, work: Work) -> None:
+    """Do `work`; what nobody expected is logged, and delays the next try, instead of leaving the pod as it is."""
+    try:
+        await work
+    except Exception:
+        log.exception("operation failed", pod=record.key)
+        await asyncio.sleep(REFRESH_RETRY_S)
+
+
 def _deleted(record: Record) -> bool:
     return record.pod.metadata.HasField("deletion_timestamp")
 
@@ -388,10 +396,3 @@ def _deleted(record: Record) -> bool:
 def _told_differently(old: core.Pod, new: core.Pod) -> bool:
     """Whether downward API files of the pod show something else now."""
     return old.metadata.labels != new.metadata.labels or old.metadata.annotations != new.metadata.annotations
-
-
-def _abort(record: Record) -> None:
-    for start in record.starts.values():
-        if start.cancellable and not start.aborted:
-            start.aborted = True
-            start.task.cancel()

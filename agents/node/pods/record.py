@@ -73,6 +73,13 @@ class Record:
         task.add_done_callback(self.tasks.discard)
         return task
 
+    def abort(self) -> None:
+        """Give up the starts that are under way and may be."""
+        for start in self.starts.values():
+            if start.cancellable and not start.aborted:
+                start.aborted = True
+                start.task.cancel()
+
     def forget_dead(self, containers: tuple[Container, ...]) -> None:
         """Drop the messages of containers that are no more."""
         ids = {c.id for c in containers}

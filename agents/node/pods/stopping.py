@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+from collections.abc import Awaitable, Callable
 
 from raftsman import errors, logs
 from raftsman.agents.node.probes.handlers import Target, carry_out
@@ -22,9 +24,14 @@ from .starting import field_path
 
 log = logs.get(__name__)
 
+Departed = Callable[[str], Awaitable[None]]
+"""Waits until services on this node no longer send new connections to a pod's address."""
+
 AFTER_HOOK_S = 2.0
 """What is left for the signal when a preStop hook used up the grace period."""
 SOONER_S = 0.5
+DEPARTURE_MAX_S = 2.0
+"""How long a deleted pod's containers go on, at most, because services still send them connections."""
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 30.0
 
@@ -41,7 +48,9 @@ class Stopper:
         volumes: Volumes,
         prober: Prober,
         events: EventRecorder,
+        departed: Departed | None = None,
     ) -> None:
+        self._departed = departed
         self._settings = settings
         self._runtime = runtime
         self._client = client
@@ -80,6 +89,8 @@ class Stopper:
         if hook and spec is not None and spec[0].lifecycle.HasField("pre_stop"):
             await self._pre_stop(record, action, spec)
             least_s = AFTER_HOOK_S
+        if hook and action.why is Why.DELETED:
+            await self._leave_services(record, action.grace_s)
         delay_s = RETRY_FIRST_S
         while True:
             left_s = max(least_s, deadline - asyncio.get_running_loop().time(), 0.0)
@@ -88,10 +99,21 @@ class Stopper:
                 return
             except NotFound:
                 return
-            except RuntimeFault as fault:
-                self._events.warning(record.pod, "FailedKillPod", fault.message)
+            except Exception as fault:
+                log.error("container not stopped", pod=record.key, container=action.name, error=fault)
+                if record.present:
+                    self._events.warning(record.pod, "FailedKillPod", str(fault))
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_MAX_S)
+
+    async def _leave_services(self, record: Record, grace_s: float) -> None:
+        """Let the last connections come and be answered: a server that is told to stop refuses those on their way."""
+        sandbox = self._runtime.sandboxes.get(record.uid)
+        if self._departed is None or sandbox is None or not sandbox.addresses:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(DEPARTURE_MAX_S, grace_s / 2)):
+                await self._departed(sandbox.addresses[0])
 
     async def _pre_stop(self, record: Record, action: Stop, spec: tuple[core.Container, Kind]) -> None:
         sandbox = self._runtime.sandboxes.get(record.uid)
