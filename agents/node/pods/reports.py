@@ -91,37 +91,35 @@ class Reports:
             status = self._wanted.pop(record.uid, None)
             if status is None:
                 return
-            async with self._slots:
-                done = await self._write(record, status)
-            if not done:
-                self._wanted.setdefault(record.uid, status)
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, RETRY_MAX_S)
+            try:
+                async with self._slots:
+                    await self._write(record, status)
+                continue
+            except (errors.Invalid, errors.BadRequest, errors.Forbidden) as error:
+                log.error("pod status refused", pod=record.key, error=error)
+                delay_s = RETRY_MAX_S
+            except errors.ApiError as error:
+                log.warning("pod status not written", pod=record.key, error=error)
+            self._wanted.setdefault(record.uid, status)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, RETRY_MAX_S)
 
-    async def _write(self, record: Record, status: core.PodStatus) -> bool:
-        """False: try again later."""
+    async def _write(self, record: Record, status: core.PodStatus) -> None:
+        """An ApiError asks for another try later."""
         pod = core.Pod()
         pod.CopyFrom(record.pod)
         pod.status.CopyFrom(status)
         try:
             written = await self._client.update_status(pod)
         except errors.NotFound:
-            return True
+            return
         except errors.Conflict:
             await self._refetch(record)
-            return True
-        except (errors.Invalid, errors.BadRequest, errors.Forbidden) as error:
-            log.error("pod status refused", pod=record.key, error=error)
-            self._written[record.uid] = (status, record.pod.metadata.resource_version)
-            return True
-        except errors.ApiError as error:
-            log.warning("pod status not written", pod=record.key, error=error)
-            return False
+            return
         if revision_of(written) >= revision_of(record.pod):
             record.pod = written
         self._written[record.uid] = (status, record.pod.metadata.resource_version)
         self._on_written(record.uid)
-        return True
 
     async def _refetch(self, record: Record) -> None:
         metadata = record.pod.metadata

@@ -49,8 +49,8 @@ async def carry_out(runtime: Runtime, target: Target, handler: Handler, *, timeo
         if isinstance(handler, core.LifecycleHandler) and handler.HasField("sleep"):
             await asyncio.sleep(min(float(handler.sleep.seconds), timeout_s))
             return Outcome(True)
-    except ValueError as error:
-        return Outcome(False, str(error))
+    except Exception as error:
+        return Outcome(False, str(error) or type(error).__name__)
     return Outcome(False, "no handler is given")
 
 

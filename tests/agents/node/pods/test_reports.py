@@ -129,10 +129,11 @@ async def test_an_api_that_does_not_answer_is_asked_again(desk: Desk, monkeypatc
     assert desk.stored.status.phase == "Running"
 
 
-async def test_a_status_that_is_refused_is_not_tried_forever(desk: Desk) -> None:
-    desk.api.refusals.append(errors.Invalid("status.phase: no"))
+async def test_a_status_that_is_refused_is_tried_again_but_not_soon(desk: Desk, monkeypatch: Any) -> None:
+    monkeypatch.setattr(reports, "RETRY_MAX_S", 0.2)
+    desk.api.refusals.append(errors.Forbidden("not yet"))
     desk.put("Running")
+    await asyncio.sleep(0.1)
+    assert (desk.writes, desk.stored.status.phase) == (1, "")
     await settle(desk)
-    desk.put("Running")
-    await settle(desk)
-    assert desk.writes == 1
+    assert (desk.writes, desk.stored.status.phase) == (2, "Running")
