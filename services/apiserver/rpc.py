@@ -41,7 +41,8 @@ class Call:
 Unary = Callable[[Call, bytes], Awaitable[bytes]]
 # Writes its answers itself, with back-pressure.
 Streaming = Callable[[Call, bytes, Callable[[bytes], Awaitable[None]]], Awaitable[None]]
-Duplex = Callable[[Call, AsyncIterator[bytes], Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+# The first message comes apart: a client that is refused before it was heard sees an internal error (grpc-core).
+Duplex = Callable[[Call, bytes, AsyncIterator[bytes], Callable[[bytes], Awaitable[None]]], Awaitable[None]]
 Authenticate = Callable[[Any], Awaitable[User]]
 
 
@@ -95,8 +96,9 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def duplex(self, service: str, verb: str, kind: Kind, run: Duplex) -> None:
         async def handle(requests: AsyncIterator[bytes], context: Any) -> None:
             try:
+                first = await anext(aiter(requests), b"")
                 call = Call(await self._authenticate(context), kind, [])
-                await run(call, requests, context.write)
+                await run(call, first, requests, context.write)
             except Exception as error:
                 await _fail(context, error, f"{service}/{verb}")
 

@@ -49,14 +49,14 @@ class Standard(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         await asyncio.Event().wait()
 
     async def _reflect(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        if await self._authenticate(context) is ANONYMOUS:
-            await refuse(context, "reflection needs a client certificate or a token")
         from grpc_reflection.v1alpha import reflection_pb2
         from grpc_reflection.v1alpha.reflection import ReflectionServicer
 
         if self._reflection is None:
             self._reflection = ReflectionServicer(sorted({*self._names, _HEALTH, _REFLECTION}))
         async for raw in requests:
+            if await self._authenticate(context) is ANONYMOUS:
+                await refuse(context, "reflection needs a client certificate or a token")
             request = reflection_pb2.ServerReflectionRequest.FromString(raw)
             for answer in self._reflection.ServerReflectionInfo(iter((request,)), context):
                 yield answer.SerializeToString()

@@ -80,10 +80,11 @@ async def logs(api: Api, agents: Agents, call: Call, raw: bytes, write: Write) -
     await _pass_on(stream, write)
 
 
-async def exec_(api: Api, agents: Agents, call: Call, requests: AsyncIterator[bytes], write: Write) -> None:
-    first = await anext(aiter(requests), None)
-    start = core.ExecRequest.FromString(first or b"").start
-    if first is None or not start.name:
+async def exec_(
+    api: Api, agents: Agents, call: Call, first: bytes, requests: AsyncIterator[bytes], write: Write
+) -> None:
+    start = core.ExecRequest.FromString(first).start
+    if not start.name:
         raise errors.BadRequest("the first message of an Exec stream says what to run and where")
     api.allow(call.user, "create", call.kind, namespace=start.namespace, name=start.name, subresource="exec")
     if not start.command:

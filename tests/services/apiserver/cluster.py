@@ -199,3 +199,16 @@ class Api:
             raise errors.from_rpc(error) from None
         finally:
             call.cancel()
+
+    async def stream(self, message: type[Any], verb: str, request: Any, answer: type[Any]) -> AsyncIterator[Any]:
+        """The answers to one request, or to an iterator of requests."""
+        many = hasattr(request, "__aiter__")
+        method = (self._channel.stream_stream if many else self._channel.unary_stream)(
+            f"/{resources.by_message(message).service}/{verb}",
+            request_serializer=lambda m: m.SerializeToString(), response_deserializer=answer.FromString,
+        )  # fmt: skip
+        try:
+            async for one in method(request, metadata=self._metadata):
+                yield one
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc(error) from None
