@@ -48,6 +48,7 @@ class Service:
         self._place = place
         self._idle_s = idle_s
         self._process: asyncio.subprocess.Process | None = None
+        self._answered = False
         self._starting = asyncio.Lock()
         self._users = 0
         self._idle: asyncio.TimerHandle | None = None
@@ -78,11 +79,11 @@ class Service:
                 self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._stop_when_idle)
 
     async def ensure(self) -> None:
-        """Start the service unless it runs; Unavailable if it cannot be started."""
-        if self.pid is not None:
+        """Return once the service answers, started if need be; Unavailable if it cannot be started."""
+        if self._answered and self.pid is not None:
             return
         async with self._starting:
-            if self.pid is None:
+            if not self._answered or self.pid is None:
                 try:
                     await self._start()
                 except OSError as refused:
@@ -113,6 +114,7 @@ class Service:
             raise errors.Unavailable("podman is not installed; `apt-get install podman`")
         path = self._layout.socket
         path.parent.mkdir(parents=True, exist_ok=True)
+        await self._end()
         reclaim(path)
         self._process = await asyncio.create_subprocess_exec(
             "setpriv", "--pdeathsig", "TERM", "podman", "system", "service", "--time=0", f"unix://{path}",
@@ -129,6 +131,7 @@ class Service:
         except TimeoutError:
             await self._end()
             raise errors.Unavailable(f"podman did not answer on {path} within {START_TIMEOUT_S:.0f} s") from None
+        self._answered = True
         log.debug("podman service started", pid=self._process.pid)
 
     async def _answering(self, process: asyncio.subprocess.Process) -> None:
@@ -140,7 +143,7 @@ class Service:
             pause_s = min(pause_s * 1.2, 0.1)
 
     async def _end(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._answered = self._process, None, False
         if process is None or process.returncode is not None:
             return
         process.send_signal(signal.SIGTERM)

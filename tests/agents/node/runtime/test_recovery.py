@@ -35,6 +35,13 @@ async def again(node) -> node_runtime.Runtime:
     return second
 
 
+async def test_everybody_who_comes_while_the_service_starts_waits_for_it(node):
+    for _ in range(3):
+        await node.runtime.service.stop()
+        answers = await asyncio.gather(*(node.runtime.api.get("/version") for _ in range(6)))
+        assert all(answer["Version"] for answer in answers)
+
+
 async def test_a_new_agent_knows_the_running_and_the_dead(node):
     living = await node.run("sleep", "1000", labels={"keep": "me"})
     dying = await node.run("sleep", "1000")
