@@ -22,6 +22,10 @@ from .kinds import Kind
 
 log = logs.get(__name__)
 
+# Bounds on what is answered at once; more is told to come back.
+RUNNING_MAX = 2000
+STREAMS_MAX = 20_000
+RETRY_AFTER_S = 1
 WARNING_KEY = "raftsman-warning"
 WARNING_CHARACTERS_MAX = 300
 MESSAGE_CHARACTERS_MAX = 1200
@@ -53,6 +57,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._authenticate = authenticate
         self._handlers: dict[str, Any] = {}
         self._services: set[str] = set()
+        self._running = self._streams = 0
 
     @property
     def services(self) -> set[str]:
@@ -68,7 +73,10 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         async def handle(request: bytes, context: Any) -> bytes:
             started = time.perf_counter()
             code = "OK"
+            self._running += 1
             try:
+                if self._running > RUNNING_MAX:
+                    raise _too_many(f"{RUNNING_MAX} calls are being answered")
                 call = Call(await self._authenticate(context), kind, [])
                 answer = await run(call, request)
                 if call.warnings:
@@ -79,17 +87,23 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             else:
                 return answer
             finally:
+                self._running -= 1
                 labels.done(code, time.perf_counter() - started)
 
         self._enter(service, verb, grpc.unary_unary_rpc_method_handler(handle))
 
     def streaming(self, service: str, verb: str, kind: Kind, run: Streaming) -> None:
         async def handle(request: bytes, context: Any) -> None:
+            self._streams += 1
             try:
+                if self._streams > STREAMS_MAX:
+                    raise _too_many(f"{STREAMS_MAX} streams are open")
                 call = Call(await self._authenticate(context), kind, [])
                 await run(call, request, context.write)
             except Exception as error:
                 await _fail(context, error, f"{service}/{verb}")
+            finally:
+                self._streams -= 1
 
         self._enter(service, verb, grpc.unary_stream_rpc_method_handler(handle))
 
@@ -131,6 +145,12 @@ def _refusing(error: errors.ApiError) -> Any:
         raise AssertionError("abort raises")
 
     return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _too_many(why: str) -> errors.ApiError:
+    error = errors.TooManyRequests(f"Too many requests, please try again later: {why}")
+    error.status.details.retry_after_seconds = RETRY_AFTER_S
+    return error
 
 
 async def refuse(context: Any, why: str) -> None:

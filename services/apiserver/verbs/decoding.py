@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,16 +10,28 @@ from google.protobuf.message import DecodeError
 from raftsman import errors, resources
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures, unsupported
+from raftsman.services.apiserver.access.identity import ANONYMOUS
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 
 WARNINGS_MAX = 20
+THREAD_BYTES_MIN = 64 << 10
 
 
-def decoded(call: Call, request: meta.WriteRequest) -> Any:
-    """The object of a write: protobuf, or a manifest in JSON or YAML. errors.BadRequest if neither."""
+async def decoded(call: Call, request: meta.WriteRequest) -> Any:
+    """The object of a write: protobuf, or a manifest in JSON or YAML. errors.BadRequest if neither.
+
+    A manifest costs more than its sender: only known callers' are looked at, and long ones in a thread.
+    """
     kind = call.kind
-    obj = from_manifest(call, request.manifest, request.options) if request.manifest else _message(kind, request.object)
+    if not request.manifest:
+        obj = _message(kind, request.object)
+    elif call.user is ANONYMOUS:
+        raise errors.Unauthorized("Unauthorized: a manifest needs a client certificate or a token")
+    elif len(request.manifest) > THREAD_BYTES_MIN:
+        obj = await asyncio.to_thread(from_manifest, call, request.manifest, request.options)
+    else:
+        obj = from_manifest(call, request.manifest, request.options)
     settle_namespace(kind, obj.metadata, request.namespace)
     return obj
 

@@ -17,7 +17,7 @@ async def finalize(api: Api, call: Call, raw: bytes) -> bytes:
     """The namespace goes when it is being deleted and its last finalizer is taken away."""
     request = meta.WriteRequest.FromString(raw)
     kind = call.kind
-    sent = decoding.decoded(call, request)
+    sent = await decoding.decoded(call, request)
     name, given = sent.metadata.name, sent.metadata.resource_version
     api.allow(call.user, "update", kind, namespace="", name=name, subresource="finalize")
 

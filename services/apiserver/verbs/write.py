@@ -34,7 +34,7 @@ SUFFIX_LENGTH = 5
 
 async def create(api: Api, call: Call, raw: bytes) -> bytes:
     request = meta.WriteRequest.FromString(raw)
-    obj = decoding.decoded(call, request)
+    obj = await decoding.decoded(call, request)
     # Before anything is looked at in detail: may they create here at all?
     api.allow(call.user, "create", call.kind, namespace=obj.metadata.namespace)
     return (await create_object(api, call, obj, dry_run=request.options.dry_run)).data
@@ -108,7 +108,7 @@ async def update_status(api: Api, call: Call, raw: bytes) -> bytes:
 async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> bytes:
     request = meta.WriteRequest.FromString(raw)
     kind = call.kind
-    sent = decoding.decoded(call, request)
+    sent = await decoding.decoded(call, request)
     metadata = sent.metadata
     api.allow(call.user, "update", kind, namespace=metadata.namespace, name=metadata.name, subresource=subresource)
     if not metadata.name:
