@@ -82,10 +82,16 @@ class Reports:
             handle.cancel()
         if uid in self._tasks or uid not in self._wanted:
             return
-        task = self._tasks[uid] = asyncio.create_task(self._write_all(record), name=f"report {record.key}")
-        task.add_done_callback(lambda _: self._tasks.pop(uid, None))
+        self._tasks[uid] = asyncio.create_task(self._write_all(record), name=f"report {record.key}")
 
     async def _write_all(self, record: Record) -> None:
+        try:
+            await self._write_wanted(record)
+        finally:
+            # Here and not in a callback: what is put between the last look for work and a callback would be lost.
+            del self._tasks[record.uid]
+
+    async def _write_wanted(self, record: Record) -> None:
         delay_s = RETRY_FIRST_S
         while record.present:
             status = self._wanted.pop(record.uid, None)

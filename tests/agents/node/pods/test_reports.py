@@ -137,3 +137,12 @@ async def test_a_status_that_is_refused_is_tried_again_but_not_soon(desk: Desk, 
     assert (desk.writes, desk.stored.status.phase) == (1, "")
     await settle(desk)
     assert (desk.writes, desk.stored.status.phase) == (2, "Running")
+
+
+async def test_a_status_that_is_put_as_a_write_ends_is_not_lost(desk: Desk) -> None:
+    loop = asyncio.get_running_loop()
+    desk.reports._on_written = lambda uid: loop.call_soon(desk.put, "Failed")  # type: ignore[assignment]
+    desk.put("Running")
+    async with asyncio.timeout(3):
+        while desk.stored.status.phase != "Failed":  # noqa: ASYNC110 - what the fake API holds tells nobody
+            await asyncio.sleep(0.05)
