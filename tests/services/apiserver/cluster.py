@@ -84,11 +84,11 @@ class StoreProcess:
 
 
 class ApiServerProcess:
-    def __init__(self, folder: Path, store: StoreProcess, authority: Authority, *, extra: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, store: StoreProcess, authority: Authority, *, port: int = 0) -> None:
         self.folder, self.authority = folder, authority
-        self.port, self.health_port = free_port(), free_port()
+        self.port, self.health_port = port or free_port(), free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.log = folder / f"apiserver-{self.port}.log"
+        self.log = folder / f"apiserver-{self.port}-{self.health_port}.log"
         cert, key = authority.issue("kube-apiserver", file="apiserver")
         kubelet_cert, kubelet_key = authority.issue(
             "kube-apiserver-kubelet-client", groups=("system:masters",), file="kubelet-client"
@@ -104,7 +104,7 @@ class ApiServerProcess:
             str(account_key), "--service-account-signing-key-file", str(account_key), "--encryption-key-file",
             str(folder / "encryption.key"), "--health-address", f"127.0.0.1:{self.health_port}",
             "--kubelet-certificate-authority", authority.ca, "--kubelet-client-certificate", kubelet_cert,
-            "--kubelet-client-key", kubelet_key, "--root-ca-file", authority.ca, *extra,
+            "--kubelet-client-key", kubelet_key, "--root-ca-file", authority.ca,
         ]  # fmt: skip
         self.process = _started(self._arguments, self.log)
         _await_ready(self.process, f"http://127.0.0.1:{self.health_port}/readyz", self.log)

@@ -173,3 +173,10 @@ async def test_metrics_count_requests(own_server: ApiServerProcess) -> None:
         await api.list(core.Pod)
     _, text = await asyncio.to_thread(http, own_server, "/metrics")
     assert 'apiserver_request_total{code="OK",resource="pods",verb="List"} 1.0' in text
+
+
+async def test_an_address_in_use_is_told_at_start(
+    own_store: StoreProcess, own_server: ApiServerProcess, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match="address already in use"):
+        await asyncio.to_thread(ApiServerProcess, tmp_path, own_store, own_server.authority, port=own_server.port)
