@@ -38,7 +38,7 @@ async def again(node) -> node_runtime.Runtime:
 async def test_everybody_who_comes_while_the_service_starts_waits_for_it(node):
     await node.runtime.service.stop()
     first = asyncio.create_task(node.runtime.api.get("/version"))
-    while node.runtime.service.pid is None:
+    while node.runtime.service.pid is None:  # noqa: ASYNC110 - the process id is told to nobody
         await asyncio.sleep(0)
     answers = await asyncio.gather(first, *(node.runtime.api.get("/version") for _ in range(3)))
     assert all(answer["Version"] for answer in answers)
