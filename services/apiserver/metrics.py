@@ -17,13 +17,13 @@ CONNECTIONS = prometheus.Gauge("apiserver_connections", "TLS connections open no
 
 
 class Request:
-    """The metrics of one method, looked up once."""
+    """The metrics of one method, looked up when it is first called."""
 
     __slots__ = ("_codes", "_duration", "_labels")
 
     def __init__(self, verb: str, resource: str) -> None:
         self._labels = (verb, resource)
-        self._duration = DURATION.labels(verb, resource)
+        self._duration: prometheus.Histogram | None = None
         self._codes: dict[str, prometheus.Counter] = {}
 
     def done(self, code: str, seconds: float) -> None:
@@ -31,4 +31,6 @@ class Request:
         if counter is None:
             counter = self._codes[code] = REQUESTS.labels(*self._labels, code)
         counter.inc()
+        if self._duration is None:
+            self._duration = DURATION.labels(*self._labels)
         self._duration.observe(seconds)
