@@ -12,6 +12,8 @@ NEEDS = {
     "podman": (lambda: bool(shutil.which("podman") and (shutil.which("runc") or shutil.which("crun"))), "Podman"),
     "etcdctl": (lambda: bool(shutil.which("etcdctl")), "etcdctl (Debian's etcd-client)"),
 }
+# Fixtures that cannot be made without them.
+FIXTURES_NEED = {"world": ("root",), "node_namespace": ("root", "podman")}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,7 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    missing = [what for name, (have, what) in NEEDS.items() if item.get_closest_marker(name) and not have()]
+    needed = {name for name in NEEDS if item.get_closest_marker(name)}
+    for fixture in getattr(item, "fixturenames", ()):
+        needed.update(FIXTURES_NEED.get(fixture, ()))
+    missing = [what for name, (have, what) in NEEDS.items() if name in needed and not have()]
     if not missing:
         return
     reason = f"needs {', '.join(missing)}"

@@ -1,7 +1,6 @@
 """The libnftables binding, on a real ruleset in a network namespace of its own."""
 
 import ctypes
-import os
 import secrets
 import subprocess
 import threading
@@ -13,7 +12,7 @@ from raftsman.agents import nft
 
 CLONE_NEWNET = 0x40000000
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = pytest.mark.root
 
 
 @pytest.fixture

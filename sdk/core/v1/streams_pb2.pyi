@@ -72,7 +72,7 @@ Global___BindResponse: _TypeAlias = BindResponse  # noqa: Y015
 
 @_typing.final
 class BindManyRequest(_message.Message):
-    """One log entry and one sync for all; each has its own result."""
+    """Written together; each binding has a revision and a result of its own, and one that fails stops no other."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -22,13 +22,6 @@ NETWORK = node_runtime.NodeNetwork(pod_cidr="10.244.7.0/24", cluster_cidr="10.24
 CLONE_NEWNET = 0x40000000
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if os.geteuid() != 0 or shutil.which("podman") is None:
-        for item in items:
-            if "node_namespace" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.skip(reason="needs root and Podman"))
-
-
 @pytest.fixture(scope="module")
 def node_namespace() -> Iterator[str]:
     """The test's thread, and all that it starts, is in a fresh network namespace."""
