@@ -32,6 +32,8 @@ SNAPSHOT_BYTES_MIN = 8 << 20
 SNAPSHOT_BYTES_MAX = 32 << 20
 SNAPSHOT_SHARE = 4
 """A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
+SNAPSHOT_RETRY_S = 15.0
+"""After one that the disk did not take. The log has everything meanwhile."""
 
 log = logs.get(__name__)
 Kind = commands.Kind
@@ -81,6 +83,7 @@ class Replica:
         self._snapshotting: asyncio.Task[None] | None = None
         self._bytes_since = 0
         self._snapshot_bytes = SNAPSHOT_BYTES_MIN
+        self._snapshot_not_before = 0.0
         self._stopped = False
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
@@ -310,10 +313,12 @@ class Replica:
     def _snapshot_if_due(self) -> None:
         entries = self.applied - self.snapshot_index
         due = entries >= self._snapshot_count or self._bytes_since >= self._snapshot_bytes
-        if due and self._snapshotting is None:
-            self._snapshotting = asyncio.get_running_loop().create_task(self._snapshot(), name="snapshot")
+        loop = asyncio.get_running_loop()
+        if due and self._snapshotting is None and loop.time() >= self._snapshot_not_before:
+            self._snapshotting = loop.create_task(self._snapshot(), name="snapshot")
 
     async def _snapshot(self) -> None:
+        covered = self._bytes_since
         try:
             head = snapshot.Head(
                 self.applied, self.applied_term, self.state.revision, self.state.compacted, self._cluster
@@ -328,6 +333,10 @@ class Replica:
             self.driver.compact(head.index)
             snapshot.drop_older(path)
             log.info("snapshot written", index=head.index, revision=head.revision)
+        except OSError as error:
+            self._bytes_since += covered
+            self._snapshot_not_before = asyncio.get_running_loop().time() + SNAPSHOT_RETRY_S
+            log.error("snapshot not written; the log grows until one is", error=error, retry_s=SNAPSHOT_RETRY_S)
         except Exception as error:
             log.error("snapshot failed, stopping at once", error=f"{type(error).__name__}: {error}", exc_info=error)
             os._exit(70)

@@ -86,11 +86,15 @@ def place(path: Path, fill: Callable[[BinaryIO], None]) -> None:
         path.parent.mkdir(mode=0o700, parents=True)
         _sync_folder(path.parent.parent)
     aside = path.with_suffix(".tmp")
-    with open(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb", buffering=1 << 18) as file:
-        fill(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(aside, path)
+    try:
+        with open(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb", buffering=1 << 18) as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half a file on a full disk helps nobody
+        raise
     _sync_folder(path.parent)
 
 

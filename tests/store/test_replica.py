@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from raftsman.etcd import rpc_pb2
-from raftsman.store import errors, replica, wal
+from raftsman.store import errors, replica, snapshot, wal
 from raftsman.store.commands import Kind
 from raftsman.store.raft.driver import Driver
 from raftsman.store.raft.member import Settings
@@ -158,3 +158,30 @@ async def test_a_command_that_cannot_be_applied_stops_the_process(
             await asyncio.sleep(0.01)
     assert stopped == [70]
     waiting.cancel()
+
+
+async def test_a_disk_that_takes_no_snapshot_is_tried_again_while_the_log_goes_on(
+    served: Replica, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = os.fsync
+    full = True
+
+    def fsync(file: int) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        real(file)
+
+    monkeypatch.setattr(snapshot.os, "fsync", fsync)
+    monkeypatch.setattr(replica, "SNAPSHOT_RETRY_S", 0.0)
+    monkeypatch.setattr(served, "_snapshot_count", 2)
+    for number in range(4):
+        await put(served, b"%d" % number)
+        await asyncio.sleep(0.01)
+    assert served.snapshot_index == 1
+    assert not list((tmp_path / "snap").iterdir())
+    full = False
+    await put(served, b"more")
+    assert served._snapshotting is not None
+    await asyncio.wait_for(served._snapshotting, 5)
+    assert served.snapshot_index > 1
+    assert keys(served) == 5
