@@ -19,7 +19,16 @@ shows it (in tests/store/raft/).
     raftLog's end           cut whenever prevLogIdx is below it      cut only where terms conflict     test_guard
     onMessageReceived       pickled chunks, commands, any type       only what `guard` knows           test_guard
     setCurrentTerm          higher terms in appends are ignored      adopted, on disk                  test_election
+    (import)                breaks socket.inet_ntop everywhere       put back                          test_import
 
 The other private names that `kernel` reads or calls (raftLeader, raftMatchIndex, lastResponseTime, noopIDx,
 newAppendEntriesTime, otherNodes, sendAppendEntries, setState, generateRaftTimeout) keep the library's meaning.
 """
+
+import socket
+
+# Importing the library puts a version for Windows in place of socket.inet_ntop, for the whole process.
+_inet_ntop = socket.inet_ntop
+import pysyncobj  # noqa: E402, F401
+
+socket.inet_ntop = _inet_ntop

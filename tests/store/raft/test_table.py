@@ -6,10 +6,10 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from pysyncobj import SyncObj
 from raftsman.store import raft
 from raftsman.store.raft import kernel
 
+SyncObj = kernel.Kernel.__bases__[0]
 HERE = Path(__file__).parent
 
 
