@@ -2,12 +2,11 @@
 
 import argparse
 import asyncio
-import contextlib
-import signal
 import sys
 from pathlib import Path
 
-from raftsman import Client, health, logs
+from raftsman import logs
+from raftsman.agents import standalone
 
 from .dns import AddressInUse, Dns, DnsConfig, cleanup
 
@@ -39,22 +38,7 @@ async def _run(options: argparse.Namespace) -> None:
             resolv_conf=options.resolv_conf,
         )
     )
-    async with Client.from_kubeconfig(options.kubeconfig) as client:
-        server = await health.serve(options.metrics_address, {"dns": dns.ready})
-        running = asyncio.create_task(dns.run(client))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-        started = asyncio.create_task(_notify(dns))
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-        finally:
-            started.cancel()
-            server.close()
-
-
-async def _notify(dns: Dns) -> None:
-    await dns.wait_ready()
-    health.notify_ready()
+    await standalone.run(dns, name="dns", kubeconfig=options.kubeconfig, metrics_address=options.metrics_address)
 
 
 def _parser() -> argparse.ArgumentParser:

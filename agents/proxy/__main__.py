@@ -2,12 +2,10 @@
 
 import argparse
 import asyncio
-import contextlib
-import signal
 import sys
 
-from raftsman import Client, health, logs
-from raftsman.agents import nft
+from raftsman import logs
+from raftsman.agents import nft, standalone
 
 from .installed import AnotherCluster, cleanup
 from .proxy import Proxy, ProxyConfig
@@ -40,22 +38,7 @@ async def _run(options: argparse.Namespace) -> None:
             instance=options.instance,
         )
     )
-    async with Client.from_kubeconfig(options.kubeconfig) as client:
-        server = await health.serve(options.metrics_address, {"proxy": proxy.ready})
-        running = asyncio.create_task(proxy.run(client))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-        started = asyncio.create_task(_notify(proxy))
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-        finally:
-            started.cancel()
-            server.close()
-
-
-async def _notify(proxy: Proxy) -> None:
-    await proxy.wait_ready()
-    health.notify_ready()
+    await standalone.run(proxy, name="proxy", kubeconfig=options.kubeconfig, metrics_address=options.metrics_address)
 
 
 def _parser() -> argparse.ArgumentParser:
