@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import ipaddress
 import os
 import shutil
@@ -19,6 +20,8 @@ from .settings import Settings
 # Program -> Debian's package that brings it.
 PROGRAMS = {"podman": "podman", "conmon": "conmon", "ip": "iproute2"}
 RUNTIMES = ("runc", "crun")
+# One module of each thing that the extras `server` and `node` bring.
+MODULES = ("pysyncobj", "cryptography", "podman", "grpc_health")
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 STOPPING_S = 10.0
 EXTRA_PATHS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/sbin", "/sbin")
@@ -30,7 +33,7 @@ class PreflightError(Exception):
 
 def check(layout: Layout, settings: Settings) -> None:
     """PreflightError naming all that is wrong."""
-    problems = [*_programs(), *_other_cluster(layout)]
+    problems = [*_modules(), *_programs(), *_other_cluster(layout)]
     if not problems:
         problems = [*_ports(layout, settings), *_ranges(layout, settings)]
     if problems:
@@ -51,6 +54,12 @@ def _lacking_capabilities() -> Iterable[str]:
     for number, name in ((CAP_NET_ADMIN, "CAP_NET_ADMIN"), (CAP_SYS_ADMIN, "CAP_SYS_ADMIN")):
         if not effective >> number & 1:
             yield f"This process lacks {name}, which pod networks need; run it outside of an unprivileged container."
+
+
+def _modules() -> Iterable[str]:
+    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
+    if missing:
+        yield f"This is Raftsman's SDK alone (no {', '.join(missing)}); `pip install raftsman[node]` brings the rest."
 
 
 def _programs() -> Iterable[str]:

@@ -54,6 +54,12 @@ def test_a_missing_program_is_named_with_its_package(layout: Layout, monkeypatch
         preflight.check(layout, with_free_ports())
 
 
+def test_the_sdk_alone_says_that_it_cannot_run_a_cluster(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "MODULES", ("no_such_module",))
+    with pytest.raises(preflight.PreflightError, match=r"pip install raftsman\[node\]"):
+        preflight.check(layout, with_free_ports())
+
+
 @pytest.mark.root
 @pytest.mark.parametrize("verb", ["up", "down"])
 def test_without_root_the_command_says_what_it_needs(tmp_path: Path, verb: str) -> None:
