@@ -177,6 +177,15 @@ def run(layout: Layout, settings: Settings, *, progress_fd: int | None = None) -
     layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     record = os.open(layout.supervisor_file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        _claim(record, layout, settings)
+        asyncio.run(Supervisor(layout, settings, reporter(progress_fd)).run())
+    finally:
+        os.close(record)
+
+
+def _claim(record: int, layout: Layout, settings: Settings) -> None:
+    """Hold the record as long as its descriptor is open, and say in it who does."""
+    try:
         fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise SystemExit(f"A supervisor of {layout.data_dir} runs already.") from None
@@ -190,7 +199,6 @@ def run(layout: Layout, settings: Settings, *, progress_fd: int | None = None) -
     )
     os.truncate(record, 0)
     os.pwrite(record, text.encode(), 0)
-    asyncio.run(Supervisor(layout, settings, reporter(progress_fd)).run())
 
 
 def main() -> None:
