@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
 
 from raftsman.core import v1 as core
 
@@ -12,6 +13,8 @@ from .transport import Transport
 
 SERVICE = "raftsman.core.v1.Pods"
 INPUT_MESSAGES_MAX = 16
+# How long a command waits for its terminal's first size.
+FIRST_SIZE_S = 0.5
 
 
 async def logs(transport: Transport, request: core.LogsRequest) -> AsyncGenerator[bytes, None]:
@@ -26,12 +29,19 @@ async def execute(
     transport: Transport, start: core.ExecStart, stdin: AsyncIterator[bytes] | None,
     sizes: AsyncIterator[core.TerminalSize] | None,
 ) -> AsyncGenerator[core.ExecResponse, None]:  # fmt: skip
-    """Run a command; its output as it comes, then one message with `exit`."""
+    """Run a command; its output as it comes, then one message with `exit`. The first of `sizes` goes with the start."""
     requests: asyncio.Queue[core.ExecRequest | None] = asyncio.Queue(INPUT_MESSAGES_MAX)
-    pumps = [asyncio.create_task(_pump_stdin(stdin, requests))] if stdin is not None else []
-    if sizes is not None:
-        pumps.append(asyncio.create_task(_pump_sizes(sizes, requests)))
+    pumps: list[asyncio.Future[Any]] = []
     try:
+        if stdin is not None:
+            pumps.append(asyncio.create_task(_pump_stdin(stdin, requests)))
+        if sizes is not None:
+            first = asyncio.ensure_future(anext(aiter(sizes), None))
+            pumps.append(first)
+            known, _ = await asyncio.wait({first}, timeout=FIRST_SIZE_S)
+            if known and (size := first.result()) is not None:
+                start.size.CopyFrom(size)
+            pumps.append(asyncio.create_task(_pump_sizes(None if known else first, sizes, requests)))
         stream = transport.duplex(f"/{SERVICE}/Exec", _requests(start, requests), core.ExecResponse)
         async with contextlib.aclosing(stream) as responses:
             async for response in responses:
@@ -59,7 +69,12 @@ async def _pump_stdin(stdin: AsyncIterator[bytes], queue: asyncio.Queue[core.Exe
     await queue.put(core.ExecRequest(stdin_closed=True))
 
 
-async def _pump_sizes(sizes: AsyncIterator[core.TerminalSize], queue: asyncio.Queue[core.ExecRequest | None]) -> None:
+async def _pump_sizes(
+    first: asyncio.Future[core.TerminalSize | None] | None, sizes: AsyncIterator[core.TerminalSize],
+    queue: asyncio.Queue[core.ExecRequest | None],
+) -> None:  # fmt: skip
+    if first is not None and (late := await first) is not None:
+        await queue.put(core.ExecRequest(size=late))
     async for size in sizes:
         await queue.put(core.ExecRequest(size=size))
 

@@ -286,6 +286,8 @@ def _map_decoder(field: plan.Field) -> Decode:
                 put(container, _string(key), item, problems, f"{path}[{key}]")
             except (TypeError, ValueError, OverflowError) as error:
                 problems.append(_failure(f"{path}[{key}]", error))
+                if isinstance(key, str) and field.message is not None:
+                    container.pop(key, None)
 
     return decode
 

@@ -51,16 +51,21 @@ async def run(api: Api) -> None:
 
 
 async def keep(api: Api) -> None:
-    """Do it again whenever the store's contents turned out to be others than before (a restored copy, an empty one)."""
+    """Do it again whenever something went that must be there, or the store's contents turned out to be others."""
     done = api.feed.listings
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        if api.feed.listings == done or not api.feed.synced.is_set():
+        if not api.feed.synced.is_set() or (api.feed.listings == done and not _lost(api)):
             continue
         with contextlib.suppress(errors.ApiError):
             listings = api.feed.listings
             await run(api)
             done = listings
+
+
+def _lost(api: Api) -> bool:
+    """Whether somebody deleted what nodes and pods cannot be without: a namespace of ours, a service of ours."""
+    return any(_cached(api, obj) is None for obj in (*_namespaces(), *_services(api)))
 
 
 def _kind(api: Api, obj: Any) -> Kind:

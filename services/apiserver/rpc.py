@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from raftsman import errors, logs, resources
+from raftsman.meta import v1 as meta
 
 from . import failures, metrics, unsupported
 from .access.identity import User
@@ -28,8 +30,11 @@ STREAMS_MAX = 20_000
 RETRY_AFTER_S = 1
 WARNING_KEY = "raftsman-warning"
 WARNING_CHARACTERS_MAX = 300
-MESSAGE_CHARACTERS_MAX = 1200
-STATUS_BYTES_MAX = 3500
+MESSAGE_CHARACTERS_MAX = 800
+NAME_CHARACTERS_MAX = 253
+STATUS_BYTES_MAX = 5000
+# To how many characters each cause's sentence is cut, one after the other, before any cause is left out.
+CAUSE_CHARACTERS = (300, 160, 80, 40)
 
 
 @dataclass(slots=True)
@@ -164,28 +169,49 @@ def _ascii(text: str) -> str:
 
 
 def _shorten(error: errors.ApiError) -> None:
-    """Clients take about 8 KiB of metadata; message and causes are cut to what fits, and say so."""
+    """Clients take about 8 KiB of metadata. What is too long is cut and says so: sentences before any cause's path."""
     if len(error.message) > MESSAGE_CHARACTERS_MAX:
         error.message = error.message[:MESSAGE_CHARACTERS_MAX] + "…"
         error.status.message = error.message
-    causes = error.status.details.causes
+    details = error.status.details
+    if len(details.name) > NAME_CHARACTERS_MAX:
+        details.name = details.name[:NAME_CHARACTERS_MAX] + "…"
+    for limit in CAUSE_CHARACTERS:
+        if error.status.ByteSize() <= STATUS_BYTES_MAX:
+            return
+        for cause in details.causes:
+            if len(cause.message) > limit:
+                cause.message = cause.message[:limit] + "…"
+    _drop_causes(error.status)
+
+
+def _drop_causes(status: meta.Status) -> None:
+    causes = status.details.causes
     total = len(causes)
-    while len(causes) > 1 and error.status.ByteSize() > STATUS_BYTES_MAX:
+    while len(causes) > 1 and status.ByteSize() > STATUS_BYTES_MAX:
         del causes[len(causes) - max(1, len(causes) // 8) :]
     if len(causes) < total:
         causes.add(reason="FieldValueTooMany", message=f"and {total - len(causes)} more causes")
+
+
+def _told(error: Exception, method: str) -> errors.ApiError:
+    """What the caller is told."""
+    if isinstance(error, errors.ApiError):
+        return error
+    if isinstance(error, DecodeError):
+        return errors.BadRequest(f"the request is not what {method} takes: {error}")
+    log.error("a call failed unexpectedly", method=method, error=type(error).__name__, exc_info=error)
+    return errors.InternalError(f"Internal error occurred: {type(error).__name__}")
 
 
 async def _fail(context: Any, error: Exception, method: str) -> str:
     """Abort the call with the error's code and details; abort raises, except while the server is shut down."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if not isinstance(error, errors.ApiError):
-        log.error("a call failed unexpectedly", method=method, error=type(error).__name__, exc_info=error)
-        error = errors.InternalError(f"Internal error occurred: {type(error).__name__}")
-    _shorten(error)
+    told = _told(error, method)
+    _shorten(told)
     try:
-        await context.abort(error.grpc_code, error.message, ((errors.DETAILS_KEY, error.to_details()),))
+        await context.abort(told.grpc_code, told.message, ((errors.DETAILS_KEY, told.to_details()),))
     except asyncio.InvalidStateError:
         pass
-    return error.grpc_code.name
+    return told.grpc_code.name

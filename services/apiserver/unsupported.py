@@ -47,7 +47,6 @@ VERBS = {
 
 _CONTAINER = {
     "volumeDevices": "block volumes",
-    "restartPolicy": "sidecar containers",
     "restartPolicyRules": "per-container restart rules in the node agent",
     "resizePolicy": "in-place resizing",
     "ports[].hostPort": "host ports in the node's network",
@@ -101,6 +100,7 @@ POD_SPEC: dict[str, str] = {
     **_POD,
     **{f"volumes[].{path}": needs for path, needs in _VOLUME.items()},
     **{f"{list_}[].{path}": needs for list_ in ("containers", "initContainers") for path, needs in _CONTAINER.items()},
+    "containers[].restartPolicy": "per-container restart rules in the node agent (sidecars are init containers)",
 }
 
 # Values that ask for what happens anyway.

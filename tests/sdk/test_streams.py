@@ -116,15 +116,41 @@ async def test_terminal_sizes_are_passed_on_and_nothing_is_left_running(pods: tu
 
     async def sizes() -> AsyncIterator[core.TerminalSize]:
         yield core.TerminalSize(columns=80, rows=24)
+        yield core.TerminalSize(columns=90, rows=24)
 
     stream = client.exec("p", ["sh"], stdin=never(), tty=True, sizes=sizes())
     reading = asyncio.ensure_future(anext(stream))
     async with asyncio.timeout(5):
         while len(handler.sent) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert handler.sent[1].size.columns == 80
+        assert handler.sent[0].start.size.columns == 80
+        assert handler.sent[1].size.columns == 90
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         await stream.aclose()
         while handler.open or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_terminal_has_its_size_from_the_start(pods: tuple[Pods, Client]) -> None:
+    handler, client = pods
+
+    async def sizes() -> AsyncIterator[core.TerminalSize]:
+        yield core.TerminalSize(columns=132, rows=43)
+
+    async for _ in client.exec("web", ["sh"], namespace="default", tty=True, sizes=sizes()):
+        pass
+    assert (handler.sent[0].start.size.columns, handler.sent[0].start.size.rows) == (132, 43)
+
+
+async def test_a_command_does_not_wait_for_a_size_that_never_comes(pods: tuple[Pods, Client]) -> None:
+    handler, client = pods
+
+    async def sizes() -> AsyncIterator[core.TerminalSize]:
+        await asyncio.Event().wait()
+        yield core.TerminalSize()
+
+    async with asyncio.timeout(5):
+        async for _ in client.exec("web", ["sh"], namespace="default", tty=True, sizes=sizes()):
+            pass
+    assert not handler.sent[0].start.HasField("size")

@@ -65,6 +65,8 @@ def service_update(new: core.Service, old: core.Service) -> None:
         _keep_node_ports(spec, before)
     else:
         _forget_node_ports(spec, before)
+        if spec.external_traffic_policy == before.external_traffic_policy:
+            spec.ClearField("external_traffic_policy")
 
 
 def _keep_node_ports(spec: core.ServiceSpec, before: core.ServiceSpec) -> None:

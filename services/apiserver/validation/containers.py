@@ -25,7 +25,7 @@ _CONTAINER_RESOURCES = frozenset({
 
 
 def all_of(spec: core.PodSpec, causes: Causes, *, path: str) -> None:
-    """Every container, names unique over init containers too."""
+    """Every container, names unique over init containers too. An init container that restarts always is a sidecar."""
     seen: set[str] = set()
     volumes = {one.name for one in spec.volumes}
     if not spec.containers:
@@ -36,7 +36,10 @@ def all_of(spec: core.PodSpec, causes: Causes, *, path: str) -> None:
             if container.name in seen:
                 causes.duplicate(f"{at}.name", container.name)
             seen.add(container.name)
-            one(container, causes, path=at, volumes=volumes, init=init)
+            if init and container.HasField("restart_policy") and container.restart_policy != "Always":
+                causes.not_supported(f"{at}.restartPolicy", container.restart_policy, ("Always",))
+            ends = init and container.restart_policy != "Always"
+            one(container, causes, path=at, volumes=volumes, init=ends)
 
 
 def one(found: core.Container, causes: Causes, *, path: str, volumes: set[str], init: bool) -> None:

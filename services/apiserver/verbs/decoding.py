@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -13,14 +13,16 @@ from raftsman.services.apiserver import failures, unsupported
 from raftsman.services.apiserver.access.identity import ANONYMOUS
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
+from raftsman.services.apiserver.validation.causes import Causes
 
 WARNINGS_MAX = 20
 THREAD_BYTES_MIN = 64 << 10
 
 
-async def decoded(call: Call, request: meta.WriteRequest) -> Any:
+async def decoded(call: Call, request: meta.WriteRequest, *, problems: list[errors.Cause] | None = None) -> Any:
     """The object of a write: protobuf, or a manifest in JSON or YAML. errors.BadRequest if neither.
 
+    What cannot be decoded is left out and added to `problems`, if given, so that it is told with what validation finds.
     A manifest costs more than its sender: only known callers' are looked at, and long ones in a thread.
     """
     kind = call.kind
@@ -29,9 +31,9 @@ async def decoded(call: Call, request: meta.WriteRequest) -> Any:
     elif call.user is ANONYMOUS:
         raise errors.Unauthorized("Unauthorized: a manifest needs a client certificate or a token")
     elif len(request.manifest) > THREAD_BYTES_MIN:
-        obj = await asyncio.to_thread(from_manifest, call, request.manifest, request.options)
+        obj = await asyncio.to_thread(from_manifest, call, request.manifest, request.options, problems)
     else:
-        obj = from_manifest(call, request.manifest, request.options)
+        obj = from_manifest(call, request.manifest, request.options, problems)
     settle_namespace(kind, obj.metadata, request.namespace)
     return obj
 
@@ -59,7 +61,9 @@ def settle_namespace(kind: Kind, metadata: meta.ObjectMeta, namespace: str) -> N
     metadata.namespace = metadata.namespace or namespace or "default"
 
 
-def from_manifest(call: Call, manifest: bytes, options: meta.WriteOptions) -> Any:
+def from_manifest(
+    call: Call, manifest: bytes, options: meta.WriteOptions, problems: list[errors.Cause] | None = None
+) -> Any:
     """A manifest of the call's kind. errors.BadRequest names everything that is wrong with it."""
     from raftsman import manifests
 
@@ -69,7 +73,7 @@ def from_manifest(call: Call, manifest: bytes, options: meta.WriteOptions) -> An
     document, kind = documents[0], call.kind
     if (document.api_version, document.kind) != (kind.resource.api_version, kind.resource.kind):
         _refuse_kind(kind, document.api_version, document.kind)
-    return from_tree(call, document.value, options, problems=document.problems)
+    return from_tree(call, document.value, options, doubled=document.problems, problems=problems)
 
 
 def _refuse_kind(kind: Kind, api_version: str, name: str) -> None:
@@ -82,17 +86,39 @@ def _refuse_kind(kind: Kind, api_version: str, name: str) -> None:
 
 
 def from_tree(
-    call: Call, tree: Mapping[str, Any], options: meta.WriteOptions, *, problems: tuple[errors.Cause, ...] = ()
-) -> Any:
+    call: Call, tree: Mapping[str, Any], options: meta.WriteOptions, *, doubled: tuple[errors.Cause, ...] = (),
+    problems: list[errors.Cause] | None = None,
+) -> Any:  # fmt: skip
     """A typed object of a JSON tree; unknown and doubled fields are errors, warnings or nothing, as `options` say."""
     from raftsman import codec
 
-    decoded = codec.from_json(tree, call.kind.message)
+    result = codec.from_json(tree, call.kind.message)
     lenient = options.field_validation in (meta.FIELD_VALIDATION_WARN, meta.FIELD_VALIDATION_IGNORE)
-    what = call.kind.resource.kind
-    if not lenient:
-        codec.check((*problems, *decoded.problems), what=what)
-    codec.check(decoded.wrong, what=what)
+    found = result.wrong if lenient else (*doubled, *result.problems)
+    if problems is None:
+        codec.check(found, what=call.kind.resource.kind)
+    else:
+        problems += found
     if options.field_validation == meta.FIELD_VALIDATION_WARN:
-        call.warnings += [f"{one.field}: {one.message}" for one in (*problems, *decoded.unknown)][:WARNINGS_MAX]
-    return decoded.message
+        call.warnings += [f"{one.field}: {one.message}" for one in (*doubled, *result.unknown)][:WARNINGS_MAX]
+    return result.message
+
+
+def refuse(kind: Kind, name: str, problems: Sequence[errors.Cause], causes: Causes) -> None:
+    """Raise what decoding and validation found, if anything: errors.BadRequest if only the first did."""
+    from raftsman import codec
+
+    # What was left out is missing then; that is no second mistake.
+    wrong = [one.field for one in problems if one.reason != codec.UNKNOWN]
+    rest = [one for one in causes.found if not any(_overlap(one.field, path) for path in wrong)]
+    if problems and rest:
+        raise failures.invalid(kind.resource, name, [*problems, *rest])
+    codec.check(problems, what=kind.resource.kind)
+    if rest:
+        raise failures.invalid(kind.resource, name, rest, immutable=causes.immutable)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one path is the other or leads to it."""
+    short, long = sorted((one, other), key=len)
+    return long.startswith(short) and long[len(short) :][:1] in ("", ".", "[")

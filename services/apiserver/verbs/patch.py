@@ -35,11 +35,12 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
         raise failures.not_served(kind.resource, f"/{request.subresource}", "that subresource")
 
     def change(found: CachedObject) -> Change:
-        new = _changed(call, found, request, body)
+        problems: list[errors.Cause] = []
+        new = _changed(call, found, request, body, problems)
         given = new.metadata.resource_version
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, request.name)
-        return prepared_update(api, call, new, found.parsed(), subresource=request.subresource)
+        return prepared_update(api, call, new, found.parsed(), subresource=request.subresource, problems=problems)
 
     stored = await api.allocator.update(
         kind, request.name, change, namespace=namespace, dry_run=request.options.dry_run
@@ -62,7 +63,9 @@ def _body(request: meta.PatchRequest) -> Any:
     return body
 
 
-def _changed(call: Call, found: CachedObject, request: meta.PatchRequest, body: Any) -> Any:
+def _changed(
+    call: Call, found: CachedObject, request: meta.PatchRequest, body: Any, problems: list[errors.Cause]
+) -> Any:
     from raftsman import codec
 
     kind = call.kind
@@ -76,7 +79,7 @@ def _changed(call: Call, found: CachedObject, request: meta.PatchRequest, body: 
     changed = patched_tree(tree, request.type, body, kind.message)
     if (changed.get("apiVersion"), changed.get("kind")) != (kind.resource.api_version, kind.resource.kind):
         raise errors.BadRequest("a patch may not change apiVersion or kind")
-    return decoding.from_tree(call, changed, request.options)
+    return decoding.from_tree(call, changed, request.options, problems=problems)
 
 
 def patched_tree(tree: dict[str, Any], type_: int, body: Any, message: type[Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from raftsman.services.apiserver.watchcache.object import CachedObject
 from raftsman.services.apiserver.watchcache.selection import Selection
 
 _ITEM = b"\x12"
+REVISION_DIGITS_MAX = 18
 
 
 async def at_least(api: Api, resource_version: str) -> None:
@@ -31,9 +32,16 @@ async def at_least(api: Api, resource_version: str) -> None:
 
 
 def revision_of(text: str) -> int:
-    if not text.isdigit():
-        raise errors.BadRequest(f'invalid resource version "{text}": a decimal number is needed')
+    if not (text.isascii() and text.isdigit() and len(text) <= REVISION_DIGITS_MAX):
+        raise errors.BadRequest(f'invalid resource version "{text[:40]}": a decimal number is needed')
     return int(text)
+
+
+def exact_revision_of(text: str) -> int:
+    """Of a list at just that revision, which neither "" nor "0" names."""
+    if not text.strip("0"):
+        raise errors.BadRequest('resourceVersionMatch "Exact" is forbidden unless a resourceVersion above 0 is given')
+    return revision_of(text)
 
 
 async def get(api: Api, call: Call, raw: bytes) -> bytes:
@@ -72,12 +80,17 @@ async def list_(api: Api, call: Call, raw: bytes) -> bytes:
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
     api.allow(call.user, "list", kind, namespace=request.namespace, name=selected.name)
+    limit = max(0, request.limit)
+    if request.resource_version_match not in meta.ResourceVersionMatch.values():
+        raise errors.BadRequest(f"resourceVersionMatch {request.resource_version_match} is not known")
     if request.continue_token:
         revision, after = _read_token(request.continue_token)
-        return await _from_store(api, kind, selected, revision=revision, after=after, limit=request.limit)
+        await api.feed.reached(revision)
+        return await _from_store(api, kind, selected, revision=revision, after=after, limit=limit)
     if request.resource_version_match == meta.RESOURCE_VERSION_MATCH_EXACT:
-        revision = revision_of(request.resource_version)
-        return await _from_store(api, kind, selected, revision=revision, after="", limit=request.limit)
+        revision = exact_revision_of(request.resource_version)
+        await api.feed.reached(revision)
+        return await _from_store(api, kind, selected, revision=revision, after="", limit=limit)
     await at_least(api, request.resource_version)
     found = api.cache(kind).select(selected)
     if 0 < request.limit < len(found):
@@ -114,9 +127,11 @@ def _token(revision: int, last: CachedObject) -> str:
 def _read_token(token: str) -> tuple[int, str]:
     try:
         revision, after = json.loads(base64.urlsafe_b64decode(token))
-        return int(revision), str(after)
-    except (ValueError, TypeError):
-        raise errors.BadRequest("continue key is not valid: use the one of the last answer") from None
+    except (ValueError, TypeError, RecursionError):
+        revision, after = None, None
+    if type(revision) is not int or not isinstance(after, str) or not 0 < revision < 10**REVISION_DIGITS_MAX:
+        raise errors.BadRequest("continue key is not valid: use the one of the last answer")
+    return revision, after
 
 
 async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from raftsman import errors
@@ -34,20 +35,23 @@ SUFFIX_LENGTH = 5
 
 async def create(api: Api, call: Call, raw: bytes) -> bytes:
     request = meta.WriteRequest.FromString(raw)
-    obj = await decoding.decoded(call, request)
+    problems: list[errors.Cause] = []
+    obj = await decoding.decoded(call, request, problems=problems)
     # Before anything is looked at in detail: may they create here at all?
     api.allow(call.user, "create", call.kind, namespace=obj.metadata.namespace)
-    return (await create_object(api, call, obj, dry_run=request.options.dry_run)).data
+    return (await create_object(api, call, obj, dry_run=request.options.dry_run, problems=problems)).data
 
 
-async def create_object(api: Api, call: Call, obj: Any, *, dry_run: bool = False) -> CachedObject:
+async def create_object(
+    api: Api, call: Call, obj: Any, *, dry_run: bool = False, problems: Sequence[errors.Cause] = ()
+) -> CachedObject:
     """Through the whole pipeline. A generated name that is taken is generated again."""
     kind = call.kind
     generated = not obj.metadata.name and bool(obj.metadata.generate_name)
     for _ in range(GENERATE_RETRIES_MAX if generated else 1):
         if generated:
             obj.metadata.name = generated_name(obj.metadata.generate_name)
-        await prepared_create(api, call, obj)
+        await prepared_create(api, call, obj, problems=problems)
         if dry_run:
             return CachedObject(kind, obj.metadata.namespace, obj.metadata.name, objects.serialise(kind, obj), 0)
         try:
@@ -63,8 +67,10 @@ def generated_name(prefix: str) -> str:
     return prefix[:room] + "".join(secrets.choice(_SUFFIX) for _ in range(SUFFIX_LENGTH))
 
 
-async def prepared_create(api: Api, call: Call, obj: Any, *, admit: bool = True) -> None:
-    """Stamp, default, admit and validate. errors.Invalid with all causes."""
+async def prepared_create(
+    api: Api, call: Call, obj: Any, *, admit: bool = True, problems: Sequence[errors.Cause] = ()
+) -> None:
+    """Stamp, default, admit and validate. errors.Invalid with all causes and `problems`, those of decoding."""
     kind = call.kind
     _stamp(kind, obj.metadata)
     kind.prepare_create(obj)
@@ -72,11 +78,10 @@ async def prepared_create(api: Api, call: Call, obj: Any, *, admit: bool = True)
     kind.complete_create(obj)
     causes = Causes()
     metadata_rules.validate(obj.metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
-    if admit and not causes:
+    if admit and not causes and not problems:
         await admission.admit_create(api, call, obj)
     kind.validate(obj, causes)
-    if causes:
-        raise failures.invalid(kind.resource, obj.metadata.name, causes.found, immutable=causes.immutable)
+    decoding.refuse(kind, obj.metadata.name, problems, causes)
 
 
 def _stamp(kind: Kind, metadata: meta.ObjectMeta) -> None:
@@ -108,7 +113,8 @@ async def update_status(api: Api, call: Call, raw: bytes) -> bytes:
 async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> bytes:
     request = meta.WriteRequest.FromString(raw)
     kind = call.kind
-    sent = await decoding.decoded(call, request)
+    problems: list[errors.Cause] = []
+    sent = await decoding.decoded(call, request, problems=problems)
     metadata = sent.metadata
     api.allow(call.user, "update", kind, namespace=metadata.namespace, name=metadata.name, subresource=subresource)
     if not metadata.name:
@@ -123,7 +129,7 @@ async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> byte
             raise failures.conflict(kind.resource, metadata.name)
         new = kind.message()
         new.CopyFrom(sent)
-        return prepared_update(api, call, new, found.parsed(), subresource=subresource)
+        return prepared_update(api, call, new, found.parsed(), subresource=subresource, problems=problems)
 
     stored = await api.allocator.update(
         kind, metadata.name, change, namespace=metadata.namespace, dry_run=request.options.dry_run
@@ -137,7 +143,9 @@ def _needs(path: str, why: str) -> list[errors.Cause]:
     return causes.found
 
 
-def prepared_update(api: Api, call: Call, new: Any, old: Any, *, subresource: str = "") -> Change:
+def prepared_update(
+    api: Api, call: Call, new: Any, old: Any, *, subresource: str = "", problems: Sequence[errors.Cause] = ()
+) -> Change:
     """What becomes of `old` when somebody sends `new`: checked, and removed if its last finalizer went."""
     kind = call.kind
     causes = Causes()
@@ -157,12 +165,11 @@ def prepared_update(api: Api, call: Call, new: Any, old: Any, *, subresource: st
         kind.default(new)
         metadata_rules.validate(new.metadata, causes, namespaced=kind.resource.namespaced, rule=_any_name)
         metadata_rules.update(new.metadata, old.metadata, causes)
-        if not causes:
+        if not causes and not problems:
             admission.admit_update(api, call, new, old)
         kind.validate_update(new, old, causes)
         _bump(kind, new, old)
-    if causes:
-        raise failures.invalid(kind.resource, old.metadata.name, causes.found, immutable=causes.immutable)
+    decoding.refuse(kind, old.metadata.name, problems, causes)
     return Change(new, remove=finished(kind, new))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from raftsman import errors
@@ -150,3 +151,13 @@ async def test_a_get_at_any_revision_is_served_at_once(api: Api, namespace: str)
     made = await api.create(a_config(namespace))
     found = await api.get(core.ConfigMap, "c", namespace, resource_version=made.metadata.resource_version)
     assert found == made
+
+
+@pytest.mark.parametrize("asked", [
+    {"resource_version": "²"}, {"resource_version": "9" * 30}, {"continue_token": "WzFlNDAwLCJhIl0="},
+    {"continue_token": "Wy01LCJhL2IiXQ=="}, {"resource_version_match": 7},
+    {"resource_version": "0", "resource_version_match": 1},
+])  # fmt: skip
+async def test_a_list_that_makes_no_sense_is_the_callers_mistake(api: Api, asked: dict[str, Any]) -> None:
+    with pytest.raises(errors.BadRequest):
+        await api.list(core.ConfigMap, **asked)

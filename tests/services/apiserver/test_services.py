@@ -9,6 +9,7 @@ import pytest
 from raftsman import errors
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
+from raftsman.meta import v1 as meta
 
 from .cluster import Api, ApiServerProcess
 
@@ -90,7 +91,6 @@ async def test_a_node_port_is_given_back_when_the_type_changes(api: Api, namespa
     made = await api.create(a_service(namespace, "web", type="NodePort"))
     port = made.spec.ports[0].node_port
     made.spec.type = "ClusterIP"
-    made.spec.ClearField("external_traffic_policy")
     assert (await api.update(made)).spec.ports[0].node_port == 0
     other = a_service(namespace, "other", type="NodePort")
     other.spec.ports[0].node_port = port
@@ -103,3 +103,26 @@ async def test_the_cluster_own_services_are_there_from_the_start(api: Api, serve
     assert (await api.get(core.Service, "kube-dns", "kube-system")).spec.cluster_ip == "10.96.0.10"
     found = await api.get(discovery.EndpointSlice, "kubernetes")
     assert list(found.endpoints[0].addresses) == ["127.0.0.1"]
+
+
+async def test_a_node_port_service_becomes_an_external_name(api: Api, namespace: str) -> None:
+    made = await api.create(a_service(namespace, "web", type="NodePort"))
+    made.spec.type, made.spec.external_name = "ExternalName", "db.example.com"
+    after = (await api.update(made)).spec
+    assert (after.cluster_ip, after.ports[0].node_port, after.external_traffic_policy) == ("", 0, "")
+
+
+async def test_the_clusters_own_service_and_namespace_come_back(api: Api) -> None:
+    await api.delete(core.Service, "kubernetes")
+    await api.delete(core.Namespace, "kube-node-lease", "")
+    gone = await api.get(core.Namespace, "kube-node-lease", "")
+    gone.spec.ClearField("finalizers")
+    await api.of(core.Namespace, "Finalize", meta.WriteRequest(object=gone.SerializeToString()))
+    async with asyncio.timeout(15):
+        for kind, name in ((core.Service, "kubernetes"), (core.Namespace, "kube-node-lease")):
+            while True:
+                try:
+                    await api.get(kind, name)
+                    break
+                except errors.NotFound:
+                    await asyncio.sleep(0.1)

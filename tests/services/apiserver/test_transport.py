@@ -6,7 +6,9 @@ import asyncio
 import socket
 import ssl
 
+import grpc
 import pytest
+from raftsman import errors
 from raftsman.core import v1 as core
 from raftsman.services.apiserver.storage.store import Store
 
@@ -95,3 +97,15 @@ async def test_an_event_still_expires_after_it_was_updated(api: Api, store: Stor
         assert pair.lease
     finally:
         await client.close()
+
+
+async def test_bytes_that_are_no_request_are_the_callers_mistake(api: Api) -> None:
+    method = api._channel.unary_unary("/raftsman.core.v1.Pods/Get")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await method(b"\xff\xff\xff\xff\x01", timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_name_too_long_for_an_answer_is_still_not_found(api: Api) -> None:
+    with pytest.raises(errors.NotFound):
+        await api.get(core.ConfigMap, "x" * 10_000)
