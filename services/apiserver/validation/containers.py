@@ -13,6 +13,9 @@ from .causes import Causes
 PULL_POLICIES = frozenset({"Always", "IfNotPresent", "Never"})
 _PROPAGATIONS = frozenset({"", "None", "HostToContainer", "Bidirectional"})
 _MESSAGE_POLICIES = frozenset({"File", "FallbackToLogsOnError"})
+_SECCOMP_TYPES = frozenset({"Localhost", "RuntimeDefault", "Unconfined"})
+_SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
+_SYSCTL_MAX = 253
 _FIELD_PATHS = frozenset({
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
     "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
@@ -291,6 +294,11 @@ def _handler(
         _http_get(found.http_get, causes, path=f"{path}.httpGet")
     if found.HasField("tcp_socket"):
         ports.number_or_name(found.tcp_socket.port, causes, path=f"{path}.tcpSocket.port")
+    if isinstance(found, core.ProbeHandler):
+        if found.HasField("grpc"):
+            ports.number(found.grpc.port, causes, path=f"{path}.grpc.port")
+    elif found.HasField("sleep") and found.sleep.seconds < 0:
+        causes.invalid(f"{path}.sleep.seconds", found.sleep.seconds, "must be greater than or equal to 0")
 
 
 def _http_get(found: core.HTTPGetAction, causes: Causes, *, path: str) -> None:
@@ -310,6 +318,7 @@ def _http_get(found: core.HTTPGetAction, causes: Causes, *, path: str) -> None:
 
 def security(found: core.SecurityContext, causes: Causes, *, path: str) -> None:
     _ids(found, causes, path=path)
+    _seccomp(found, causes, path=path)
     if found.HasField("allow_privilege_escalation") and not found.allow_privilege_escalation:
         if found.privileged:
             causes.invalid(path, "", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
@@ -321,6 +330,8 @@ def security(found: core.SecurityContext, causes: Causes, *, path: str) -> None:
 
 def pod_security(found: core.PodSecurityContext, causes: Causes, *, path: str) -> None:
     _ids(found, causes, path=path)
+    _seccomp(found, causes, path=path)
+    _sysctls(found.sysctls, causes, path=f"{path}.sysctls")
     if found.HasField("fs_group") and not 0 <= found.fs_group < 1 << 31:
         causes.invalid(f"{path}.fsGroup", found.fs_group, "must be between 0 and 2147483647, inclusive")
     for index, group in enumerate(found.supplemental_groups):
@@ -328,6 +339,30 @@ def pod_security(found: core.PodSecurityContext, causes: Causes, *, path: str) -
             causes.invalid(f"{path}.supplementalGroups[{index}]", group, "must be between 0 and 2147483647, inclusive")
     if found.HasField("fs_group_change_policy") and found.fs_group_change_policy not in ("Always", "OnRootMismatch"):
         causes.not_supported(f"{path}.fsGroupChangePolicy", found.fs_group_change_policy, ("Always", "OnRootMismatch"))
+
+
+def _seccomp(found: core.SecurityContext | core.PodSecurityContext, causes: Causes, *, path: str) -> None:
+    profile = found.seccomp_profile
+    if found.HasField("seccomp_profile") and profile.type not in _SECCOMP_TYPES:
+        if profile.type:
+            causes.not_supported(f"{path}.seccompProfile.type", profile.type, _SECCOMP_TYPES)
+        else:
+            causes.required(f"{path}.seccompProfile.type")
+    if profile.type == "Localhost" and not profile.localhost_profile:
+        causes.required(f"{path}.seccompProfile.localhostProfile", "must be set when seccomp type is Localhost")
+
+
+def _sysctls(found: Sequence[core.Sysctl], causes: Causes, *, path: str) -> None:
+    seen: set[str] = set()
+    for index, sysctl in enumerate(found):
+        at = f"{path}[{index}].name"
+        if not sysctl.name:
+            causes.required(at)
+        elif len(sysctl.name) > _SYSCTL_MAX or not _SYSCTL.fullmatch(sysctl.name):
+            causes.invalid(at, sysctl.name, f"must have at most {_SYSCTL_MAX} characters and match {_SYSCTL.pattern}")
+        elif sysctl.name.replace("/", ".") in seen:
+            causes.duplicate(at, sysctl.name)
+        seen.add(sysctl.name.replace("/", "."))
 
 
 def _ids(found: core.SecurityContext | core.PodSecurityContext, causes: Causes, *, path: str) -> None:

@@ -35,6 +35,12 @@ def service(found: core.Service, causes: Causes) -> None:
     metadata.labels(spec.selector, causes, path="spec.selector")
     _affinity(spec, causes)
     _addresses(spec, causes)
+    for index, address in enumerate(spec.external_ips):
+        endpoint_address(address, causes, path=f"spec.externalIPs[{index}]")
+        if _is_address(address) and ipaddress.ip_address(address).is_loopback:
+            causes.invalid(
+                f"spec.externalIPs[{index}]", address, "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+            )
     _policies(spec, causes)
 
 
@@ -117,7 +123,7 @@ def _policies(spec: core.ServiceSpec, causes: Causes) -> None:
     ):
         if value and value not in ("Cluster", "Local"):
             causes.not_supported(f"spec.{word}", value, ("Cluster", "Local"))
-    if spec.external_traffic_policy and spec.type != "NodePort":
+    if spec.external_traffic_policy and spec.type not in ("NodePort", "LoadBalancer"):
         causes.invalid(
             "spec.externalTrafficPolicy",
             spec.external_traffic_policy,

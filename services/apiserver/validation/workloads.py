@@ -43,7 +43,7 @@ def deployment_update(new: apps.Deployment, old: apps.Deployment, causes: Causes
 def replica_set(found: apps.ReplicaSet, causes: Causes) -> None:
     spec = found.spec
     _counts(causes, replicas=spec.replicas, minReadySeconds=spec.min_ready_seconds)
-    _selector(spec.HasField("selector"), spec.selector, spec.template, causes)
+    _selector(spec.HasField("selector"), spec.selector, spec.template, causes, of="replicaset")
     _template(spec.template, causes)
 
 
@@ -65,14 +65,21 @@ def _counts(causes: Causes, **numbers: int) -> None:
             causes.invalid(f"spec.{word}", value, _NOT_NEGATIVE)
 
 
-def _selector(present: bool, selector: meta.LabelSelector, template: core.PodTemplateSpec, causes: Causes) -> None:
+def _selector(
+    present: bool,
+    selector: meta.LabelSelector,
+    template: core.PodTemplateSpec,
+    causes: Causes,
+    *,
+    of: str = "deployment",
+) -> None:
     if not present:
         causes.required("spec.selector")
         return
     before = len(causes.found)
     metadata.label_selector(selector, causes, path="spec.selector")
     if not selector.match_labels and not selector.match_expressions:
-        causes.invalid("spec.selector", "{}", "empty selector is invalid for deployment")
+        causes.invalid("spec.selector", "{}", f"empty selector is invalid for {of}")
     elif len(causes.found) == before:
         from raftsman import selectors
 

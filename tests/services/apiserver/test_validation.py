@@ -221,3 +221,29 @@ async def test_other_containers_have_no_restart_policy_of_their_own(api: Api, na
         "spec.containers[0].restartPolicy", "spec.initContainers[0].restartPolicy",
         "spec.initContainers[0].livenessProbe",
     }  # fmt: skip
+
+
+async def test_what_a_runtime_would_stumble_over_is_refused_before(api: Api, namespace: str) -> None:
+    pod = a_pod(namespace)
+    container = pod.spec.containers[0]
+    container.security_context.seccomp_profile.type = "Maybe"
+    pod.spec.security_context.seccomp_profile.type = "Localhost"
+    pod.spec.security_context.sysctls.add(name="net.ipv4.A", value="1")
+    for _ in range(2):
+        pod.spec.security_context.sysctls.add(name="net.core.somaxconn", value="1")
+    container.liveness_probe.handler.grpc.port = 0
+    container.lifecycle.pre_stop.sleep.seconds = -1
+    assert set(await causes_of(api.create(pod))) == {
+        "spec.containers[0].securityContext.seccompProfile.type",
+        "spec.securityContext.seccompProfile.localhostProfile", "spec.securityContext.sysctls[0].name",
+        "spec.securityContext.sysctls[2].name", "spec.containers[0].livenessProbe.grpc.port",
+        "spec.containers[0].lifecycle.preStop.sleep.seconds",
+    }  # fmt: skip
+
+
+async def test_external_addresses_are_addresses_of_others(api: Api, namespace: str) -> None:
+    service = core.Service()
+    service.metadata.name, service.metadata.namespace = "web", namespace
+    service.spec.ports.add(port=80)
+    service.spec.external_ips.extend(["nowhere", "127.0.0.1", "0.0.0.0", "192.0.2.7"])
+    assert set(await causes_of(api.create(service))) == {f"spec.externalIPs[{index}]" for index in range(3)}
