@@ -48,11 +48,12 @@ def endpoints(obj: core.Endpoints, now: datetime) -> Sequence[str]:
         if not subset.ports:
             found += [address.ip for address in subset.addresses]
         for port in subset.ports:
-            found += [_socket(address.ip, port.port) for address in subset.addresses]
+            found += [socket(address.ip, port.port) for address in subset.addresses]
     return obj.metadata.name, shortened(found), times.age(obj.metadata.creation_timestamp, now=now)
 
 
-def _socket(address: str, port: int) -> str:
+def socket(address: str, port: int) -> str:
+    """`10.0.0.1:80`, `[fd00::1]:80`."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

@@ -16,15 +16,16 @@ from raftsman.cli.session import Session
 from raftsman.cli.targets import Target
 from raftsman.cli.verb import Failure, flag, verb
 from raftsman.core import v1 as core
+from raftsman.discovery import v1 as discovery
 
 from . import cluster, generic, network, pods, workloads
 from .text import Text, events_table
 
+SERVICE_LABEL = "kubernetes.io/service-name"
 _WRITERS: dict[str, Callable[[Text, Any], None]] = {
     "pods": pods.pod,
     "deployments.apps": workloads.deployment,
     "replicasets.apps": workloads.replica_set,
-    "services": network.service,
     "endpoints": network.endpoints,
     "endpointslices.discovery.k8s.io": network.endpoint_slice,
     "nodes": cluster.node,
@@ -87,7 +88,9 @@ async def _objects(session: Session, target: Target, selector: str) -> list[obje
 async def _described(session: Session, target: Target, obj: object, *, with_events: bool) -> str:
     text = Text()
     writer = _WRITERS.get(target.resource.qualified)
-    if writer is None:
+    if isinstance(obj, core.Service):
+        network.service(text, obj, await _slices(session, obj))
+    elif writer is None:
         generic.any_object(text, obj)
     else:
         writer(text, obj)
@@ -95,6 +98,13 @@ async def _described(session: Session, target: Target, obj: object, *, with_even
     if with_events and target.resource.qualified not in _WITHOUT_EVENTS:
         await _events(session, target, text, obj)
     return text.rendered()
+
+
+async def _slices(session: Session, service: core.Service) -> list[discovery.EndpointSlice]:
+    metadata = service.metadata
+    label = f"{SERVICE_LABEL}={metadata.name}"
+    found = await session.client.list(discovery.EndpointSlice, namespace=metadata.namespace, label_selector=label)
+    return list(found.items)
 
 
 async def _related(session: Session, target: Target, text: Text, obj: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.printers import network
@@ -10,7 +12,8 @@ from .templates import int_or_string
 from .text import NONE, Text, head
 
 
-def service(text: Text, obj: core.Service) -> None:
+def service(text: Text, obj: core.Service, slices: Sequence[discovery.EndpointSlice] = ()) -> None:
+    """With `slices`, those of the service, also what each port leads to."""
     head(text, obj)
     spec = obj.spec
     text.field("Selector", ",".join(f"{key}={spec.selector[key]}" for key in sorted(spec.selector)) or NONE)
@@ -26,11 +29,26 @@ def service(text: Text, obj: core.Service) -> None:
         text.field("TargetPort", f"{int_or_string(port.target_port) or port.port}/{port.protocol or 'TCP'}")
         if port.node_port:
             text.field("NodePort", f"{port.name or '<unset>'}  {port.node_port}/{port.protocol or 'TCP'}")
+        if spec.type != "ExternalName":
+            text.field("Endpoints", network.shortened(_behind(port, slices)))
     text.field("Session Affinity", spec.session_affinity or "None")
     if spec.external_traffic_policy:
         text.field("External Traffic Policy", spec.external_traffic_policy)
     if spec.internal_traffic_policy:
         text.field("Internal Traffic Policy", spec.internal_traffic_policy)
+
+
+def _behind(port: core.ServicePort, slices: Sequence[discovery.EndpointSlice]) -> list[str]:
+    """The ready addresses that a port of a service leads to."""
+    return sorted(
+        network.socket(address, one.port)
+        for slice_ in slices
+        for one in slice_.ports
+        if one.name == port.name and (one.protocol or "TCP") == (port.protocol or "TCP")
+        for endpoint in slice_.endpoints
+        if endpoint.conditions.ready or not endpoint.conditions.HasField("ready")
+        for address in endpoint.addresses
+    )
 
 
 def endpoints(text: Text, obj: core.Endpoints) -> None:

@@ -133,7 +133,8 @@ def test_describe_tells_about_an_object_but_not_its_secrets(web: CommandLine) ->
     assert "hunter2" not in secret
     assert "Node:" in web.ok("describe", "pods", "-l", "app=web")
     assert "Allocated resources:" in web.ok("describe", "node", "n1")
-    for kind in ("svc", "sa", "cm", "endpoints", "endpointslices", "rs"):
+    assert "Endpoints:" in web.ok("describe", "svc")
+    for kind in ("sa", "cm", "endpoints", "endpointslices", "rs"):
         web.ok("describe", kind)
 
 
