@@ -7,6 +7,7 @@ import asyncio
 from raftsman import errors
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.admission import pipeline as admission
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -29,13 +30,15 @@ async def delete(api: Api, call: Call, raw: bytes) -> bytes:
     kind = call.kind
     api.allow(call.user, "delete", kind, namespace=request.namespace, name=request.name)
     namespace = read.namespace_of(kind, request.namespace, request.name)
-    return (await _delete(api, kind, namespace, request.name, request.options)).data
+    return (await _delete(api, call, namespace, request.name, request.options)).data
 
 
-async def _delete(api: Api, kind: Kind, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
+async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
+    kind = call.kind
     _check(kind, name, options)
 
     def change(found: CachedObject) -> Change:
+        admission.admit_delete(call, found.parsed())
         return removal.deleted(kind, found.parsed(), options)
 
     dry_run = "All" in options.dry_run
@@ -69,7 +72,7 @@ async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
     found = api.cache(kind).select(selected)
     for start in range(0, len(found), TOGETHER_MAX):
         some = found[start : start + TOGETHER_MAX]
-        deleting = (_delete(api, kind, one.namespace, one.name, request.options) for one in some)
+        deleting = (_delete(api, call, one.namespace, one.name, request.options) for one in some)
         for outcome in await asyncio.gather(*deleting, return_exceptions=True):
             if isinstance(outcome, CachedObject):
                 gone.append(outcome)

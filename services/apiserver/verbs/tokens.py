@@ -8,6 +8,7 @@ from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.access.tokens import EXPIRATION_MAX_S, EXPIRATION_MIN_S, Bound, Tokens
+from raftsman.services.apiserver.admission import nodes
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -30,7 +31,7 @@ async def create(api: Api, tokens: Tokens | None, call: Call, raw: bytes) -> byt
     account = await read.fetch(api, call.kind, meta.GetRequest(namespace=namespace, name=name))
     uid = account.parsed().metadata.uid
     lifetime_s = _lifetime(call.kind, name, sent.spec)
-    pod, secret = await _bound(api, call.kind, namespace, name, sent.spec.bound_object_ref)
+    pod, secret = await _bound(api, call, namespace, name, sent.spec.bound_object_ref)
     token, expires = tokens.issue(
         Bound("serviceaccounts", name, uid), namespace=namespace, audiences=tuple(sent.spec.audiences),
         lifetime_s=lifetime_s, pod=pod, secret=secret,
@@ -62,10 +63,11 @@ def _lifetime(kind: Kind, name: str, spec: authentication.TokenRequestSpec) -> i
 
 
 async def _bound(
-    api: Api, accounts: Kind, namespace: str, account: str, ref: authentication.BoundObjectReference
+    api: Api, call: Call, namespace: str, account: str, ref: authentication.BoundObjectReference
 ) -> tuple[Bound | None, Bound | None]:
     """The pod or the secret of a token."""
     if not ref.kind:
+        nodes.admit_token(call, account, None)
         return None, None
     resource = {"Pod": "pods", "Secret": "secrets"}.get(ref.kind)
     if resource is None or ref.api_version not in ("", "v1"):
@@ -75,7 +77,8 @@ async def _bound(
     obj = found.parsed()
     if ref.uid and ref.uid != obj.metadata.uid:
         why = f"the UID in the bound object reference ({ref.uid}) does not match the UID in record ({obj.metadata.uid})"
-        raise failures.conflict(accounts.resource, ref.name, why)
+        raise failures.conflict(call.kind.resource, ref.name, why)
+    nodes.admit_token(call, account, obj if isinstance(obj, core.Pod) else None)
     bound = Bound(resource, ref.name, obj.metadata.uid)
     if not isinstance(obj, core.Pod):
         return None, bound

@@ -148,6 +148,7 @@ def prepared_update(
 ) -> Change:
     """What becomes of `old` when somebody sends `new`: checked, and removed if its last finalizer went."""
     kind = call.kind
+    admission.admit_any_update(call, old)
     causes = Causes()
     _carry(kind, new.metadata, old.metadata)
     if subresource == "status":

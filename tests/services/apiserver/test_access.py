@@ -9,11 +9,13 @@ import pytest
 from raftsman import errors
 from raftsman.apiserver import v1 as apiserver
 from raftsman.authentication import v1 as authentication
+from raftsman.coordination import v1 as coordination
 from raftsman.core import v1 as core
+from raftsman.meta import v1 as meta
 from raftsman.rbac import v1 as rbac
 
 from .cluster import Api, ApiServerProcess
-from .test_lifecycle import a_config
+from .test_lifecycle import a_config, bind
 from .test_objects import a_pod
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
@@ -203,3 +205,27 @@ async def test_nobody_grants_what_they_do_not_have(server: ApiServerProcess, api
         made.rules.add(verbs=["*"], api_groups=["*"], resources=["*"])
         with pytest.raises(errors.Forbidden, match="not currently held"):
             await user.update(made)
+
+
+async def test_a_node_writes_nothing_of_another_node(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    await api.create(a_pod(namespace))
+    await bind(api, namespace, "web", "n1")
+    own, other = f"n-{secrets.token_hex(3)}", f"n-{secrets.token_hex(3)}"
+    for name in (own, other):
+        await api.create(core.Node(metadata=meta.ObjectMeta(name=name)))
+    async with server.client(f"system:node:{own}", groups=("system:nodes",)) as node:
+        await node.update_status(await node.get(core.Node, own, ""))
+        pod = await node.get(core.Pod, "web", namespace)
+        for refused in (
+            node.update_status(pod), node.delete(core.Pod, "web", namespace), node.create(a_pod(namespace, "mine")),
+            node.update_status(await node.get(core.Node, other, "")), token_of(node, namespace, pod),
+            node.patch(core.Node, other, b'{"spec":{"unschedulable":true}}', namespace=""),
+            node.create(coordination.Lease(metadata=meta.ObjectMeta(name=other, namespace="kube-node-lease"))),
+        ):  # fmt: skip
+            with pytest.raises(errors.Forbidden, match=f'node "{own}"'):
+                await refused
+    async with server.client("system:node:n1", groups=("system:nodes",)) as node:
+        assert await token_of(node, namespace, pod)
+        pod.status.phase = "Running"
+        await node.update_status(pod)
+        await node.delete(core.Pod, "web", namespace)
