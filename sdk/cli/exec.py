@@ -87,12 +87,30 @@ async def _input() -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     descriptor = sys.stdin.fileno()
     try:
-        async for data in _readable(loop, descriptor):
-            yield data
+        with _unblocked(descriptor) as unblocked:
+            async for data in _readable(loop, unblocked):
+                yield data
     except PermissionError:
         # A regular file is always readable and epoll refuses it.
         while data := await asyncio.to_thread(os.read, descriptor, CHUNK_BYTES):
             yield data
+
+
+@contextlib.contextmanager
+def _unblocked(descriptor: int) -> Iterator[int]:
+    """A terminal opened once more, so that a read never waits: what was typed before `_raw` may be announced and gone.
+
+    O_NONBLOCK on the descriptor itself would be seen by everybody who shares it, our caller's shell included.
+    """
+    try:
+        again = os.open(os.ttyname(descriptor), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:  # no terminal, or one that has no name here
+        yield descriptor
+        return
+    try:
+        yield again
+    finally:
+        os.close(again)
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> AsyncIterator[bytes]:
@@ -102,7 +120,10 @@ async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> AsyncIt
         while True:
             await ready.wait()
             ready.clear()
-            data = os.read(descriptor, CHUNK_BYTES)
+            try:
+                data = os.read(descriptor, CHUNK_BYTES)
+            except BlockingIOError:
+                continue
             if not data:
                 return
             yield data

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -21,6 +22,10 @@ CHILD = """
 import asyncio, sys
 from raftsman.cli import main, session
 from raftsman.core import v1 as core
+
+async def drained(source):
+    async for _ in source:
+        pass
 
 class Client:
     async def get(self, message, name, **_):
@@ -39,10 +44,14 @@ class Client:
             yield b"more\\n"
 
     async def exec(self, name, command, *, stdin=None, tty=False, sizes=None, **_):
-        if sizes is not None:
+        if sizes is not None and command != ["later"]:
             size = await anext(sizes)
             yield core.ExecResponse(stdout=f"{size.columns}x{size.rows} {command}\\r\\n".encode())
-        if stdin is None:
+        if command == ["later"]:
+            reading = asyncio.ensure_future(drained(stdin))
+            await asyncio.sleep(0.3)
+            reading.cancel()
+        elif stdin is None:
             yield core.ExecResponse(stderr=b"no input\\n")
         else:
             async for data in stdin:
@@ -97,6 +106,15 @@ def test_a_terminal_is_raw_while_the_command_runs_and_restored_after_it() -> Non
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
     assert termios.tcgetattr(master)[3] == before[3]
     os.close(master)
+
+
+def test_a_terminal_whose_input_ended_at_once_hangs_nobody() -> None:
+    words = shlex.join(command("exec", "-it", "p", "--", "later"))
+    done = subprocess.run(
+        ["script", "--quiet", "--return", "--command", words, "/dev/null"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5
 
 
 def read_until(master: int, wanted: bytes) -> bytes:
