@@ -20,6 +20,7 @@ from raftsman.meta import v1 as meta
 
 log = logs.get(__name__)
 
+NAME_MAX = 253
 QUEUE_MAX = 1000
 BURST_MAX = 25
 REFILL_S = 300.0
@@ -172,7 +173,8 @@ def event_of(fact: Fact, *, component: str, host: str = "") -> core.Event:
         source=core.EventSource(component=component),
         reporting_component=component, reporting_instance=host,
     )  # fmt: skip
-    event.metadata.name = f"{name}.{time.time_ns():x}"
+    suffix = f".{time.time_ns():x}"
+    event.metadata.name = name[: NAME_MAX - len(suffix)].rstrip("-.") + suffix
     event.metadata.namespace = _namespace(fact)
     if host:
         event.source.host = host

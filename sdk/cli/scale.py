@@ -8,7 +8,7 @@ from raftsman import errors
 from . import failure, output, targets
 from .session import Session
 from .targets import Target
-from .verb import Duration, flag, verb
+from .verb import Duration, Failure, flag, verb
 from .writing import suffix
 
 
@@ -37,6 +37,9 @@ async def scale(
         except errors.ApiError as error:
             session.fail(failure.text(error))
             continue
+        except Failure as error:
+            session.fail(f"error: {error.message}")
+            continue
         session.say(f"{target} scaled{suffix(dry_run)}")
         if timeout and dry_run == "none":
             await session.client.wait(
@@ -53,7 +56,7 @@ async def _scale(
     message = target.resource.message
     current = await session.client.get_scale(message, target.name, namespace=target.namespace)
     if expected >= 0 and current.spec.replicas != expected:
-        raise errors.Conflict(f"Expected replicas to be {expected}, was {current.spec.replicas}")
+        raise Failure(f"Expected replicas to be {expected}, was {current.spec.replicas}")
     if resource_version:
         current.metadata.resource_version = resource_version
     current.spec.replicas = replicas

@@ -142,7 +142,9 @@ class Transport:
         if isinstance(typed, errors.Unavailable) and not _has_status(error):
             return errors.Unavailable(f"the API server at {self._config.target} cannot be reached: {typed.message}")
         if isinstance(typed, errors.TooManyRequests) and not _has_status(error) and "larger than" in typed.message:
-            return errors.BadRequest(f"{typed.message}: ask for less at a time, with a limit")
+            sent = typed.message.startswith("SERVER")
+            why = "an object is too large" if sent else "ask for less at a time, with a limit"
+            return errors.BadRequest(f"{typed.message}: {why}")
         if isinstance(typed, errors.Timeout) and not _has_status(error):
             return errors.Timeout(f"the API server at {self._config.target} did not answer in time")
         return typed

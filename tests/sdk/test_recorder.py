@@ -82,3 +82,10 @@ async def test_a_full_queue_drops_and_does_not_wait(client: Client, monkeypatch:
     stalled = EventRecorder(client, "tester")
     for number in range(10):
         stalled.normal(pod(), f"Reason{number}", "x")
+
+
+async def test_an_event_about_a_long_name_has_a_name_that_fits(api: FakeApi, events: EventRecorder) -> None:
+    events.normal(pod("a" * 253), "Seen", "x")
+    await events.drain()
+    (event,) = api.all(core.Event)
+    assert len(event.metadata.name) == 253

@@ -14,6 +14,8 @@ from .causes import Causes
 
 TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName"})
 _STICKY_MAX_S = 86400
+# An update takes and gives back all of a service's node ports in one transaction of the store, of 128 operations.
+_NODE_PORTS_MAX = 60
 _ENDPOINTS_MAX = 1000
 _SLICE_PORTS_MAX = 20000
 _ADDRESSES_MAX = 100
@@ -48,6 +50,8 @@ def _ports(spec: core.ServiceSpec, causes: Causes) -> None:
     seen_names: set[str] = set()
     seen: set[tuple[int, str]] = set()
     node_ports: set[tuple[int, str]] = set()
+    if spec.type == "NodePort" and len(spec.ports) > _NODE_PORTS_MAX:
+        causes.too_many("spec.ports", len(spec.ports), _NODE_PORTS_MAX)
     for index, port in enumerate(spec.ports):
         at = f"spec.ports[{index}]"
         if len(spec.ports) > 1 and not port.name:

@@ -141,7 +141,7 @@ def test_describe_tells_about_an_object_but_not_its_secrets(web: CommandLine) ->
 def test_scale_and_wait(web: CommandLine) -> None:
     assert web.ok("scale", "deploy", "web", "--replicas=3", "--timeout=20s") == "deployment.apps/web scaled\n"
     assert web.ok("get", "deploy/web", "-o", "jsonpath={.status.readyReplicas}") == "3"
-    assert "Expected replicas to be 7, was 3" in web.fails(
+    assert "error: Expected replicas to be 7, was 3" in web.fails(
         "scale", "deploy/web", "--replicas=1", "--current-replicas=7"
     )
     assert web.ok("wait", "--for=condition=Available", "deploy/web") == "deployment.apps/web condition met\n"

@@ -126,3 +126,20 @@ async def test_the_clusters_own_service_and_namespace_come_back(api: Api) -> Non
                     break
                 except errors.NotFound:
                     await asyncio.sleep(0.1)
+
+
+async def test_more_node_ports_than_fit_a_transaction_are_refused_and_as_many_as_fit_change(
+    api: Api, namespace: str
+) -> None:
+    service = a_service(namespace, "web", type="NodePort")
+    service.spec.ClearField("ports")
+    for number in range(61):
+        service.spec.ports.add(port=number + 1, name=f"p{number}")
+    with pytest.raises(errors.Invalid, match=r"spec.ports: Too many: 61"):
+        await api.create(service)
+    del service.spec.ports[60:]
+    made = await api.create(service)
+    for port in made.spec.ports:
+        port.port += 100
+        port.ClearField("node_port")
+    await api.update(made)
