@@ -86,7 +86,8 @@ class Registration:
         while True:
             self._wake.clear()
             try:
-                if self._node is None:
+                # The watch may bring the Node before the first try here succeeds.
+                if self._node is None or not self._registered.is_set():
                     await self._register()
                 if await self._report(force=loop.time() - written_at >= REPORT_S):
                     written_at = loop.time()

@@ -118,3 +118,15 @@ async def test_an_api_that_does_not_answer_is_asked_again(api: Any, client: Clie
     machinery.not_ready = None
     async with machinery.running():
         await machinery.registration.ready()
+
+
+async def test_the_lease_is_kept_though_the_watch_brought_the_node_first(api: Any, client: Client) -> None:
+    node = core.Node()
+    node.metadata.name = "n1"
+    stored = await api.put(node)
+    machinery = Machinery(client)
+    machinery.registration.seen(stored or api.find(core.Node, "n1"))
+    async with machinery.running():
+        await machinery.registration.registered()
+        await until(lambda: api.find(coordination.Lease, "n1", "kube-node-lease"))
+        assert "kubernetes.io/hostname" in api.find(core.Node, "n1").metadata.labels
