@@ -69,7 +69,8 @@ def render(lines: Iterable[bytes], query: LogQuery) -> Iterator[bytes]:
         tag, _, text = rest.partition(b" ")
         if query.since is not None and not _recent(stamp, query.since):
             continue
-        head = stamp + b" " if query.timestamps else b""
+        # conmon writes the offset out; readers of Kubernetes' logs expect UTC's letter.
+        head = stamp.replace(b"+00:00", b"Z") + b" " if query.timestamps else b""
         yield head + text + (b"" if tag == b"P" else b"\n")
 
 

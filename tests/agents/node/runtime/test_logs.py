@@ -42,7 +42,7 @@ async def test_timestamps_since_tail_and_limit(tmp_path):
     assert await read(path, tail_lines=99) == await read(path)
     assert await read(path, since=datetime(2026, 1, 2, 3, 4, 9, tzinfo=UTC)) == "line9\n"
     assert await read(path, limit_bytes=7) == "line0\nl"
-    assert await read(path, tail_lines=1, timestamps=True) == "2026-01-02T03:04:09.123456789+00:00 line9\n"
+    assert await read(path, tail_lines=1, timestamps=True) == "2026-01-02T03:04:09.123456789Z line9\n"
 
 
 async def test_rotated_files_are_read_first_and_count_for_the_tail(tmp_path):
