@@ -49,7 +49,7 @@ async def wait(
                              gone_is_fine=wanted == "delete")  # fmt: skip
     async with asyncio.TaskGroup() as group:
         for target in found:
-            group.create_task(_one(session, target, met, deadline, deleted=wanted == "delete"))
+            group.create_task(_one(session, target, met, deadline, may_lack=wanted in ("create", "delete")))
 
 
 async def _found(
@@ -76,15 +76,17 @@ def all_named(wanted: list[Target]) -> list[Target]:
     return wanted if all(target.name for target in wanted) else []
 
 
-async def _one(session: Session, target: Target, met: Met, deadline: float, *, deleted: bool) -> None:
+async def _one(session: Session, target: Target, met: Met, deadline: float, *, may_lack: bool) -> None:
+    """`may_lack`: whether an object that is not there is something to wait for."""
     client, message = session.client, target.resource.message
     remaining = deadline - time.monotonic()
     try:
-        if not deleted and remaining <= 0:
-            obj = await client.get(message, target.name, namespace=target.namespace)
-            if not met(obj):
+        done = False
+        if not may_lack:
+            done = met(await client.get(message, target.name, namespace=target.namespace))
+            if not done and remaining <= 0:
                 raise errors.Timeout("")
-        else:
+        if not done:
             await client.wait(message, target.name, met, namespace=target.namespace, timeout_s=max(remaining, 0.1))
     except errors.Timeout:
         session.fail(f"error: timed out waiting for the condition on {target.resource.name}/{target.name}")

@@ -47,7 +47,19 @@ def _message(kind: Kind, data: bytes) -> Any:
     obj.DiscardUnknownFields()
     if obj.ByteSize() != known:
         raise errors.BadRequest(f"the {kind.resource.kind} has protobuf fields that this server does not know")
-    return obj
+    return _as_manifests_say_it(kind, obj)
+
+
+def _as_manifests_say_it(kind: Kind, obj: Any) -> Any:
+    """The same, with set to its zero value what a manifest would leave out left out, and the like.
+
+    Else a patch, which goes through JSON, would change an object in more than what it names.
+    """
+    from raftsman import codec
+
+    again = codec.from_json(codec.to_json(obj), kind.message)
+    # What cannot be read back (a bad quantity) is for validation to tell.
+    return obj if again.problems else again.message
 
 
 def settle_namespace(kind: Kind, metadata: meta.ObjectMeta, namespace: str) -> None:

@@ -145,6 +145,7 @@ def test_scale_and_wait(web: CommandLine) -> None:
         "scale", "deploy/web", "--replicas=1", "--current-replicas=7"
     )
     assert web.ok("wait", "--for=condition=Available", "deploy/web") == "deployment.apps/web condition met\n"
+    assert 'pods "nope" not found' in web.fails("wait", "--for=condition=Ready", "pod/nope")
     err = web.fails("wait", "--for=condition=Sunny", "deploy/web", "--timeout=300ms")
     assert err == "error: timed out waiting for the condition on deployments/web\n"
 

@@ -81,3 +81,14 @@ async def test_a_pod_is_bound_once(api: Api, namespace: str) -> None:
     assert pod.spec.node_name == "n1"
     with pytest.raises(errors.Conflict, match="already assigned to node"):
         await api.of(core.Pod, "Bind", request, core.BindResponse)
+
+
+async def test_a_patch_changes_nothing_else_of_what_came_as_protobuf(api: Api, namespace: str) -> None:
+    pod = a_pod(namespace)
+    pod.spec.host_network, pod.spec.containers[0].working_dir = False, ""
+    pod.spec.containers[0].readiness_probe.handler.tcp_socket.port.int_val = 8080
+    made = await api.create(pod)
+    after = await api.patch(core.Pod, "web", b'{"metadata": {"labels": {"a": "b"}}}', namespace=namespace)
+    assert after.spec == made.spec
+    unchanged = await api.patch(core.Pod, "web", b"{}", namespace=namespace)
+    assert unchanged.metadata.resource_version == after.metadata.resource_version
