@@ -8,6 +8,7 @@ from raftsman.controller import Controller
 from raftsman.services.controllers.deployment import DeploymentController
 from raftsman.services.controllers.endpoint_slices import EndpointSliceController
 from raftsman.services.controllers.endpoints import EndpointsController
+from raftsman.services.controllers.endpoints_mirror import EndpointsMirrorController
 from raftsman.services.controllers.garbage_collector import GarbageCollector
 from raftsman.services.controllers.namespace import NamespaceController
 from raftsman.services.controllers.node_cidrs import NodeCidrController
@@ -34,6 +35,7 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         ReplicaSetController(),
         EndpointSliceController(),
         EndpointsController(),
+        EndpointsMirrorController(),
         PodCollector(),
         GarbageCollector(),
     )
