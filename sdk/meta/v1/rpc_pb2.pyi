@@ -53,7 +53,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """Gone, or no longer selected. The object is its last state at the revision of the removal."""
     EVENT_TYPE_BOOKMARK: _EventType.ValueType  # 4
 
-class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper): ...
+class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
+    """What happened to an object, seen through the watch's selectors."""
 
 EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
 EVENT_TYPE_ADDED: EventType.ValueType  # 1
@@ -101,7 +102,8 @@ class _PatchTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PatchType.V
     PATCH_TYPE_STRATEGIC_MERGE: _PatchType.ValueType  # 3
     """Kubernetes' strategic merge, driven by the field options."""
 
-class PatchType(_PatchType, metaclass=_PatchTypeEnumTypeWrapper): ...
+class PatchType(_PatchType, metaclass=_PatchTypeEnumTypeWrapper):
+    """How the bytes of a patch are meant."""
 
 PATCH_TYPE_UNSPECIFIED: PatchType.ValueType  # 0
 PATCH_TYPE_JSON: PatchType.ValueType  # 1
@@ -114,13 +116,17 @@ Global___PatchType: _TypeAlias = PatchType  # noqa: Y015
 
 @_typing.final
 class GetRequest(_message.Message):
+    """Asks for one object. NOT_FOUND if there is none, INVALID_ARGUMENT if a name that the kind needs is missing."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Empty for kinds of the whole cluster."""
     name: _builtins.str
+    """Exactly this one."""
     resource_version: _builtins.str
     """Empty: linearizable. "0": whatever the server has. Otherwise: not older than this revision."""
     def __init__(
@@ -140,6 +146,8 @@ Global___GetRequest: _TypeAlias = GetRequest  # noqa: Y015
 
 @_typing.final
 class ListRequest(_message.Message):
+    """Asks for the objects of one kind, in the order of namespace and name, all as of one revision."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -152,10 +160,13 @@ class ListRequest(_message.Message):
     namespace: _builtins.str
     """Empty: all namespaces."""
     label_selector: _builtins.str
+    """E.g. `app=web,tier in (a, b),!old`. Empty: all."""
     field_selector: _builtins.str
+    """E.g. `metadata.name=web,spec.nodeName!=n1`, over the fields that the kind declares. Empty: all."""
     limit: _builtins.int
     """At most so many items; the answer's metadata.continue_token asks for the rest. 0: all."""
     continue_token: _builtins.str
+    """From the previous page; the page is of that page's revision. OUT_OF_RANGE (Expired) once it was compacted."""
     resource_version: _builtins.str
     """Empty: linearizable. "0": whatever the server has. Otherwise as `resource_version_match` says."""
     resource_version_match: Global___ResourceVersionMatch.ValueType
@@ -180,6 +191,8 @@ Global___ListRequest: _TypeAlias = ListRequest  # noqa: Y015
 
 @_typing.final
 class WatchRequest(_message.Message):
+    """Asks for changes in the order of their revisions, none twice, none left out, until the caller cancels."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -189,8 +202,11 @@ class WatchRequest(_message.Message):
     ALLOW_BOOKMARKS_FIELD_NUMBER: _builtins.int
     SEND_INITIAL_EVENTS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Empty: all namespaces."""
     label_selector: _builtins.str
+    """As in ListRequest. An object that begins to match is ADDED, one that ceases to is DELETED."""
     field_selector: _builtins.str
+    """As in ListRequest, with the same effect."""
     resource_version: _builtins.str
     """Events after this revision. Empty or "0": first one ADDED event for each object there is."""
     allow_bookmarks: _builtins.bool
@@ -217,12 +233,15 @@ Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
 
 @_typing.final
 class WatchedObject(_message.Message):
+    """One change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: Global___EventType.ValueType
     object: _builtins.bytes
+    """The object's own message, as it is after the change."""
     def __init__(
         self,
         *,
@@ -245,7 +264,9 @@ class WatchResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedObject]: ...
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedObject]:
+        """In the order of their revisions; several when several wait."""
+
     def __init__(
         self,
         *,
@@ -261,6 +282,8 @@ Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
 
 @_typing.final
 class WriteOptions(_message.Message):
+    """How an object is written. All may be left out."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRY_RUN_FIELD_NUMBER: _builtins.int
@@ -269,7 +292,9 @@ class WriteOptions(_message.Message):
     dry_run: _builtins.bool
     """Everything but the storing."""
     field_manager: _builtins.str
+    """The writer's name. Not kept yet: needs server-side apply."""
     field_validation: Global___FieldValidation.ValueType
+    """Applies to `manifest` and to JSON patches; a typed message has no unknown names."""
     def __init__(
         self,
         *,
@@ -287,6 +312,10 @@ Global___WriteOptions: _TypeAlias = WriteOptions  # noqa: Y015
 
 @_typing.final
 class WriteRequest(_message.Message):
+    """One object to create, or to put in place of the one of its name. Updates with a resourceVersion are checked against
+    it.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -294,8 +323,11 @@ class WriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     object: _builtins.bytes
+    """The object's own message. Either this or `manifest`."""
     namespace: _builtins.str
+    """For objects that name none; with neither it is `default`, and two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
+    """The object as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
     def options(self) -> Global___WriteOptions: ...
     def __init__(
@@ -316,6 +348,10 @@ Global___WriteRequest: _TypeAlias = WriteRequest  # noqa: Y015
 
 @_typing.final
 class PatchRequest(_message.Message):
+    """A change to the object as it is when the patch is applied: read, changed and written as one, tried again by the
+    server when another write comes between. At most 3 MiB. A resourceVersion inside the patch is a precondition.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -325,14 +361,18 @@ class PatchRequest(_message.Message):
     SUBRESOURCE_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Empty for kinds of the whole cluster."""
     name: _builtins.str
+    """Of the object. NOT_FOUND if there is none."""
     type: Global___PatchType.ValueType
     patch: _builtins.bytes
     """JSON."""
     subresource: _builtins.str
     """"", "status" or "scale"."""
     @_builtins.property
-    def options(self) -> Global___WriteOptions: ...
+    def options(self) -> Global___WriteOptions:
+        """As for a write."""
+
     def __init__(
         self,
         *,
@@ -353,15 +393,21 @@ Global___PatchRequest: _TypeAlias = PatchRequest  # noqa: Y015
 
 @_typing.final
 class DeleteRequest(_message.Message):
+    """Deletes one object, at once or by marking it; the answer is the object as it was left."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Empty for kinds of the whole cluster."""
     name: _builtins.str
+    """Of the object. NOT_FOUND if there is none."""
     @_builtins.property
-    def options(self) -> _types_pb2.DeleteOptions: ...
+    def options(self) -> _types_pb2.DeleteOptions:
+        """Grace, preconditions, dependents."""
+
     def __init__(
         self,
         *,
@@ -379,6 +425,8 @@ Global___DeleteRequest: _TypeAlias = DeleteRequest  # noqa: Y015
 
 @_typing.final
 class DeleteCollectionRequest(_message.Message):
+    """Deletes all that match, each by itself and at most 16 at a time; not atomic. The answer lists what was deleted."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -386,10 +434,15 @@ class DeleteCollectionRequest(_message.Message):
     FIELD_SELECTOR_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Empty: all namespaces."""
     label_selector: _builtins.str
+    """As in ListRequest."""
     field_selector: _builtins.str
+    """As in ListRequest."""
     @_builtins.property
-    def options(self) -> _types_pb2.DeleteOptions: ...
+    def options(self) -> _types_pb2.DeleteOptions:
+        """Holds for each of them."""
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class APIGroup(_message.Message):
+    """One API group as discovery shows it. Not served over gRPC: ApiServer/ListResources says what there is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -28,12 +30,19 @@ class APIGroup(_message.Message):
     PREFERRED_VERSION_FIELD_NUMBER: _builtins.int
     SERVER_ADDRESS_BY_CLIENT_CIDRS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Without version; "" is the core group."""
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupVersionForDiscovery]: ...
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupVersionForDiscovery]:
+        """All versions served, best first."""
+
     @_builtins.property
-    def preferred_version(self) -> Global___GroupVersionForDiscovery: ...
+    def preferred_version(self) -> Global___GroupVersionForDiscovery:
+        """What a client takes that has no wish of its own."""
+
     @_builtins.property
-    def server_address_by_client_cidrs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerAddressByClientCIDR]: ...
+    def server_address_by_client_cidrs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerAddressByClientCIDR]:
+        """Always empty here: there is one address for all clients."""
+
     def __init__(
         self,
         *,
@@ -59,11 +68,15 @@ Global___APIGroup: _TypeAlias = APIGroup  # noqa: Y015
 
 @_typing.final
 class APIGroupList(_message.Message):
+    """All groups of a server, the answer of Kubernetes' `/apis`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUPS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIGroup]: ...
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIGroup]:
+        """One for each group, in no promised order."""
+
     def __init__(
         self,
         *,
@@ -79,6 +92,8 @@ Global___APIGroupList: _TypeAlias = APIGroupList  # noqa: Y015
 
 @_typing.final
 class APIResource(_message.Message):
+    """One resource of a group version, as discovery describes it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -92,18 +107,31 @@ class APIResource(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     STORAGE_VERSION_HASH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The plural, as in paths and roles, e.g. `pods`; with a subresource `pods/log`."""
     singular_name: _builtins.str
+    """The singular that a command line takes."""
     namespaced: _builtins.bool
+    """Whether its objects live in namespaces."""
     group: _builtins.str
+    """Set only if it differs from the list's group."""
     version: _builtins.str
+    """Set only if it differs from the list's version."""
     kind: _builtins.str
+    """The name of its message, e.g. `Pod`."""
     storage_version_hash: _builtins.str
+    """Opaque; changes when the stored form does. Not set here."""
     @_builtins.property
-    def verbs(self) -> Global___Verbs: ...
+    def verbs(self) -> Global___Verbs:
+        """What can be done with it."""
+
     @_builtins.property
-    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Abbreviations that a command line takes, e.g. `po`."""
+
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collective names, e.g. `all`."""
+
     def __init__(
         self,
         *,
@@ -159,13 +187,18 @@ Global___APIResource: _TypeAlias = APIResource  # noqa: Y015
 
 @_typing.final
 class APIResourceList(_message.Message):
+    """The resources of one group version."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_VERSION_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     group_version: _builtins.str
+    """`group/version`, or the version alone for the core group."""
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIResource]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIResource]:
+        """Subresources stand in it as entries of their own."""
+
     def __init__(
         self,
         *,
@@ -184,14 +217,20 @@ Global___APIResourceList: _TypeAlias = APIResourceList  # noqa: Y015
 
 @_typing.final
 class APIVersions(_message.Message):
+    """The versions of the core group, the answer of Kubernetes' `/api`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
     SERVER_ADDRESS_BY_CLIENT_CIDRS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. `v1`."""
+
     @_builtins.property
-    def server_address_by_client_cidrs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerAddressByClientCIDR]: ...
+    def server_address_by_client_cidrs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServerAddressByClientCIDR]:
+        """Always empty here."""
+
     def __init__(
         self,
         *,
@@ -208,15 +247,21 @@ Global___APIVersions: _TypeAlias = APIVersions  # noqa: Y015
 
 @_typing.final
 class ApplyOptions(_message.Message):
+    """Options of server-side apply. Refused for now: needs server-side apply (use Patch, or `raftsman apply`)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
+    """Take over fields that another manager owns."""
     field_manager: _builtins.str
+    """Who applies; required there."""
     @_builtins.property
-    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`All`, or nothing."""
+
     def __init__(
         self,
         *,
@@ -241,6 +286,8 @@ Global___ApplyOptions: _TypeAlias = ApplyOptions  # noqa: Y015
 
 @_typing.final
 class Condition(_message.Message):
+    """One observed fact about an object, kept by whoever observes it. At most one per type stands in a list."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -250,12 +297,19 @@ class Condition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """CamelCase, or `domain/CamelCase`; the key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     observed_generation: _builtins.int
+    """metadata.generation that the observer had seen; smaller than the object's means stale."""
     reason: _builtins.str
+    """One CamelCase word for programs."""
     message: _builtins.str
+    """A sentence for people; may be empty."""
     @_builtins.property
-    def last_transition_time(self) -> Global___Time: ...
+    def last_transition_time(self) -> Global___Time:
+        """When `status` last changed. A change of reason or message alone leaves it."""
+
     def __init__(
         self,
         *,
@@ -299,15 +353,21 @@ Global___Condition: _TypeAlias = Condition  # noqa: Y015
 
 @_typing.final
 class CreateOptions(_message.Message):
+    """Options of a create as Kubernetes' JSON API has them; over gRPC, WriteOptions stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     FIELD_VALIDATION_FIELD_NUMBER: _builtins.int
     field_manager: _builtins.str
+    """The writer's name, for managed fields, which are not kept yet."""
     field_validation: _builtins.str
+    """`Strict` (default), `Warn` or `Ignore`: what becomes of unknown and duplicate fields."""
     @_builtins.property
-    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`All`: everything but the storing. Nothing else is known."""
+
     def __init__(
         self,
         *,
@@ -332,6 +392,8 @@ Global___CreateOptions: _TypeAlias = CreateOptions  # noqa: Y015
 
 @_typing.final
 class DeleteOptions(_message.Message):
+    """How an object is deleted. All fields may be left out."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GRACE_PERIOD_SECONDS_FIELD_NUMBER: _builtins.int
@@ -341,13 +403,23 @@ class DeleteOptions(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     IGNORE_STORE_READ_ERROR_WITH_CLUSTER_BREAKING_POTENTIAL_FIELD_NUMBER: _builtins.int
     grace_period_seconds: _builtins.int
+    """Seconds a running pod gets to end; 0 removes it at once. Default: the pod's own. Other kinds ignore it. Not
+    negative.
+    """
     orphan_dependents: _builtins.bool
+    """Older spelling of `propagation_policy`; true is Orphan, false Background. BadRequest together with it."""
     propagation_policy: _builtins.str
+    """`Background` (default): dependents go afterwards. `Foreground`: before. `Orphan`: they stay."""
     ignore_store_read_error_with_cluster_breaking_potential: _builtins.bool
+    """For objects that the store can no longer decode. Has no effect here."""
     @_builtins.property
-    def preconditions(self) -> Global___Preconditions: ...
+    def preconditions(self) -> Global___Preconditions:
+        """What must hold of the object, or the delete fails with ABORTED (reason Conflict)."""
+
     @_builtins.property
-    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`All`: everything but the deleting."""
+
     def __init__(
         self,
         *,
@@ -387,10 +459,13 @@ Global___DeleteOptions: _TypeAlias = DeleteOptions  # noqa: Y015
 
 @_typing.final
 class Duration(_message.Message):
+    """A length of time. JSON: a Go duration such as "1m30s"."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DURATION_FIELD_NUMBER: _builtins.int
     duration: _builtins.int
+    """Nanoseconds."""
     def __init__(
         self,
         *,
@@ -408,15 +483,21 @@ Global___Duration: _TypeAlias = Duration  # noqa: Y015
 
 @_typing.final
 class FieldSelectorRequirement(_message.Message):
+    """One term of a field selector in structured form, used only inside access reviews."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """The field's path in JSON names."""
     operator: _builtins.str
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For In and NotIn at least one; for the others none."""
+
     def __init__(
         self,
         *,
@@ -441,10 +522,13 @@ Global___FieldSelectorRequirement: _TypeAlias = FieldSelectorRequirement  # noqa
 
 @_typing.final
 class FieldsV1(_message.Message):
+    """A set of fields as a JSON tree, the form in which managed fields name what someone owns."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RAW_FIELD_NUMBER: _builtins.int
     raw: _builtins.bytes
+    """The JSON itself, UTF-8."""
     def __init__(
         self,
         *,
@@ -462,10 +546,13 @@ Global___FieldsV1: _TypeAlias = FieldsV1  # noqa: Y015
 
 @_typing.final
 class GetOptions(_message.Message):
+    """Options of a get as Kubernetes' JSON API has them; over gRPC, GetRequest stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     resource_version: _builtins.str
+    """As in GetRequest."""
     def __init__(
         self,
         *,
@@ -483,12 +570,16 @@ Global___GetOptions: _TypeAlias = GetOptions  # noqa: Y015
 
 @_typing.final
 class GroupKind(_message.Message):
+    """A kind without its version."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     kind: _builtins.str
+    """E.g. `Deployment`."""
     def __init__(
         self,
         *,
@@ -512,12 +603,16 @@ Global___GroupKind: _TypeAlias = GroupKind  # noqa: Y015
 
 @_typing.final
 class GroupResource(_message.Message):
+    """A resource without its version."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     resource: _builtins.str
+    """The plural, e.g. `deployments`."""
     def __init__(
         self,
         *,
@@ -541,12 +636,16 @@ Global___GroupResource: _TypeAlias = GroupResource  # noqa: Y015
 
 @_typing.final
 class GroupVersion(_message.Message):
+    """A group and one of its versions; in JSON text `group/version`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     version: _builtins.str
+    """E.g. `v1`."""
     def __init__(
         self,
         *,
@@ -570,12 +669,16 @@ Global___GroupVersion: _TypeAlias = GroupVersion  # noqa: Y015
 
 @_typing.final
 class GroupVersionForDiscovery(_message.Message):
+    """A group version twice: whole, and the version alone."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_VERSION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     group_version: _builtins.str
+    """`group/version`, or the version alone for the core group."""
     version: _builtins.str
+    """E.g. `v1`."""
     def __init__(
         self,
         *,
@@ -599,14 +702,19 @@ Global___GroupVersionForDiscovery: _TypeAlias = GroupVersionForDiscovery  # noqa
 
 @_typing.final
 class GroupVersionKind(_message.Message):
+    """Names a message exactly."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     version: _builtins.str
+    """E.g. `v1`."""
     kind: _builtins.str
+    """E.g. `Deployment`."""
     def __init__(
         self,
         *,
@@ -635,14 +743,19 @@ Global___GroupVersionKind: _TypeAlias = GroupVersionKind  # noqa: Y015
 
 @_typing.final
 class GroupVersionResource(_message.Message):
+    """Names a resource exactly."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     version: _builtins.str
+    """E.g. `v1`."""
     resource: _builtins.str
+    """The plural, e.g. `deployments`."""
     def __init__(
         self,
         *,
@@ -671,6 +784,8 @@ Global___GroupVersionResource: _TypeAlias = GroupVersionResource  # noqa: Y015
 
 @_typing.final
 class LabelSelector(_message.Message):
+    """A question to an object's labels. Every term must hold; an empty selector matches all, an absent one none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -696,9 +811,13 @@ class LabelSelector(_message.Message):
     MATCH_LABELS_FIELD_NUMBER: _builtins.int
     MATCH_EXPRESSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def match_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def match_labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Each is a label that must be there with that value."""
+
     @_builtins.property
-    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelSelectorRequirement]: ...
+    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelSelectorRequirement]:
+        """Further terms."""
+
     def __init__(
         self,
         *,
@@ -715,15 +834,21 @@ Global___LabelSelector: _TypeAlias = LabelSelector  # noqa: Y015
 
 @_typing.final
 class LabelSelectorRequirement(_message.Message):
+    """One term of a label selector."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """The label's key."""
     operator: _builtins.str
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`. NotIn and DoesNotExist also match objects without the label."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For In and NotIn at least one; for Exists and DoesNotExist none."""
+
     def __init__(
         self,
         *,
@@ -748,14 +873,20 @@ Global___LabelSelectorRequirement: _TypeAlias = LabelSelectorRequirement  # noqa
 
 @_typing.final
 class List(_message.Message):
+    """Objects of any kinds, as files and printers use it. No service answers with it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> Global___ListMeta: ...
+    def metadata(self) -> Global___ListMeta:
+        """Of the list, not of its items."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]:
+        """Each is a whole object as JSON."""
+
     def __init__(
         self,
         *,
@@ -774,6 +905,8 @@ Global___List: _TypeAlias = List  # noqa: Y015
 
 @_typing.final
 class ListMeta(_message.Message):
+    """What is said of a list as a whole. Written by the server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SELF_LINK_FIELD_NUMBER: _builtins.int
@@ -782,11 +915,19 @@ class ListMeta(_message.Message):
     REMAINING_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     SHARD_INFO_FIELD_NUMBER: _builtins.int
     self_link: _builtins.str
+    """Not set any more."""
     resource_version: _builtins.str
+    """The revision at which the list is true. A watch from here on misses nothing."""
     continue_token: _builtins.str
+    """Set if there is more: put it into the next ListRequest. Opaque; it names a revision, and expires with its
+    compaction.
+    """
     remaining_item_count: _builtins.int
+    """How many items follow, if known: never with a label or field selector."""
     @_builtins.property
-    def shard_info(self) -> Global___ShardInfo: ...
+    def shard_info(self) -> Global___ShardInfo:
+        """Not set here."""
+
     def __init__(
         self,
         *,
@@ -825,6 +966,8 @@ Global___ListMeta: _TypeAlias = ListMeta  # noqa: Y015
 
 @_typing.final
 class ListOptions(_message.Message):
+    """Options of a list or watch in Kubernetes' JSON API; over gRPC, ListRequest and WatchRequest stand for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_SELECTOR_FIELD_NUMBER: _builtins.int
@@ -839,16 +982,27 @@ class ListOptions(_message.Message):
     SEND_INITIAL_EVENTS_FIELD_NUMBER: _builtins.int
     SHARD_SELECTOR_FIELD_NUMBER: _builtins.int
     label_selector: _builtins.str
+    """As text, e.g. `app=web,tier in (a, b)`."""
     field_selector: _builtins.str
+    """As text, e.g. `spec.nodeName=n1`; only the fields that a kind declares."""
     watch: _builtins.bool
+    """Changes instead of a list."""
     allow_watch_bookmarks: _builtins.bool
+    """Ask for BOOKMARK events."""
     resource_version: _builtins.str
+    """As in ListRequest."""
     resource_version_match: _builtins.str
+    """`Exact` or `NotOlderThan`."""
     timeout_seconds: _builtins.int
+    """The server ends the call after so long."""
     limit: _builtins.int
+    """Items a page; 0: all."""
     continue_token: _builtins.str
+    """From the previous page."""
     send_initial_events: _builtins.bool
+    """As in WatchRequest."""
     shard_selector: _builtins.str
+    """Has no effect here."""
     def __init__(
         self,
         *,
@@ -917,6 +1071,8 @@ Global___ListOptions: _TypeAlias = ListOptions  # noqa: Y015
 
 @_typing.final
 class ManagedFieldsEntry(_message.Message):
+    """Who last set which fields of an object. Not kept yet: needs server-side apply; what a client sends is dropped."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MANAGER_FIELD_NUMBER: _builtins.int
@@ -927,14 +1083,23 @@ class ManagedFieldsEntry(_message.Message):
     FIELDS_V1_FIELD_NUMBER: _builtins.int
     SUBRESOURCE_FIELD_NUMBER: _builtins.int
     manager: _builtins.str
+    """The writer's name."""
     operation: _builtins.str
+    """`Apply` or `Update`."""
     api_version: _builtins.str
+    """The group version in which `fields_v1` is meant."""
     fields_type: _builtins.str
+    """`FieldsV1`, the only format there is."""
     subresource: _builtins.str
+    """Through which subresource was written; "" for the object itself."""
     @_builtins.property
-    def time(self) -> Global___Time: ...
+    def time(self) -> Global___Time:
+        """When the entry was last changed."""
+
     @_builtins.property
-    def fields_v1(self) -> Global___FieldsV1: ...
+    def fields_v1(self) -> Global___FieldsV1:
+        """The fields owned."""
+
     def __init__(
         self,
         *,
@@ -983,12 +1148,16 @@ Global___ManagedFieldsEntry: _TypeAlias = ManagedFieldsEntry  # noqa: Y015
 
 @_typing.final
 class MicroTime(_message.Message):
+    """A moment, where the order within a second matters. JSON: RFC 3339 in UTC with microseconds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECONDS_FIELD_NUMBER: _builtins.int
     NANOS_FIELD_NUMBER: _builtins.int
     seconds: _builtins.int
+    """Since 1970-01-01T00:00:00Z, leap seconds not counted."""
     nanos: _builtins.int
+    """0 to 999 999 999; JSON keeps the microseconds."""
     def __init__(
         self,
         *,
@@ -1012,6 +1181,10 @@ Global___MicroTime: _TypeAlias = MicroTime  # noqa: Y015
 
 @_typing.final
 class ObjectMeta(_message.Message):
+    """What every stored object has. The server owns uid, revision, generation and the timestamps: what a client writes
+    there is overwritten.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -1070,27 +1243,61 @@ class ObjectMeta(_message.Message):
     FINALIZERS_FIELD_NUMBER: _builtins.int
     MANAGED_FIELDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unique per kind and namespace, and never changed. For most kinds at most 253 lower-case letters, digits, `-`,
+    `.`.
+    """
     generate_name: _builtins.str
+    """A create without `name` gets this prefix and five random characters. Kept for the record."""
     namespace: _builtins.str
+    """A DNS label of at most 63 characters, never changed; absent for kinds of the whole cluster."""
     self_link: _builtins.str
+    """Not set any more; dropped."""
     uid: _builtins.str
+    """A random UUID given at creation: tells an object from a later one of the same name. In a write it is a
+    precondition.
+    """
     resource_version: _builtins.str
+    """The store's revision of the last change; opaque, compared only for equality. In an update, not matching is
+    ABORTED (Conflict).
+    """
     generation: _builtins.int
+    """1 at creation, one more with each change outside metadata and status. Only for kinds with such a spec."""
     deletion_grace_period_seconds: _builtins.int
+    """The grace that the delete granted. Later deletes can only shorten it; 0 with no finalizers removes."""
     @_builtins.property
-    def creation_timestamp(self) -> Global___Time: ...
+    def creation_timestamp(self) -> Global___Time:
+        """When the server took it."""
+
     @_builtins.property
-    def deletion_timestamp(self) -> Global___Time: ...
+    def deletion_timestamp(self) -> Global___Time:
+        """Set by a delete that must wait, to the moment its grace ends; never unset. Such an object takes no new
+        finalizers.
+        """
+
     @_builtins.property
-    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For selection. Keys `[dns.name/]name`, the name at most 63 characters; values at most 63, may be empty."""
+
     @_builtins.property
-    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For programs, not selected by. Keys as for labels; 256 KiB for all keys and values together."""
+
     @_builtins.property
-    def owner_references(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnerReference]: ...
+    def owner_references(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnerReference]:
+        """The objects without which this one has no reason to be; once all of them are gone, the garbage collector deletes
+        it.
+        """
+
     @_builtins.property
-    def finalizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def finalizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who must act before removal; each takes its own name away. `domain/name`, or orphan, foregroundDeletion,
+        kubernetes.
+        """
+
     @_builtins.property
-    def managed_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ManagedFieldsEntry]: ...
+    def managed_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ManagedFieldsEntry]:
+        """Not kept yet; dropped."""
+
     def __init__(
         self,
         *,
@@ -1159,6 +1366,8 @@ Global___ObjectMeta: _TypeAlias = ObjectMeta  # noqa: Y015
 
 @_typing.final
 class OwnerReference(_message.Message):
+    """Points from a dependent to its owner: in the same namespace, or of the whole cluster."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_VERSION_FIELD_NUMBER: _builtins.int
@@ -1168,11 +1377,17 @@ class OwnerReference(_message.Message):
     CONTROLLER_FIELD_NUMBER: _builtins.int
     BLOCK_OWNER_DELETION_FIELD_NUMBER: _builtins.int
     api_version: _builtins.str
+    """The owner's `group/version`."""
     kind: _builtins.str
+    """The owner's kind."""
     name: _builtins.str
+    """The owner's name."""
     uid: _builtins.str
+    """The owner's uid. An object of this name and another uid is not the owner."""
     controller: _builtins.bool
+    """True for the one owner that manages the dependent; at most one per object."""
     block_owner_deletion: _builtins.bool
+    """With foreground deletion the owner waits for this dependent."""
     def __init__(
         self,
         *,
@@ -1216,11 +1431,15 @@ Global___OwnerReference: _TypeAlias = OwnerReference  # noqa: Y015
 
 @_typing.final
 class PartialObjectMetadata(_message.Message):
+    """An object of any kind of which only the metadata is told."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> Global___ObjectMeta: ...
+    def metadata(self) -> Global___ObjectMeta:
+        """As the object has it."""
+
     def __init__(
         self,
         *,
@@ -1238,14 +1457,20 @@ Global___PartialObjectMetadata: _TypeAlias = PartialObjectMetadata  # noqa: Y015
 
 @_typing.final
 class PartialObjectMetadataList(_message.Message):
+    """A page of metadata."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> Global___ListMeta: ...
+    def metadata(self) -> Global___ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartialObjectMetadata]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartialObjectMetadata]:
+        """One for each object."""
+
     def __init__(
         self,
         *,
@@ -1264,6 +1489,8 @@ Global___PartialObjectMetadataList: _TypeAlias = PartialObjectMetadataList  # no
 
 @_typing.final
 class Patch(_message.Message):
+    """The body of a patch in Kubernetes' JSON API; empty, since the bytes are the patch. PatchRequest carries it here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -1279,6 +1506,8 @@ Global___Patch: _TypeAlias = Patch  # noqa: Y015
 
 @_typing.final
 class PatchOptions(_message.Message):
+    """Options of a patch in Kubernetes' JSON API; over gRPC, WriteOptions stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRY_RUN_FIELD_NUMBER: _builtins.int
@@ -1286,10 +1515,15 @@ class PatchOptions(_message.Message):
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     FIELD_VALIDATION_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
+    """Only with server-side apply, which is refused for now."""
     field_manager: _builtins.str
+    """The writer's name."""
     field_validation: _builtins.str
+    """As in CreateOptions."""
     @_builtins.property
-    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`All`, or nothing."""
+
     def __init__(
         self,
         *,
@@ -1319,12 +1553,16 @@ Global___PatchOptions: _TypeAlias = PatchOptions  # noqa: Y015
 
 @_typing.final
 class Preconditions(_message.Message):
+    """What an object must be for a delete to go through. Unset fields ask nothing."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """The object's uid."""
     resource_version: _builtins.str
+    """The object's present revision."""
     def __init__(
         self,
         *,
@@ -1348,11 +1586,15 @@ Global___Preconditions: _TypeAlias = Preconditions  # noqa: Y015
 
 @_typing.final
 class RootPaths(_message.Message):
+    """The HTTP paths of a server. Not served over gRPC."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATHS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Absolute."""
+
     def __init__(
         self,
         *,
@@ -1368,12 +1610,16 @@ Global___RootPaths: _TypeAlias = RootPaths  # noqa: Y015
 
 @_typing.final
 class ServerAddressByClientCIDR(_message.Message):
+    """Which address a client of some network should use. Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_CIDR_FIELD_NUMBER: _builtins.int
     SERVER_ADDRESS_FIELD_NUMBER: _builtins.int
     client_cidr: _builtins.str
+    """The clients' network."""
     server_address: _builtins.str
+    """`host[:port]`."""
     def __init__(
         self,
         *,
@@ -1397,10 +1643,13 @@ Global___ServerAddressByClientCIDR: _TypeAlias = ServerAddressByClientCIDR  # no
 
 @_typing.final
 class ShardInfo(_message.Message):
+    """Says that a list holds only a part of the objects. Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SELECTOR_FIELD_NUMBER: _builtins.int
     selector: _builtins.str
+    """Which part."""
     def __init__(
         self,
         *,
@@ -1418,6 +1667,10 @@ Global___ShardInfo: _TypeAlias = ShardInfo  # noqa: Y015
 
 @_typing.final
 class Status(_message.Message):
+    """An error, or the outcome of a call without another answer. Travels with each gRPC error in
+    `grpc-status-details-bin`.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -1427,13 +1680,21 @@ class Status(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     status: _builtins.str
+    """`Success` or `Failure`."""
     message: _builtins.str
+    """A sentence for people."""
     reason: _builtins.str
+    """One word for programs, e.g. NotFound, AlreadyExists, Conflict, Invalid, Forbidden, Expired."""
     code: _builtins.int
+    """The HTTP code that Kubernetes would give, e.g. 409."""
     @_builtins.property
-    def metadata(self) -> Global___ListMeta: ...
+    def metadata(self) -> Global___ListMeta:
+        """Of the answer; usually empty."""
+
     @_builtins.property
-    def details(self) -> Global___StatusDetails: ...
+    def details(self) -> Global___StatusDetails:
+        """What the reason is about."""
+
     def __init__(
         self,
         *,
@@ -1477,14 +1738,19 @@ Global___Status: _TypeAlias = Status  # noqa: Y015
 
 @_typing.final
 class StatusCause(_message.Message):
+    """One of possibly several things wrong with a request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """One word, e.g. FieldValueRequired, FieldValueInvalid, FieldValueNotSupported."""
     message: _builtins.str
+    """A sentence for people, naming the value and what would be right."""
     field: _builtins.str
+    """The path in JSON names, e.g. `spec.containers[0].name`; "" for the whole."""
     def __init__(
         self,
         *,
@@ -1513,6 +1779,8 @@ Global___StatusCause: _TypeAlias = StatusCause  # noqa: Y015
 
 @_typing.final
 class StatusDetails(_message.Message):
+    """The object that an error is about, and all causes found: none is left out for another."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1522,12 +1790,19 @@ class StatusDetails(_message.Message):
     CAUSES_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_SECONDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The object's name."""
     group: _builtins.str
+    """Its API group."""
     kind: _builtins.str
+    """Its kind, or its resource where that is all that is known."""
     uid: _builtins.str
+    """The uid, if known."""
     retry_after_seconds: _builtins.int
+    """How long to wait before another try; 0: the server says nothing about it."""
     @_builtins.property
-    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusCause]: ...
+    def causes(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatusCause]:
+        """In the order of the fields."""
+
     def __init__(
         self,
         *,
@@ -1567,10 +1842,13 @@ Global___StatusDetails: _TypeAlias = StatusDetails  # noqa: Y015
 
 @_typing.final
 class TableOptions(_message.Message):
+    """How much of each object a table carries. Not used here: tables are printed by the client."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INCLUDE_OBJECT_FIELD_NUMBER: _builtins.int
     include_object: _builtins.str
+    """`None`, `Metadata` (default) or `Object`."""
     def __init__(
         self,
         *,
@@ -1588,12 +1866,16 @@ Global___TableOptions: _TypeAlias = TableOptions  # noqa: Y015
 
 @_typing.final
 class Time(_message.Message):
+    """A moment. JSON: RFC 3339 in UTC with whole seconds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECONDS_FIELD_NUMBER: _builtins.int
     NANOS_FIELD_NUMBER: _builtins.int
     seconds: _builtins.int
+    """Since 1970-01-01T00:00:00Z, leap seconds not counted."""
     nanos: _builtins.int
+    """Not printed; the server writes 0."""
     def __init__(
         self,
         *,
@@ -1617,12 +1899,16 @@ Global___Time: _TypeAlias = Time  # noqa: Y015
 
 @_typing.final
 class Timestamp(_message.Message):
+    """The same on the wire as Time."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECONDS_FIELD_NUMBER: _builtins.int
     NANOS_FIELD_NUMBER: _builtins.int
     seconds: _builtins.int
+    """Since 1970-01-01T00:00:00Z."""
     nanos: _builtins.int
+    """Not printed."""
     def __init__(
         self,
         *,
@@ -1646,12 +1932,16 @@ Global___Timestamp: _TypeAlias = Timestamp  # noqa: Y015
 
 @_typing.final
 class TypeMeta(_message.Message):
+    """An object's kind and version, as its JSON form begins. Typed messages do not carry it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
     API_VERSION_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """E.g. `Pod`."""
     api_version: _builtins.str
+    """`group/version`, or the version alone for the core group."""
     def __init__(
         self,
         *,
@@ -1675,15 +1965,21 @@ Global___TypeMeta: _TypeAlias = TypeMeta  # noqa: Y015
 
 @_typing.final
 class UpdateOptions(_message.Message):
+    """Options of an update in Kubernetes' JSON API; over gRPC, WriteOptions stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     FIELD_VALIDATION_FIELD_NUMBER: _builtins.int
     field_manager: _builtins.str
+    """The writer's name."""
     field_validation: _builtins.str
+    """As in CreateOptions."""
     @_builtins.property
-    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def dry_run(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`All`, or nothing."""
+
     def __init__(
         self,
         *,
@@ -1708,11 +2004,15 @@ Global___UpdateOptions: _TypeAlias = UpdateOptions  # noqa: Y015
 
 @_typing.final
 class Verbs(_message.Message):
+    """A bare list of words in JSON."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. get, list, watch, create, update, patch, delete, deletecollection."""
+
     def __init__(
         self,
         *,
@@ -1728,13 +2028,18 @@ Global___Verbs: _TypeAlias = Verbs  # noqa: Y015
 
 @_typing.final
 class WatchEvent(_message.Message):
+    """One change in Kubernetes' JSON API; over gRPC, WatchedObject stands for it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`."""
     @_builtins.property
-    def object(self) -> _types_pb2.RawExtension: ...
+    def object(self) -> _types_pb2.RawExtension:
+        """The object, or a Status for ERROR."""
+
     def __init__(
         self,
         *,
@@ -1758,14 +2063,19 @@ Global___WatchEvent: _TypeAlias = WatchEvent  # noqa: Y015
 
 @_typing.final
 class IntOrString(_message.Message):
+    """A number, or a text that stands for one: a port's name, a percentage such as "25%"."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     INT_VAL_FIELD_NUMBER: _builtins.int
     STR_VAL_FIELD_NUMBER: _builtins.int
     type: _builtins.int
+    """0: the number holds. 1: the text holds."""
     int_val: _builtins.int
+    """The number."""
     str_val: _builtins.str
+    """The text."""
     def __init__(
         self,
         *,
@@ -1794,10 +2104,15 @@ Global___IntOrString: _TypeAlias = IntOrString  # noqa: Y015
 
 @_typing.final
 class Quantity(_message.Message):
+    """An amount of a resource: a decimal number with an optional SI (k, M, G), binary (Ki, Mi, Gi) or m suffix, e.g.
+    "250m", "1.5Gi".
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STRING_FIELD_NUMBER: _builtins.int
     string: _builtins.str
+    """As text. The server stores the canonical form: "1000m" becomes "1"."""
     def __init__(
         self,
         *,
@@ -1815,10 +2130,13 @@ Global___Quantity: _TypeAlias = Quantity  # noqa: Y015
 
 @_typing.final
 class QuantityValue(_message.Message):
+    """The same as Quantity, where a value and not a pointer is meant."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STRING_FIELD_NUMBER: _builtins.int
     string: _builtins.str
+    """As text."""
     def __init__(
         self,
         *,

@@ -18,10 +18,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RawExtension(_message.Message):
+    """An object whose type is known only from what it says of itself."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RAW_FIELD_NUMBER: _builtins.int
     raw: _builtins.bytes
+    """JSON, with apiVersion and kind."""
     def __init__(
         self,
         *,
@@ -39,12 +42,16 @@ Global___RawExtension: _TypeAlias = RawExtension  # noqa: Y015
 
 @_typing.final
 class TypeMeta(_message.Message):
+    """An object's version and kind, ahead of its bytes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_VERSION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     api_version: _builtins.str
+    """`group/version`, or the version alone for the core group."""
     kind: _builtins.str
+    """E.g. `Pod`."""
     def __init__(
         self,
         *,
@@ -68,6 +75,8 @@ Global___TypeMeta: _TypeAlias = TypeMeta  # noqa: Y015
 
 @_typing.final
 class Unknown(_message.Message):
+    """The envelope of Kubernetes' binary encoding. Not used on Raftsman's wire."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_META_FIELD_NUMBER: _builtins.int
@@ -75,10 +84,15 @@ class Unknown(_message.Message):
     CONTENT_ENCODING_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     raw: _builtins.bytes
+    """The encoded object."""
     content_encoding: _builtins.str
+    """How `raw` is packed; "" is not at all."""
     content_type: _builtins.str
+    """The media type of `raw`."""
     @_builtins.property
-    def type_meta(self) -> Global___TypeMeta: ...
+    def type_meta(self) -> Global___TypeMeta:
+        """Which message `raw` holds."""
+
     def __init__(
         self,
         *,
