@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Pod(_message.Message):
+    """Containers that start, run and end together on one node, with one network address."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is also the default host name."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_1.PodSpec: ...
+    def spec(self) -> _types_pb2_1.PodSpec:
+        """Fixed at creation, but for images, added tolerations and an earlier deadline."""
+
     @_builtins.property
-    def status(self) -> _types_pb2_1.PodStatus: ...
+    def status(self) -> _types_pb2_1.PodStatus:
+        """Written by the node's agent; before a node is chosen, by the scheduler."""
+
     def __init__(
         self,
         *,
@@ -61,14 +69,20 @@ Global___Pod: _TypeAlias = Pod  # noqa: Y015
 
 @_typing.final
 class PodList(_message.Message):
+    """A page of pods."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pod]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pod]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -314,14 +314,20 @@ Global___CSIVolumeSource: _TypeAlias = CSIVolumeSource  # noqa: Y015
 
 @_typing.final
 class Capabilities(_message.Message):
+    """POSIX capabilities, with or without the prefix CAP_; `ALL` means every one."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ADD_FIELD_NUMBER: _builtins.int
     DROP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Given beyond the default set."""
+
     @_builtins.property
-    def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Taken from it."""
+
     def __init__(
         self,
         *,
@@ -437,6 +443,8 @@ Global___CinderVolumeSource: _TypeAlias = CinderVolumeSource  # noqa: Y015
 
 @_typing.final
 class ClusterTrustBundleProjection(_message.Message):
+    """CA certificates by name or signer. Refused for now: needs trust bundles."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -488,13 +496,18 @@ Global___ClusterTrustBundleProjection: _TypeAlias = ClusterTrustBundleProjection
 
 @_typing.final
 class ConfigMapEnvSource(_message.Message):
+    """A ConfigMap of the pod's namespace, whole."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     optional: _builtins.bool
+    """True: the container starts without it. Otherwise it waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """Its name."""
+
     def __init__(
         self,
         *,
@@ -518,15 +531,21 @@ Global___ConfigMapEnvSource: _TypeAlias = ConfigMapEnvSource  # noqa: Y015
 
 @_typing.final
 class ConfigMapKeySelector(_message.Message):
+    """One key of a ConfigMap of the pod's namespace."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Must be there."""
     optional: _builtins.bool
+    """True: the variable is left out if ConfigMap or key is missing. Otherwise the container waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """The ConfigMap's name."""
+
     def __init__(
         self,
         *,
@@ -555,16 +574,23 @@ Global___ConfigMapKeySelector: _TypeAlias = ConfigMapKeySelector  # noqa: Y015
 
 @_typing.final
 class ConfigMapProjection(_message.Message):
+    """Keys of a ConfigMap within a projected volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     optional: _builtins.bool
+    """True: nothing if it is missing. Otherwise the pod waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """A ConfigMap of the pod's namespace."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]:
+        """Only these keys."""
+
     def __init__(
         self,
         *,
@@ -589,6 +615,8 @@ Global___ConfigMapProjection: _TypeAlias = ConfigMapProjection  # noqa: Y015
 
 @_typing.final
 class ConfigMapVolumeSource(_message.Message):
+    """One file for each key. Changes of the ConfigMap appear all at once, some time later."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
@@ -596,11 +624,17 @@ class ConfigMapVolumeSource(_message.Message):
     DEFAULT_MODE_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     default_mode: _builtins.int
+    """Permission bits of the files, 0 to 0777. Default 0644."""
     optional: _builtins.bool
+    """True: an empty volume if the ConfigMap is missing. Otherwise the pod waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """A ConfigMap of the pod's namespace."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]:
+        """Only these keys. A missing key keeps the pod from starting."""
+
     def __init__(
         self,
         *,
@@ -630,6 +664,8 @@ Global___ConfigMapVolumeSource: _TypeAlias = ConfigMapVolumeSource  # noqa: Y015
 
 @_typing.final
 class Container(_message.Message):
+    """One program of a pod, in a file system, cgroup and process namespace of its own."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -658,45 +694,89 @@ class Container(_message.Message):
     STDIN_ONCE_FIELD_NUMBER: _builtins.int
     TTY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A DNS label, unique in the pod."""
     image: _builtins.str
+    """Name with tag or digest. No tag means `latest`. The one part of a container that may be updated."""
     working_dir: _builtins.str
+    """Default: the image's."""
     restart_policy: _builtins.str
+    """Only in init containers, and only `Always`: a sidecar. Elsewhere refused for now: needs per-container restart
+    rules.
+    """
     termination_message_path: _builtins.str
+    """A file whose beginning, at most 4096 bytes, becomes the status' message. Default /dev/termination-log."""
     termination_message_policy: _builtins.str
+    """`File` (default), or `FallbackToLogsOnError`: the log's last 80 lines or 2048 bytes if the file is empty."""
     image_pull_policy: _builtins.str
+    """`Always`, `IfNotPresent` or `Never`. Default Always for the tag latest, else IfNotPresent."""
     stdin: _builtins.bool
+    """Keep standard input open."""
     stdin_once: _builtins.bool
+    """Close it when the first attached client goes."""
     tty: _builtins.bool
+    """Give it a terminal; needs `stdin` to be of use. Standard error is then part of standard output."""
     @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Replaces the image's entry point. `$(NAME)` is replaced from the environment, `$$(NAME)` is not. No shell is
+        involved.
+        """
+
     @_builtins.property
-    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Replaces the image's arguments; expanded as `command` is."""
+
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerPort]:
+        """For people and for named ports; a port that is not listed is reachable all the same."""
+
     @_builtins.property
-    def env_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvFromSource]: ...
+    def env_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvFromSource]:
+        """Whole ConfigMaps and Secrets; later sources win over earlier ones, and `env` over all."""
+
     @_builtins.property
-    def env(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvVar]: ...
+    def env(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvVar]:
+        """In this order: a value may use `$(NAME)` of those before it."""
+
     @_builtins.property
-    def resources(self) -> Global___ResourceRequirements: ...
+    def resources(self) -> Global___ResourceRequirements:
+        """Requests count for scheduling; limits become the cgroup's."""
+
     @_builtins.property
-    def resize_policy(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerResizePolicy]: ...
+    def resize_policy(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerResizePolicy]:
+        """Refused for now: needs in-place resizing."""
+
     @_builtins.property
-    def restart_policy_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRestartRule]: ...
+    def restart_policy_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRestartRule]:
+        """Refused for now: needs per-container restart rules in the node agent."""
+
     @_builtins.property
-    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMount]: ...
+    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMount]:
+        """Mount paths are unique."""
+
     @_builtins.property
-    def volume_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeDevice]: ...
+    def volume_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeDevice]:
+        """Refused for now: needs block volumes."""
+
     @_builtins.property
-    def liveness_probe(self) -> Global___Probe: ...
+    def liveness_probe(self) -> Global___Probe:
+        """When it fails, the container is stopped and restarted by the restart policy."""
+
     @_builtins.property
-    def readiness_probe(self) -> Global___Probe: ...
+    def readiness_probe(self) -> Global___Probe:
+        """While it fails, the pod is not ready and gets no service traffic. Not ready before the first success."""
+
     @_builtins.property
-    def startup_probe(self) -> Global___Probe: ...
+    def startup_probe(self) -> Global___Probe:
+        """Until it succeeds, the other two do not run; when it fails, the container is restarted."""
+
     @_builtins.property
-    def lifecycle(self) -> Global___Lifecycle: ...
+    def lifecycle(self) -> Global___Lifecycle:
+        """Hooks after the start and before the stop."""
+
     @_builtins.property
-    def security_context(self) -> Global___SecurityContext: ...
+    def security_context(self) -> Global___SecurityContext:
+        """Wins over the pod's, field by field."""
+
     def __init__(
         self,
         *,
@@ -835,6 +915,8 @@ Global___ContainerExtendedResourceRequest: _TypeAlias = ContainerExtendedResourc
 
 @_typing.final
 class ContainerPort(_message.Message):
+    """A port on which a container listens."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -843,10 +925,15 @@ class ContainerPort(_message.Message):
     PROTOCOL_FIELD_NUMBER: _builtins.int
     HOST_IP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unique in the container, at most 15 lower-case letters, digits and dashes. Services and probes may use it."""
     host_port: _builtins.int
+    """Refused for now: needs host ports in the node's network."""
     container_port: _builtins.int
+    """1 to 65535; unique per protocol."""
     protocol: _builtins.str
+    """`TCP` (default), `UDP` or `SCTP`."""
     host_ip: _builtins.str
+    """Refused for now: needs host ports in the node's network."""
     def __init__(
         self,
         *,
@@ -969,17 +1056,25 @@ Global___ContainerRestartRuleOnExitCodes: _TypeAlias = ContainerRestartRuleOnExi
 
 @_typing.final
 class ContainerState(_message.Message):
+    """Exactly one of the three is set; none at all means waiting."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WAITING_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     TERMINATED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def waiting(self) -> Global___ContainerStateWaiting: ...
+    def waiting(self) -> Global___ContainerStateWaiting:
+        """Not started yet, or between two runs."""
+
     @_builtins.property
-    def running(self) -> Global___ContainerStateRunning: ...
+    def running(self) -> Global___ContainerStateRunning:
+        """Its process is there."""
+
     @_builtins.property
-    def terminated(self) -> Global___ContainerStateTerminated: ...
+    def terminated(self) -> Global___ContainerStateTerminated:
+        """Its process ended."""
+
     def __init__(
         self,
         *,
@@ -1008,11 +1103,15 @@ Global___ContainerState: _TypeAlias = ContainerState  # noqa: Y015
 
 @_typing.final
 class ContainerStateRunning(_message.Message):
+    """A container whose process is there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STARTED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def started_at(self) -> _types_pb2.Time: ...
+    def started_at(self) -> _types_pb2.Time:
+        """When this run began."""
+
     def __init__(
         self,
         *,
@@ -1030,6 +1129,8 @@ Global___ContainerStateRunning: _TypeAlias = ContainerStateRunning  # noqa: Y015
 
 @_typing.final
 class ContainerStateTerminated(_message.Message):
+    """A run that ended."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXIT_CODE_FIELD_NUMBER: _builtins.int
@@ -1040,14 +1141,23 @@ class ContainerStateTerminated(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _builtins.int
     CONTAINER_ID_FIELD_NUMBER: _builtins.int
     exit_code: _builtins.int
+    """The process' own, or 128 plus the signal that ended it."""
     signal: _builtins.int
+    """The signal that ended it, if known."""
     reason: _builtins.str
+    """`Completed`, `Error`, `OOMKilled` or another word of the node's agent."""
     message: _builtins.str
+    """What the container left, by terminationMessagePolicy."""
     container_id: _builtins.str
+    """`podman://` and the ID of that run."""
     @_builtins.property
-    def started_at(self) -> _types_pb2.Time: ...
+    def started_at(self) -> _types_pb2.Time:
+        """When the run began."""
+
     @_builtins.property
-    def finished_at(self) -> _types_pb2.Time: ...
+    def finished_at(self) -> _types_pb2.Time:
+        """When it ended."""
+
     def __init__(
         self,
         *,
@@ -1096,12 +1206,18 @@ Global___ContainerStateTerminated: _TypeAlias = ContainerStateTerminated  # noqa
 
 @_typing.final
 class ContainerStateWaiting(_message.Message):
+    """Why a container is not running."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """E.g. ContainerCreating, PodInitializing, ImagePullBackOff, ErrImagePull, CreateContainerConfigError,
+    CrashLoopBackOff.
+    """
     message: _builtins.str
+    """A sentence for people."""
     def __init__(
         self,
         *,
@@ -1125,6 +1241,8 @@ Global___ContainerStateWaiting: _TypeAlias = ContainerStateWaiting  # noqa: Y015
 
 @_typing.final
 class ContainerStatus(_message.Message):
+    """What was last observed of one container."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -1164,27 +1282,49 @@ class ContainerStatus(_message.Message):
     ALLOCATED_RESOURCES_STATUS_FIELD_NUMBER: _builtins.int
     STOP_SIGNAL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The container's."""
     ready: _builtins.bool
+    """Running, started, and its readiness probe, if any, succeeds. For an init container: ended well."""
     restart_count: _builtins.int
+    """How often it was started again; kept over restarts of the agent and the machine."""
     image: _builtins.str
+    """The image's name, as the runtime has it."""
     image_id: _builtins.str
+    """The image's digest, as the runtime has it."""
     container_id: _builtins.str
+    """`podman://` and the ID of the present run."""
     started: _builtins.bool
+    """The startup probe has succeeded, or there is none and it runs."""
     stop_signal: _builtins.str
+    """Not set here."""
     @_builtins.property
-    def state(self) -> Global___ContainerState: ...
+    def state(self) -> Global___ContainerState:
+        """Now."""
+
     @_builtins.property
-    def last_state(self) -> Global___ContainerState: ...
+    def last_state(self) -> Global___ContainerState:
+        """The run before, if there was one."""
+
     @_builtins.property
-    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Not set here."""
+
     @_builtins.property
-    def resources(self) -> Global___ResourceRequirements: ...
+    def resources(self) -> Global___ResourceRequirements:
+        """The limits and requests that hold."""
+
     @_builtins.property
-    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMountStatus]: ...
+    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMountStatus]:
+        """Not set here."""
+
     @_builtins.property
-    def user(self) -> Global___ContainerUser: ...
+    def user(self) -> Global___ContainerUser:
+        """Not set here."""
+
     @_builtins.property
-    def allocated_resources_status(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceStatus]: ...
+    def allocated_resources_status(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceStatus]:
+        """Always empty here."""
+
     def __init__(
         self,
         *,
@@ -1261,11 +1401,15 @@ Global___ContainerStatus: _TypeAlias = ContainerStatus  # noqa: Y015
 
 @_typing.final
 class ContainerUser(_message.Message):
+    """As whom a container's first process runs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LINUX_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def linux(self) -> Global___LinuxContainerUser: ...
+    def linux(self) -> Global___LinuxContainerUser:
+        """On Linux."""
+
     def __init__(
         self,
         *,
@@ -1283,11 +1427,15 @@ Global___ContainerUser: _TypeAlias = ContainerUser  # noqa: Y015
 
 @_typing.final
 class DownwardAPIProjection(_message.Message):
+    """Fields of the pod within a projected volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DownwardAPIVolumeFile]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DownwardAPIVolumeFile]:
+        """The files."""
+
     def __init__(
         self,
         *,
@@ -1303,6 +1451,8 @@ Global___DownwardAPIProjection: _TypeAlias = DownwardAPIProjection  # noqa: Y015
 
 @_typing.final
 class DownwardAPIVolumeFile(_message.Message):
+    """One file; one of the two references."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -1310,11 +1460,17 @@ class DownwardAPIVolumeFile(_message.Message):
     RESOURCE_FIELD_REF_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """Relative to the volume, without `..`."""
     mode: _builtins.int
+    """Permission bits, 0 to 0777. Default: the volume's."""
     @_builtins.property
-    def field_ref(self) -> Global___ObjectFieldSelector: ...
+    def field_ref(self) -> Global___ObjectFieldSelector:
+        """A field of the pod's metadata."""
+
     @_builtins.property
-    def resource_field_ref(self) -> Global___ResourceFieldSelector: ...
+    def resource_field_ref(self) -> Global___ResourceFieldSelector:
+        """A request or limit of a container."""
+
     def __init__(
         self,
         *,
@@ -1348,13 +1504,18 @@ Global___DownwardAPIVolumeFile: _TypeAlias = DownwardAPIVolumeFile  # noqa: Y015
 
 @_typing.final
 class DownwardAPIVolumeSource(_message.Message):
+    """Files with the pod's own fields. Labels and annotations follow later changes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     DEFAULT_MODE_FIELD_NUMBER: _builtins.int
     default_mode: _builtins.int
+    """Permission bits of the files, 0 to 0777. Default 0644."""
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DownwardAPIVolumeFile]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DownwardAPIVolumeFile]:
+        """The files."""
+
     def __init__(
         self,
         *,
@@ -1373,13 +1534,18 @@ Global___DownwardAPIVolumeSource: _TypeAlias = DownwardAPIVolumeSource  # noqa: 
 
 @_typing.final
 class EmptyDirVolumeSource(_message.Message):
+    """A directory that is empty at the pod's start; it outlives containers, not the pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MEDIUM_FIELD_NUMBER: _builtins.int
     SIZE_LIMIT_FIELD_NUMBER: _builtins.int
     medium: _builtins.str
+    """"": the node's disk. `Memory`: a tmpfs, which counts as the pod's memory."""
     @_builtins.property
-    def size_limit(self) -> _types_pb2.Quantity: ...
+    def size_limit(self) -> _types_pb2.Quantity:
+        """The pod is evicted when it holds more. Default: no limit."""
+
     def __init__(
         self,
         *,
@@ -1403,16 +1569,23 @@ Global___EmptyDirVolumeSource: _TypeAlias = EmptyDirVolumeSource  # noqa: Y015
 
 @_typing.final
 class EnvFromSource(_message.Message):
+    """All keys of a ConfigMap or Secret as variables; exactly one of the two."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PREFIX_FIELD_NUMBER: _builtins.int
     CONFIG_MAP_REF_FIELD_NUMBER: _builtins.int
     SECRET_REF_FIELD_NUMBER: _builtins.int
     prefix: _builtins.str
+    """Stands before each name."""
     @_builtins.property
-    def config_map_ref(self) -> Global___ConfigMapEnvSource: ...
+    def config_map_ref(self) -> Global___ConfigMapEnvSource:
+        """The ConfigMap."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___SecretEnvSource: ...
+    def secret_ref(self) -> Global___SecretEnvSource:
+        """The Secret."""
+
     def __init__(
         self,
         *,
@@ -1441,15 +1614,21 @@ Global___EnvFromSource: _TypeAlias = EnvFromSource  # noqa: Y015
 
 @_typing.final
 class EnvVar(_message.Message):
+    """One environment variable. `value` or `value_from`, not both."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     VALUE_FROM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Printable ASCII without `=`."""
     value: _builtins.str
+    """`$(NAME)` is replaced by an earlier variable, `$$(NAME)` stays as `$(NAME)`."""
     @_builtins.property
-    def value_from(self) -> Global___EnvVarSource: ...
+    def value_from(self) -> Global___EnvVarSource:
+        """Taken from elsewhere when the container starts; later changes are not seen."""
+
     def __init__(
         self,
         *,
@@ -1478,6 +1657,8 @@ Global___EnvVar: _TypeAlias = EnvVar  # noqa: Y015
 
 @_typing.final
 class EnvVarSource(_message.Message):
+    """Where a value comes from; one of five."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_REF_FIELD_NUMBER: _builtins.int
@@ -1486,15 +1667,25 @@ class EnvVarSource(_message.Message):
     SECRET_KEY_REF_FIELD_NUMBER: _builtins.int
     FILE_KEY_REF_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def field_ref(self) -> Global___ObjectFieldSelector: ...
+    def field_ref(self) -> Global___ObjectFieldSelector:
+        """A field of the pod."""
+
     @_builtins.property
-    def resource_field_ref(self) -> Global___ResourceFieldSelector: ...
+    def resource_field_ref(self) -> Global___ResourceFieldSelector:
+        """A request or limit of a container."""
+
     @_builtins.property
-    def config_map_key_ref(self) -> Global___ConfigMapKeySelector: ...
+    def config_map_key_ref(self) -> Global___ConfigMapKeySelector:
+        """A ConfigMap's key."""
+
     @_builtins.property
-    def secret_key_ref(self) -> Global___SecretKeySelector: ...
+    def secret_key_ref(self) -> Global___SecretKeySelector:
+        """A Secret's key."""
+
     @_builtins.property
-    def file_key_ref(self) -> Global___FileKeySelector: ...
+    def file_key_ref(self) -> Global___FileKeySelector:
+        """Refused for now: needs environment files in the node agent."""
+
     def __init__(
         self,
         *,
@@ -1754,11 +1945,15 @@ Global___EphemeralVolumeSource: _TypeAlias = EphemeralVolumeSource  # noqa: Y015
 
 @_typing.final
 class ExecAction(_message.Message):
+    """Run a command inside the container; exit code 0 is success."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COMMAND_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Program and arguments, without a shell."""
+
     def __init__(
         self,
         *,
@@ -1818,6 +2013,8 @@ Global___FCVolumeSource: _TypeAlias = FCVolumeSource  # noqa: Y015
 
 @_typing.final
 class FileKeySelector(_message.Message):
+    """One key of a file of variables in a volume. Refused for now: needs environment files in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_NAME_FIELD_NUMBER: _builtins.int
@@ -1825,9 +2022,13 @@ class FileKeySelector(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     volume_name: _builtins.str
+    """The volume."""
     path: _builtins.str
+    """The file, below the volume."""
     key: _builtins.str
+    """The variable."""
     optional: _builtins.bool
+    """Whether it may be missing. Default false."""
     def __init__(
         self,
         *,
@@ -2001,12 +2202,16 @@ Global___GCEPersistentDiskVolumeSource: _TypeAlias = GCEPersistentDiskVolumeSour
 
 @_typing.final
 class GRPCAction(_message.Message):
+    """A health check; SERVING is success."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     port: _builtins.int
+    """Number."""
     service: _builtins.str
+    """Which service to ask for; default: the whole server."""
     def __init__(
         self,
         *,
@@ -2102,6 +2307,8 @@ Global___GlusterfsVolumeSource: _TypeAlias = GlusterfsVolumeSource  # noqa: Y015
 
 @_typing.final
 class HTTPGetAction(_message.Message):
+    """An HTTP GET; a status of 200 to 399 is success."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -2110,12 +2317,19 @@ class HTTPGetAction(_message.Message):
     SCHEME_FIELD_NUMBER: _builtins.int
     HTTP_HEADERS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """Default `/`."""
     host: _builtins.str
+    """Whom to ask; default: the pod's address."""
     scheme: _builtins.str
+    """`HTTP` (default) or `HTTPS`, whose certificate is not verified."""
     @_builtins.property
-    def port(self) -> _types_pb2.IntOrString: ...
+    def port(self) -> _types_pb2.IntOrString:
+        """Number, or the name of a container port."""
+
     @_builtins.property
-    def http_headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HTTPHeader]: ...
+    def http_headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___HTTPHeader]:
+        """Sent along; Host may be set."""
+
     def __init__(
         self,
         *,
@@ -2150,12 +2364,16 @@ Global___HTTPGetAction: _TypeAlias = HTTPGetAction  # noqa: Y015
 
 @_typing.final
 class HTTPHeader(_message.Message):
+    """One header of a request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Letters, digits, `-` and `_`."""
     value: _builtins.str
+    """As it is sent."""
     def __init__(
         self,
         *,
@@ -2179,13 +2397,18 @@ Global___HTTPHeader: _TypeAlias = HTTPHeader  # noqa: Y015
 
 @_typing.final
 class HostAlias(_message.Message):
+    """One line of /etc/hosts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
     HOSTNAMES_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """The address."""
     @_builtins.property
-    def hostnames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def hostnames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names for it."""
+
     def __init__(
         self,
         *,
@@ -2204,10 +2427,13 @@ Global___HostAlias: _TypeAlias = HostAlias  # noqa: Y015
 
 @_typing.final
 class HostIP(_message.Message):
+    """An address of a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """As text."""
     def __init__(
         self,
         *,
@@ -2225,12 +2451,18 @@ Global___HostIP: _TypeAlias = HostIP  # noqa: Y015
 
 @_typing.final
 class HostPathVolumeSource(_message.Message):
+    """A file or directory of the node. What is in it outlives the pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """Absolute on the node, without `..`."""
     type: _builtins.str
+    """What must be there: `Directory`, `File`, `Socket`, `CharDevice`, `BlockDevice`; `DirectoryOrCreate` and
+    `FileOrCreate` make it. "": no check.
+    """
     def __init__(
         self,
         *,
@@ -2394,14 +2626,19 @@ Global___ImageVolumeStatus: _TypeAlias = ImageVolumeStatus  # noqa: Y015
 
 @_typing.final
 class KeyToPath(_message.Message):
+    """One key as a file."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Of the ConfigMap or Secret."""
     path: _builtins.str
+    """Relative to the volume, without `..`."""
     mode: _builtins.int
+    """Permission bits, 0 to 0777. Default: the volume's."""
     def __init__(
         self,
         *,
@@ -2430,16 +2667,25 @@ Global___KeyToPath: _TypeAlias = KeyToPath  # noqa: Y015
 
 @_typing.final
 class Lifecycle(_message.Message):
+    """What happens right after the start and right before the stop."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POST_START_FIELD_NUMBER: _builtins.int
     PRE_STOP_FIELD_NUMBER: _builtins.int
     STOP_SIGNAL_FIELD_NUMBER: _builtins.int
     stop_signal: _builtins.str
+    """The signal that asks the container to end; default: the image's, else SIGTERM."""
     @_builtins.property
-    def post_start(self) -> Global___LifecycleHandler: ...
+    def post_start(self) -> Global___LifecycleHandler:
+        """Runs next to the container's process; the container counts as running only after it. If it fails, the container
+        is stopped.
+        """
+
     @_builtins.property
-    def pre_stop(self) -> Global___LifecycleHandler: ...
+    def pre_stop(self) -> Global___LifecycleHandler:
+        """Runs before the stop signal, within the grace period. If it fails, the stop goes on."""
+
     def __init__(
         self,
         *,
@@ -2468,6 +2714,8 @@ Global___Lifecycle: _TypeAlias = Lifecycle  # noqa: Y015
 
 @_typing.final
 class LifecycleHandler(_message.Message):
+    """What a hook does; one of four."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXEC_FIELD_NUMBER: _builtins.int
@@ -2475,13 +2723,21 @@ class LifecycleHandler(_message.Message):
     TCP_SOCKET_FIELD_NUMBER: _builtins.int
     SLEEP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def exec(self) -> Global___ExecAction: ...
+    def exec(self) -> Global___ExecAction:
+        """A command in the container."""
+
     @_builtins.property
-    def http_get(self) -> Global___HTTPGetAction: ...
+    def http_get(self) -> Global___HTTPGetAction:
+        """An HTTP request to the pod."""
+
     @_builtins.property
-    def tcp_socket(self) -> Global___TCPSocketAction: ...
+    def tcp_socket(self) -> Global___TCPSocketAction:
+        """Known for old manifests."""
+
     @_builtins.property
-    def sleep(self) -> Global___SleepAction: ...
+    def sleep(self) -> Global___SleepAction:
+        """Only waits."""
+
     def __init__(
         self,
         *,
@@ -2515,15 +2771,21 @@ Global___LifecycleHandler: _TypeAlias = LifecycleHandler  # noqa: Y015
 
 @_typing.final
 class LinuxContainerUser(_message.Message):
+    """Numeric identity of a process."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
     GID_FIELD_NUMBER: _builtins.int
     SUPPLEMENTAL_GROUPS_FIELD_NUMBER: _builtins.int
     uid: _builtins.int
+    """User ID."""
     gid: _builtins.int
+    """Group ID."""
     @_builtins.property
-    def supplemental_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def supplemental_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Further group IDs."""
+
     def __init__(
         self,
         *,
@@ -2574,10 +2836,13 @@ Global___List: _TypeAlias = List  # noqa: Y015
 
 @_typing.final
 class LocalObjectReference(_message.Message):
+    """An object of the same namespace, its kind given by the place."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Its name."""
     def __init__(
         self,
         *,
@@ -2805,12 +3070,18 @@ Global___NodeSelectorTerm: _TypeAlias = NodeSelectorTerm  # noqa: Y015
 
 @_typing.final
 class ObjectFieldSelector(_message.Message):
+    """A field of the pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_VERSION_FIELD_NUMBER: _builtins.int
     FIELD_PATH_FIELD_NUMBER: _builtins.int
     api_version: _builtins.str
+    """In which version the path is meant. Default v1."""
     field_path: _builtins.str
+    """metadata.name, .namespace, .uid, .labels['KEY'], .annotations['KEY']; in variables also spec.nodeName,
+    spec.serviceAccountName, status.hostIP(s), status.podIP(s); in volumes also all labels or all annotations.
+    """
     def __init__(
         self,
         *,
@@ -2834,6 +3105,8 @@ Global___ObjectFieldSelector: _TypeAlias = ObjectFieldSelector  # noqa: Y015
 
 @_typing.final
 class ObjectReference(_message.Message):
+    """Points to an object, or to a part of one. What is left out is not compared."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
@@ -2844,12 +3117,19 @@ class ObjectReference(_message.Message):
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     FIELD_PATH_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """E.g. `Pod`."""
     namespace: _builtins.str
+    """Empty for kinds of the whole cluster."""
     name: _builtins.str
+    """Its name."""
     uid: _builtins.str
+    """Its uid: tells it from a later object of the same name."""
     api_version: _builtins.str
+    """`group/version`."""
     resource_version: _builtins.str
+    """Its revision when the reference was made."""
     field_path: _builtins.str
+    """A part of it, e.g. spec.containers{web}."""
     def __init__(
         self,
         *,
@@ -3214,6 +3494,8 @@ Global___PodAttachOptions: _TypeAlias = PodAttachOptions  # noqa: Y015
 
 @_typing.final
 class PodCertificateProjection(_message.Message):
+    """A key and a certificate of the pod's own. Refused for now: needs pod certificates."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -3295,6 +3577,8 @@ Global___PodCertificateProjection: _TypeAlias = PodCertificateProjection  # noqa
 
 @_typing.final
 class PodCondition(_message.Message):
+    """One observed fact about a pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -3305,14 +3589,23 @@ class PodCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     observed_generation: _builtins.int
+    """The generation that the observer had seen."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word, e.g. Unschedulable, ContainersNotReady."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_probe_time(self) -> _types_pb2.Time: ...
+    def last_probe_time(self) -> _types_pb2.Time:
+        """Not set here."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -3361,17 +3654,25 @@ Global___PodCondition: _TypeAlias = PodCondition  # noqa: Y015
 
 @_typing.final
 class PodDNSConfig(_message.Message):
+    """Entries for /etc/resolv.conf."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESERVERS_FIELD_NUMBER: _builtins.int
     SEARCHES_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def nameservers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def nameservers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 3."""
+
     @_builtins.property
-    def searches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def searches(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 32."""
+
     @_builtins.property
-    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodDNSConfigOption]: ...
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodDNSConfigOption]:
+        """Win over options of the same name from dnsPolicy."""
+
     def __init__(
         self,
         *,
@@ -3389,12 +3690,16 @@ Global___PodDNSConfig: _TypeAlias = PodDNSConfig  # noqa: Y015
 
 @_typing.final
 class PodDNSConfigOption(_message.Message):
+    """One resolver option."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """E.g. ndots."""
     value: _builtins.str
+    """E.g. "2"; may be left out."""
     def __init__(
         self,
         *,
@@ -3497,10 +3802,13 @@ Global___PodExtendedResourceClaimStatus: _TypeAlias = PodExtendedResourceClaimSt
 
 @_typing.final
 class PodIP(_message.Message):
+    """An address of a pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """As text."""
     def __init__(
         self,
         *,
@@ -3604,10 +3912,13 @@ Global___PodLogOptions: _TypeAlias = PodLogOptions  # noqa: Y015
 
 @_typing.final
 class PodOS(_message.Message):
+    """The operating system of a pod's containers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`linux`; others are refused."""
     def __init__(
         self,
         *,
@@ -3666,10 +3977,13 @@ Global___PodProxyOptions: _TypeAlias = PodProxyOptions  # noqa: Y015
 
 @_typing.final
 class PodReadinessGate(_message.Message):
+    """A further condition of readiness."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITION_TYPE_FIELD_NUMBER: _builtins.int
     condition_type: _builtins.str
+    """The condition in the pod's status that must be True; missing counts as False."""
     def __init__(
         self,
         *,
@@ -3794,6 +4108,8 @@ Global___PodSchedulingGroup: _TypeAlias = PodSchedulingGroup  # noqa: Y015
 
 @_typing.final
 class PodSecurityContext(_message.Message):
+    """What holds for all containers of a pod that do not say otherwise."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SE_LINUX_OPTIONS_FIELD_NUMBER: _builtins.int
@@ -3810,24 +4126,43 @@ class PodSecurityContext(_message.Message):
     APP_ARMOR_PROFILE_FIELD_NUMBER: _builtins.int
     SE_LINUX_CHANGE_POLICY_FIELD_NUMBER: _builtins.int
     run_as_user: _builtins.int
+    """User ID, 0 to 2^31-1. Default: the image's."""
     run_as_group: _builtins.int
+    """Group ID, 0 to 2^31-1. Default: the image's."""
     run_as_non_root: _builtins.bool
+    """True: nothing of the pod runs as user 0."""
     supplemental_groups_policy: _builtins.str
+    """Only `Merge`; others are refused for now: needs supplemental group policies in the node agent."""
     fs_group: _builtins.int
+    """Group that owns the pod's volumes, and a further group of every container."""
     fs_group_change_policy: _builtins.str
+    """Only `Always`; others are refused for now: needs changing ownership of volumes only when needed."""
     se_linux_change_policy: _builtins.str
+    """Refused for now: needs SELinux support in the node agent."""
     @_builtins.property
-    def se_linux_options(self) -> Global___SELinuxOptions: ...
+    def se_linux_options(self) -> Global___SELinuxOptions:
+        """Refused for now: needs SELinux support in the node agent."""
+
     @_builtins.property
-    def windows_options(self) -> Global___WindowsSecurityContextOptions: ...
+    def windows_options(self) -> Global___WindowsSecurityContextOptions:
+        """Refused for now: needs Windows nodes."""
+
     @_builtins.property
-    def supplemental_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def supplemental_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Further group IDs of every container, 0 to 2^31-1."""
+
     @_builtins.property
-    def sysctls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sysctl]: ...
+    def sysctls(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sysctl]:
+        """Only those of the pod's own namespaces that cannot harm others; with any other the pod fails."""
+
     @_builtins.property
-    def seccomp_profile(self) -> Global___SeccompProfile: ...
+    def seccomp_profile(self) -> Global___SeccompProfile:
+        """Default: the runtime's profile."""
+
     @_builtins.property
-    def app_armor_profile(self) -> Global___AppArmorProfile: ...
+    def app_armor_profile(self) -> Global___AppArmorProfile:
+        """Refused for now: needs AppArmor support in the node agent."""
+
     def __init__(
         self,
         *,
@@ -3920,6 +4255,8 @@ Global___PodSignature: _TypeAlias = PodSignature  # noqa: Y015
 
 @_typing.final
 class PodSpec(_message.Message):
+    """What a pod runs and needs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -4006,66 +4343,133 @@ class PodSpec(_message.Message):
     HOSTNAME_OVERRIDE_FIELD_NUMBER: _builtins.int
     SCHEDULING_GROUP_FIELD_NUMBER: _builtins.int
     restart_policy: _builtins.str
+    """`Always` (default), `OnFailure` or `Never`. Waits between restarts grow from 10 s to 300 s; a run of 600 s starts
+    over.
+    """
     termination_grace_period_seconds: _builtins.int
+    """Seconds from the stop signal to SIGKILL, preStop hooks included. Default 30; not negative."""
     active_deadline_seconds: _builtins.int
+    """Seconds from status.startTime after which the pod is stopped and Failed. At least 1; an update may only shorten
+    it.
+    """
     dns_policy: _builtins.str
+    """`ClusterFirst` (default), `ClusterFirstWithHostNet`, `Default` (the node's) or `None` (only dnsConfig)."""
     service_account_name: _builtins.str
+    """Whose token the pod gets; must exist. Default `default`."""
     service_account: _builtins.str
+    """Older name of serviceAccountName; the server keeps both alike."""
     automount_service_account_token: _builtins.bool
+    """Whether a volume with token, CA and namespace is added. Wins over the service account's; default true."""
     node_name: _builtins.str
+    """The node that runs it; empty until bound. Normally written by Bind alone."""
     host_network: _builtins.bool
+    """Use the node's network: the pod's address is the node's."""
     host_pid: _builtins.bool
+    """Use the node's process IDs."""
     host_ipc: _builtins.bool
+    """Use the node's System V IPC and POSIX message queues."""
     share_process_namespace: _builtins.bool
+    """Refused for now: needs shared process namespaces in the node agent."""
     hostname: _builtins.str
+    """The host name inside; a DNS label. Default: the pod's name."""
     subdomain: _builtins.str
+    """With hostname and a headless service of this name, the pod has a DNS name of its own."""
     scheduler_name: _builtins.str
+    """Who chooses the node. Default `default-scheduler`; any other name is left alone by Raftsman's."""
     priority_class_name: _builtins.str
+    """`system-cluster-critical`, `system-node-critical` or empty; there are no others."""
     priority: _builtins.int
+    """Computed by the server from the class: 0, 2 000 000 000 or 2 000 001 000. Higher ones are scheduled first."""
     runtime_class_name: _builtins.str
+    """Refused for now: needs runtime classes."""
     enable_service_links: _builtins.bool
+    """Environment variables for each service of the namespace. Default true."""
     preemption_policy: _builtins.str
+    """`PreemptLowerPriority` (default) or `Never`. The scheduler does not preempt yet."""
     set_hostname_as_fqdn: _builtins.bool
+    """Refused for now: needs host name overrides in the node agent."""
     host_users: _builtins.bool
+    """False is refused for now: needs user namespaces in the node agent."""
     hostname_override: _builtins.str
+    """Refused for now: needs host name overrides in the node agent."""
     @_builtins.property
-    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Volume]: ...
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Volume]:
+        """Names are unique; a container sees one only through its volumeMounts."""
+
     @_builtins.property
-    def init_containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]: ...
+    def init_containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]:
+        """Run before the others, one after the other, each to success. One with restartPolicy Always is a sidecar: it goes
+        on running.
+        """
+
     @_builtins.property
-    def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]: ...
+    def containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Container]:
+        """At least one; started together, in this order. Names are unique over init containers too."""
+
     @_builtins.property
-    def ephemeral_containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EphemeralContainer]: ...
+    def ephemeral_containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EphemeralContainer]:
+        """Refused for now: needs ephemeral containers in the node agent."""
+
     @_builtins.property
-    def node_selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def node_selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that a node must have to get this pod."""
+
     @_builtins.property
-    def security_context(self) -> Global___PodSecurityContext: ...
+    def security_context(self) -> Global___PodSecurityContext:
+        """Holds for every container that does not say otherwise."""
+
     @_builtins.property
-    def image_pull_secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocalObjectReference]: ...
+    def image_pull_secrets(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocalObjectReference]:
+        """Secrets of the same namespace with registry credentials; default: the service account's."""
+
     @_builtins.property
-    def affinity(self) -> Global___Affinity: ...
+    def affinity(self) -> Global___Affinity:
+        """Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+
     @_builtins.property
-    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Toleration]: ...
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Toleration]:
+        """Taints that do not keep the pod away. Two for failed nodes, of 300 s each, are added by the server."""
+
     @_builtins.property
-    def host_aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostAlias]: ...
+    def host_aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostAlias]:
+        """Lines for /etc/hosts."""
+
     @_builtins.property
-    def dns_config(self) -> Global___PodDNSConfig: ...
+    def dns_config(self) -> Global___PodDNSConfig:
+        """Added to what dnsPolicy gives."""
+
     @_builtins.property
-    def readiness_gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodReadinessGate]: ...
+    def readiness_gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodReadinessGate]:
+        """Conditions, written by others, that must be True too before the pod is Ready."""
+
     @_builtins.property
-    def overhead(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def overhead(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Refused for now: needs runtime classes."""
+
     @_builtins.property
-    def topology_spread_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologySpreadConstraint]: ...
+    def topology_spread_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologySpreadConstraint]:
+        """Refused for now: needs topology spread in the scheduler."""
+
     @_builtins.property
-    def os(self) -> Global___PodOS: ...
+    def os(self) -> Global___PodOS:
+        """The operating system of the containers; only linux."""
+
     @_builtins.property
-    def scheduling_gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodSchedulingGate]: ...
+    def scheduling_gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodSchedulingGate]:
+        """Refused for now: needs scheduling gates in the scheduler."""
+
     @_builtins.property
-    def resource_claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodResourceClaim]: ...
+    def resource_claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodResourceClaim]:
+        """Refused for now: needs dynamic resource allocation."""
+
     @_builtins.property
-    def resources(self) -> Global___ResourceRequirements: ...
+    def resources(self) -> Global___ResourceRequirements:
+        """Refused for now: needs pod-level resources. Each container has its own."""
+
     @_builtins.property
-    def scheduling_group(self) -> Global___PodSchedulingGroup: ...
+    def scheduling_group(self) -> Global___PodSchedulingGroup:
+        """Refused for now: needs gang scheduling."""
+
     def __init__(
         self,
         *,
@@ -4237,6 +4641,8 @@ Global___PodSpec: _TypeAlias = PodSpec  # noqa: Y015
 
 @_typing.final
 class PodStatus(_message.Message):
+    """What was last observed of a pod. It lags behind the node by moments."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -4282,38 +4688,71 @@ class PodStatus(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     NODE_ALLOCATABLE_RESOURCE_CLAIM_STATUSES_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     phase: _builtins.str
+    """`Pending`, `Running`, `Succeeded` or `Failed`; the last two are final. `Unknown` is never written here."""
     message: _builtins.str
+    """For people: why the pod is as it is, if that needs saying."""
     reason: _builtins.str
+    """One word for programs, e.g. Evicted, DeadlineExceeded."""
     nominated_node_name: _builtins.str
+    """Not set here: the scheduler does not preempt yet."""
     host_ip: _builtins.str
+    """The node's address."""
     pod_ip: _builtins.str
+    """The pod's address; empty until its network is there."""
     qos_class: _builtins.str
+    """`Guaranteed`, `Burstable` or `BestEffort`, from requests and limits; written by the server at creation."""
     resize: _builtins.str
+    """Not set: in-place resizing is refused."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodCondition]:
+        """One per type: PodScheduled, PodReadyToStartContainers, Initialized, ContainersReady, Ready, and readiness gates."""
+
     @_builtins.property
-    def host_ips(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostIP]: ...
+    def host_ips(self) -> _containers.RepeatedCompositeFieldContainer[Global___HostIP]:
+        """The same, one per address family."""
+
     @_builtins.property
-    def pod_ips(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodIP]: ...
+    def pod_ips(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodIP]:
+        """The same, one per address family; the first is podIP."""
+
     @_builtins.property
-    def start_time(self) -> _types_pb2.Time: ...
+    def start_time(self) -> _types_pb2.Time:
+        """When the node's agent first took the pod up, before images were pulled."""
+
     @_builtins.property
-    def init_container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]: ...
+    def init_container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]:
+        """In the order of the spec."""
+
     @_builtins.property
-    def container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]: ...
+    def container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]:
+        """In the order of the spec."""
+
     @_builtins.property
-    def ephemeral_container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]: ...
+    def ephemeral_container_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerStatus]:
+        """Always empty: ephemeral containers are refused."""
+
     @_builtins.property
-    def resource_claim_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodResourceClaimStatus]: ...
+    def resource_claim_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodResourceClaimStatus]:
+        """Always empty: resource claims are refused."""
+
     @_builtins.property
-    def extended_resource_claim_status(self) -> Global___PodExtendedResourceClaimStatus: ...
+    def extended_resource_claim_status(self) -> Global___PodExtendedResourceClaimStatus:
+        """Not set here."""
+
     @_builtins.property
-    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Not set here."""
+
     @_builtins.property
-    def resources(self) -> Global___ResourceRequirements: ...
+    def resources(self) -> Global___ResourceRequirements:
+        """Not set here."""
+
     @_builtins.property
-    def node_allocatable_resource_claim_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAllocatableResourceClaimStatus]: ...
+    def node_allocatable_resource_claim_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAllocatableResourceClaimStatus]:
+        """Always empty here."""
+
     def __init__(
         self,
         *,
@@ -4427,14 +4866,20 @@ Global___PodStatusResult: _TypeAlias = PodStatusResult  # noqa: Y015
 
 @_typing.final
 class PodTemplateSpec(_message.Message):
+    """The pods that a controller makes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Labels and annotations are copied; a workload's selector must match the labels."""
+
     @_builtins.property
-    def spec(self) -> Global___PodSpec: ...
+    def spec(self) -> Global___PodSpec:
+        """As of a pod; in Deployments and ReplicaSets restartPolicy is Always."""
+
     def __init__(
         self,
         *,
@@ -4590,6 +5035,8 @@ Global___PreferredSchedulingTerm: _TypeAlias = PreferredSchedulingTerm  # noqa: 
 
 @_typing.final
 class Probe(_message.Message):
+    """A question asked of a container again and again."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HANDLER_FIELD_NUMBER: _builtins.int
@@ -4600,13 +5047,21 @@ class Probe(_message.Message):
     FAILURE_THRESHOLD_FIELD_NUMBER: _builtins.int
     TERMINATION_GRACE_PERIOD_SECONDS_FIELD_NUMBER: _builtins.int
     initial_delay_seconds: _builtins.int
+    """Seconds from the container's start to the first question. Default 0."""
     timeout_seconds: _builtins.int
+    """Seconds after which no answer is a failure. Default 1."""
     period_seconds: _builtins.int
+    """Seconds between two questions. Default 10."""
     success_threshold: _builtins.int
+    """Successes in a row that count as success. Default 1; must be 1 but for readiness."""
     failure_threshold: _builtins.int
+    """Failures in a row that count as failure. Default 3."""
     termination_grace_period_seconds: _builtins.int
+    """Seconds to stop when this probe fails, in place of the pod's. At least 1; not for readiness."""
     @_builtins.property
-    def handler(self) -> Global___ProbeHandler: ...
+    def handler(self) -> Global___ProbeHandler:
+        """What is asked: exactly one of exec, httpGet, tcpSocket, grpc."""
+
     def __init__(
         self,
         *,
@@ -4655,6 +5110,8 @@ Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
 class ProbeHandler(_message.Message):
+    """How to ask; one of four."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXEC_FIELD_NUMBER: _builtins.int
@@ -4662,13 +5119,21 @@ class ProbeHandler(_message.Message):
     TCP_SOCKET_FIELD_NUMBER: _builtins.int
     GRPC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def exec(self) -> Global___ExecAction: ...
+    def exec(self) -> Global___ExecAction:
+        """A command in the container."""
+
     @_builtins.property
-    def http_get(self) -> Global___HTTPGetAction: ...
+    def http_get(self) -> Global___HTTPGetAction:
+        """An HTTP request to the pod."""
+
     @_builtins.property
-    def tcp_socket(self) -> Global___TCPSocketAction: ...
+    def tcp_socket(self) -> Global___TCPSocketAction:
+        """A TCP connection to the pod."""
+
     @_builtins.property
-    def grpc(self) -> Global___GRPCAction: ...
+    def grpc(self) -> Global___GRPCAction:
+        """A gRPC health check (grpc.health.v1) to the pod."""
+
     def __init__(
         self,
         *,
@@ -4702,13 +5167,18 @@ Global___ProbeHandler: _TypeAlias = ProbeHandler  # noqa: Y015
 
 @_typing.final
 class ProjectedVolumeSource(_message.Message):
+    """Several sources in one directory."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SOURCES_FIELD_NUMBER: _builtins.int
     DEFAULT_MODE_FIELD_NUMBER: _builtins.int
     default_mode: _builtins.int
+    """Permission bits of the files, 0 to 0777. Default 0644."""
     @_builtins.property
-    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeProjection]: ...
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeProjection]:
+        """Later ones win where paths are the same."""
+
     def __init__(
         self,
         *,
@@ -4890,12 +5360,16 @@ Global___RangeAllocation: _TypeAlias = RangeAllocation  # noqa: Y015
 
 @_typing.final
 class ResourceClaim(_message.Message):
+    """A claim of the pod that a container uses. Refused for now: needs dynamic resource allocation."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The claim's name in the pod's spec."""
     request: _builtins.str
+    """A single request within the claim."""
     def __init__(
         self,
         *,
@@ -4919,15 +5393,21 @@ Global___ResourceClaim: _TypeAlias = ResourceClaim  # noqa: Y015
 
 @_typing.final
 class ResourceFieldSelector(_message.Message):
+    """A request or limit of a container. A limit that is not set is the node's allocatable amount."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_NAME_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     DIVISOR_FIELD_NUMBER: _builtins.int
     container_name: _builtins.str
+    """Needed in volumes; in variables by default the container itself."""
     resource: _builtins.str
+    """`limits.` or `requests.` with cpu, memory or ephemeral-storage."""
     @_builtins.property
-    def divisor(self) -> _types_pb2.Quantity: ...
+    def divisor(self) -> _types_pb2.Quantity:
+        """The unit, e.g. "1Mi" or "1m"; the result is rounded up. Default 1."""
+
     def __init__(
         self,
         *,
@@ -4992,6 +5472,8 @@ Global___ResourceHealth: _TypeAlias = ResourceHealth  # noqa: Y015
 
 @_typing.final
 class ResourceRequirements(_message.Message):
+    """What a container is promised, and what it may not exceed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -5040,11 +5522,17 @@ class ResourceRequirements(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def limits(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def limits(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """cpu: throttled above. memory: killed above. Default: none."""
+
     @_builtins.property
-    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """What the scheduler counts, at most the limit. Default: the limit, else 0."""
+
     @_builtins.property
-    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaim]: ...
+    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaim]:
+        """Refused for now: needs dynamic resource allocation."""
+
     def __init__(
         self,
         *,
@@ -5216,12 +5704,16 @@ Global___ScaleIOVolumeSource: _TypeAlias = ScaleIOVolumeSource  # noqa: Y015
 
 @_typing.final
 class SeccompProfile(_message.Message):
+    """Which system calls are allowed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     LOCALHOST_PROFILE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`RuntimeDefault` or `Unconfined`; `Localhost` needs localhostProfile."""
     localhost_profile: _builtins.str
+    """Refused for now: needs local seccomp profiles in the node agent."""
     def __init__(
         self,
         *,
@@ -5245,13 +5737,18 @@ Global___SeccompProfile: _TypeAlias = SeccompProfile  # noqa: Y015
 
 @_typing.final
 class SecretEnvSource(_message.Message):
+    """A Secret of the pod's namespace, whole."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     optional: _builtins.bool
+    """True: the container starts without it. Otherwise it waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """Its name."""
+
     def __init__(
         self,
         *,
@@ -5275,15 +5772,21 @@ Global___SecretEnvSource: _TypeAlias = SecretEnvSource  # noqa: Y015
 
 @_typing.final
 class SecretKeySelector(_message.Message):
+    """One key of a Secret of the pod's namespace."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Must be there."""
     optional: _builtins.bool
+    """True: the variable is left out if Secret or key is missing. Otherwise the container waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """The Secret's name."""
+
     def __init__(
         self,
         *,
@@ -5312,16 +5815,23 @@ Global___SecretKeySelector: _TypeAlias = SecretKeySelector  # noqa: Y015
 
 @_typing.final
 class SecretProjection(_message.Message):
+    """Keys of a Secret within a projected volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOCAL_OBJECT_REFERENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     optional: _builtins.bool
+    """True: nothing if it is missing. Otherwise the pod waits."""
     @_builtins.property
-    def local_object_reference(self) -> Global___LocalObjectReference: ...
+    def local_object_reference(self) -> Global___LocalObjectReference:
+        """A Secret of the pod's namespace."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]:
+        """Only these keys."""
+
     def __init__(
         self,
         *,
@@ -5346,6 +5856,8 @@ Global___SecretProjection: _TypeAlias = SecretProjection  # noqa: Y015
 
 @_typing.final
 class SecretVolumeSource(_message.Message):
+    """One file for each key, kept in memory. Changes of the Secret appear all at once, some time later."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRET_NAME_FIELD_NUMBER: _builtins.int
@@ -5353,10 +5865,15 @@ class SecretVolumeSource(_message.Message):
     DEFAULT_MODE_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     secret_name: _builtins.str
+    """A Secret of the pod's namespace."""
     default_mode: _builtins.int
+    """Permission bits of the files, 0 to 0777. Default 0644."""
     optional: _builtins.bool
+    """True: an empty volume if the Secret is missing. Otherwise the pod waits."""
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyToPath]:
+        """Only these keys. A missing key keeps the pod from starting."""
+
     def __init__(
         self,
         *,
@@ -5386,6 +5903,8 @@ Global___SecretVolumeSource: _TypeAlias = SecretVolumeSource  # noqa: Y015
 
 @_typing.final
 class SecurityContext(_message.Message):
+    """A container's identity and powers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CAPABILITIES_FIELD_NUMBER: _builtins.int
@@ -5401,22 +5920,39 @@ class SecurityContext(_message.Message):
     SECCOMP_PROFILE_FIELD_NUMBER: _builtins.int
     APP_ARMOR_PROFILE_FIELD_NUMBER: _builtins.int
     privileged: _builtins.bool
+    """All capabilities and devices, no seccomp. Default false."""
     run_as_user: _builtins.int
+    """User ID, 0 to 2^31-1. Default: the image's."""
     run_as_group: _builtins.int
+    """Group ID, 0 to 2^31-1. Default: the image's."""
     run_as_non_root: _builtins.bool
+    """True: a container that would run as user 0, or as a user known only by name, is not started."""
     read_only_root_filesystem: _builtins.bool
+    """Mount the image read-only. Default false."""
     allow_privilege_escalation: _builtins.bool
+    """False: no_new_privs is set. Cannot be false with privileged or CAP_SYS_ADMIN."""
     proc_mount: _builtins.str
+    """Only `Default`; others are refused for now: needs proc mount types in the node agent."""
     @_builtins.property
-    def capabilities(self) -> Global___Capabilities: ...
+    def capabilities(self) -> Global___Capabilities:
+        """Beyond or below the runtime's default set."""
+
     @_builtins.property
-    def se_linux_options(self) -> Global___SELinuxOptions: ...
+    def se_linux_options(self) -> Global___SELinuxOptions:
+        """Refused for now: needs SELinux support in the node agent."""
+
     @_builtins.property
-    def windows_options(self) -> Global___WindowsSecurityContextOptions: ...
+    def windows_options(self) -> Global___WindowsSecurityContextOptions:
+        """Refused for now: needs Windows nodes."""
+
     @_builtins.property
-    def seccomp_profile(self) -> Global___SeccompProfile: ...
+    def seccomp_profile(self) -> Global___SeccompProfile:
+        """Default: the runtime's profile."""
+
     @_builtins.property
-    def app_armor_profile(self) -> Global___AppArmorProfile: ...
+    def app_armor_profile(self) -> Global___AppArmorProfile:
+        """Refused for now: needs AppArmor support in the node agent."""
+
     def __init__(
         self,
         *,
@@ -5512,14 +6048,19 @@ Global___SerializedReference: _TypeAlias = SerializedReference  # noqa: Y015
 
 @_typing.final
 class ServiceAccountTokenProjection(_message.Message):
+    """A token bound to the pod: it ends with the pod, and is renewed by the node's agent before it expires."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIENCE_FIELD_NUMBER: _builtins.int
     EXPIRATION_SECONDS_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
+    """For whom it is meant. Default: the API server."""
     expiration_seconds: _builtins.int
+    """Its life, 600 to 2^32 s. Default 3600."""
     path: _builtins.str
+    """Relative to the volume, without `..`."""
     def __init__(
         self,
         *,
@@ -5569,10 +6110,13 @@ Global___ServiceProxyOptions: _TypeAlias = ServiceProxyOptions  # noqa: Y015
 
 @_typing.final
 class SleepAction(_message.Message):
+    """Wait."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECONDS_FIELD_NUMBER: _builtins.int
     seconds: _builtins.int
+    """How long."""
     def __init__(
         self,
         *,
@@ -5641,12 +6185,16 @@ Global___StorageOSVolumeSource: _TypeAlias = StorageOSVolumeSource  # noqa: Y015
 
 @_typing.final
 class Sysctl(_message.Message):
+    """One kernel parameter of the pod's namespaces."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """With dots, e.g. net.ipv4.tcp_syncookies."""
     value: _builtins.str
+    """As text."""
     def __init__(
         self,
         *,
@@ -5670,13 +6218,18 @@ Global___Sysctl: _TypeAlias = Sysctl  # noqa: Y015
 
 @_typing.final
 class TCPSocketAction(_message.Message):
+    """Opening a connection is success."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
     host: _builtins.str
+    """Whom to ask; default: the pod's address."""
     @_builtins.property
-    def port(self) -> _types_pb2.IntOrString: ...
+    def port(self) -> _types_pb2.IntOrString:
+        """Number, or the name of a container port."""
+
     def __init__(
         self,
         *,
@@ -5700,6 +6253,8 @@ Global___TCPSocketAction: _TypeAlias = TCPSocketAction  # noqa: Y015
 
 @_typing.final
 class Toleration(_message.Message):
+    """Taints that do not keep a pod away. All fields given must match the taint."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -5708,10 +6263,15 @@ class Toleration(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     TOLERATION_SECONDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """The taint's key; empty, with operator Exists: every taint."""
     operator: _builtins.str
+    """`Equal` (default): key and value are the taint's. `Exists`: any value."""
     value: _builtins.str
+    """For Equal; must be empty for Exists."""
     effect: _builtins.str
+    """`NoSchedule`, `PreferNoSchedule`, `NoExecute`; empty: all three."""
     toleration_seconds: _builtins.int
+    """Only for NoExecute: seconds that the pod may stay. Absent: for ever; 0 or less: leave at once."""
     def __init__(
         self,
         *,
@@ -5864,14 +6424,19 @@ Global___TopologySpreadConstraint: _TypeAlias = TopologySpreadConstraint  # noqa
 
 @_typing.final
 class TypedLocalObjectReference(_message.Message):
+    """An object of the same namespace, of any kind."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     api_group: _builtins.str
+    """Absent: the core group."""
     kind: _builtins.str
+    """Its kind."""
     name: _builtins.str
+    """Its name."""
     def __init__(
         self,
         *,
@@ -5900,6 +6465,8 @@ Global___TypedLocalObjectReference: _TypeAlias = TypedLocalObjectReference  # no
 
 @_typing.final
 class TypedObjectReference(_message.Message):
+    """An object of any kind, possibly in another namespace."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUP_FIELD_NUMBER: _builtins.int
@@ -5907,9 +6474,13 @@ class TypedObjectReference(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     api_group: _builtins.str
+    """Absent: the core group."""
     kind: _builtins.str
+    """Its kind."""
     name: _builtins.str
+    """Its name."""
     namespace: _builtins.str
+    """Absent: the same namespace."""
     def __init__(
         self,
         *,
@@ -5943,13 +6514,18 @@ Global___TypedObjectReference: _TypeAlias = TypedObjectReference  # noqa: Y015
 
 @_typing.final
 class Volume(_message.Message):
+    """A directory or file tree that containers of the pod can mount."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     VOLUME_SOURCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A DNS label, unique in the pod."""
     @_builtins.property
-    def volume_source(self) -> Global___VolumeSource: ...
+    def volume_source(self) -> Global___VolumeSource:
+        """What it holds; exactly one source, emptyDir if none is given."""
+
     def __init__(
         self,
         *,
@@ -6002,6 +6578,8 @@ Global___VolumeDevice: _TypeAlias = VolumeDevice  # noqa: Y015
 
 @_typing.final
 class VolumeMount(_message.Message):
+    """Where a container sees a volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -6012,12 +6590,21 @@ class VolumeMount(_message.Message):
     MOUNT_PROPAGATION_FIELD_NUMBER: _builtins.int
     SUB_PATH_EXPR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A volume of the pod."""
     read_only: _builtins.bool
+    """Default false. ConfigMaps, Secrets, projected and downward API volumes cannot be written in any case."""
     recursive_read_only: _builtins.str
+    """Only `Disabled`; others are refused for now: needs recursive read-only mounts in the node agent."""
     mount_path: _builtins.str
+    """In the container; unique in it."""
     sub_path: _builtins.str
+    """Mount only this path below the volume; relative, without `..`. Such a mount sees no later changes of ConfigMaps
+    and Secrets.
+    """
     mount_propagation: _builtins.str
+    """`None` (default), `HostToContainer`, or `Bidirectional`, which only privileged containers may use."""
     sub_path_expr: _builtins.str
+    """As subPath, with `$(NAME)` replaced from the environment. Not both."""
     def __init__(
         self,
         *,
@@ -6117,6 +6704,8 @@ Global___VolumeMountStatus: _TypeAlias = VolumeMountStatus  # noqa: Y015
 
 @_typing.final
 class VolumeProjection(_message.Message):
+    """One source of a projected volume. Exactly one field is set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRET_FIELD_NUMBER: _builtins.int
@@ -6126,17 +6715,29 @@ class VolumeProjection(_message.Message):
     CLUSTER_TRUST_BUNDLE_FIELD_NUMBER: _builtins.int
     POD_CERTIFICATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def secret(self) -> Global___SecretProjection: ...
+    def secret(self) -> Global___SecretProjection:
+        """Keys of a Secret."""
+
     @_builtins.property
-    def downward_api(self) -> Global___DownwardAPIProjection: ...
+    def downward_api(self) -> Global___DownwardAPIProjection:
+        """Fields of the pod."""
+
     @_builtins.property
-    def config_map(self) -> Global___ConfigMapProjection: ...
+    def config_map(self) -> Global___ConfigMapProjection:
+        """Keys of a ConfigMap."""
+
     @_builtins.property
-    def service_account_token(self) -> Global___ServiceAccountTokenProjection: ...
+    def service_account_token(self) -> Global___ServiceAccountTokenProjection:
+        """A token of the pod's service account."""
+
     @_builtins.property
-    def cluster_trust_bundle(self) -> Global___ClusterTrustBundleProjection: ...
+    def cluster_trust_bundle(self) -> Global___ClusterTrustBundleProjection:
+        """Refused for now: needs trust bundles."""
+
     @_builtins.property
-    def pod_certificate(self) -> Global___PodCertificateProjection: ...
+    def pod_certificate(self) -> Global___PodCertificateProjection:
+        """Refused for now: needs pod certificates."""
+
     def __init__(
         self,
         *,
@@ -6246,6 +6847,8 @@ Global___VolumeResourceRequirements: _TypeAlias = VolumeResourceRequirements  # 
 
 @_typing.final
 class VolumeSource(_message.Message):
+    """What a volume holds. Exactly one field is set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HOST_PATH_FIELD_NUMBER: _builtins.int
@@ -6279,65 +6882,125 @@ class VolumeSource(_message.Message):
     EPHEMERAL_FIELD_NUMBER: _builtins.int
     IMAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def host_path(self) -> Global___HostPathVolumeSource: ...
+    def host_path(self) -> Global___HostPathVolumeSource:
+        """A path of the node."""
+
     @_builtins.property
-    def empty_dir(self) -> Global___EmptyDirVolumeSource: ...
+    def empty_dir(self) -> Global___EmptyDirVolumeSource:
+        """Empty at the pod's start, gone at its end."""
+
     @_builtins.property
-    def gce_persistent_disk(self) -> Global___GCEPersistentDiskVolumeSource: ...
+    def gce_persistent_disk(self) -> Global___GCEPersistentDiskVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def aws_elastic_block_store(self) -> Global___AWSElasticBlockStoreVolumeSource: ...
+    def aws_elastic_block_store(self) -> Global___AWSElasticBlockStoreVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def git_repo(self) -> Global___GitRepoVolumeSource: ...
+    def git_repo(self) -> Global___GitRepoVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def secret(self) -> Global___SecretVolumeSource: ...
+    def secret(self) -> Global___SecretVolumeSource:
+        """Files from a Secret."""
+
     @_builtins.property
-    def nfs(self) -> Global___NFSVolumeSource: ...
+    def nfs(self) -> Global___NFSVolumeSource:
+        """Refused for now: needs the volume controllers."""
+
     @_builtins.property
-    def iscsi(self) -> Global___ISCSIVolumeSource: ...
+    def iscsi(self) -> Global___ISCSIVolumeSource:
+        """Refused for now: needs the volume controllers."""
+
     @_builtins.property
-    def glusterfs(self) -> Global___GlusterfsVolumeSource: ...
+    def glusterfs(self) -> Global___GlusterfsVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def persistent_volume_claim(self) -> Global___PersistentVolumeClaimVolumeSource: ...
+    def persistent_volume_claim(self) -> Global___PersistentVolumeClaimVolumeSource:
+        """Refused for now: needs the volume controllers."""
+
     @_builtins.property
-    def rbd(self) -> Global___RBDVolumeSource: ...
+    def rbd(self) -> Global___RBDVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def flex_volume(self) -> Global___FlexVolumeSource: ...
+    def flex_volume(self) -> Global___FlexVolumeSource:
+        """Refused for now: needs flex drivers."""
+
     @_builtins.property
-    def cinder(self) -> Global___CinderVolumeSource: ...
+    def cinder(self) -> Global___CinderVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def cephfs(self) -> Global___CephFSVolumeSource: ...
+    def cephfs(self) -> Global___CephFSVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def flocker(self) -> Global___FlockerVolumeSource: ...
+    def flocker(self) -> Global___FlockerVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def downward_api(self) -> Global___DownwardAPIVolumeSource: ...
+    def downward_api(self) -> Global___DownwardAPIVolumeSource:
+        """Files from fields of the pod."""
+
     @_builtins.property
-    def fc(self) -> Global___FCVolumeSource: ...
+    def fc(self) -> Global___FCVolumeSource:
+        """Refused for now: needs the volume controllers."""
+
     @_builtins.property
-    def azure_file(self) -> Global___AzureFileVolumeSource: ...
+    def azure_file(self) -> Global___AzureFileVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def config_map(self) -> Global___ConfigMapVolumeSource: ...
+    def config_map(self) -> Global___ConfigMapVolumeSource:
+        """Files from a ConfigMap."""
+
     @_builtins.property
-    def vsphere_volume(self) -> Global___VsphereVirtualDiskVolumeSource: ...
+    def vsphere_volume(self) -> Global___VsphereVirtualDiskVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def quobyte(self) -> Global___QuobyteVolumeSource: ...
+    def quobyte(self) -> Global___QuobyteVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def azure_disk(self) -> Global___AzureDiskVolumeSource: ...
+    def azure_disk(self) -> Global___AzureDiskVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def photon_persistent_disk(self) -> Global___PhotonPersistentDiskVolumeSource: ...
+    def photon_persistent_disk(self) -> Global___PhotonPersistentDiskVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def projected(self) -> Global___ProjectedVolumeSource: ...
+    def projected(self) -> Global___ProjectedVolumeSource:
+        """Several sources in one directory."""
+
     @_builtins.property
-    def portworx_volume(self) -> Global___PortworxVolumeSource: ...
+    def portworx_volume(self) -> Global___PortworxVolumeSource:
+        """Refused for now: needs a CSI driver."""
+
     @_builtins.property
-    def scale_io(self) -> Global___ScaleIOVolumeSource: ...
+    def scale_io(self) -> Global___ScaleIOVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def storageos(self) -> Global___StorageOSVolumeSource: ...
+    def storageos(self) -> Global___StorageOSVolumeSource:
+        """Refused: a volume type that was removed."""
+
     @_builtins.property
-    def csi(self) -> Global___CSIVolumeSource: ...
+    def csi(self) -> Global___CSIVolumeSource:
+        """Refused for now: needs CSI drivers."""
+
     @_builtins.property
-    def ephemeral(self) -> Global___EphemeralVolumeSource: ...
+    def ephemeral(self) -> Global___EphemeralVolumeSource:
+        """Refused for now: needs the volume controllers."""
+
     @_builtins.property
-    def image(self) -> Global___ImageVolumeSource: ...
+    def image(self) -> Global___ImageVolumeSource:
+        """Refused for now: needs image volumes in the node agent."""
+
     def __init__(
         self,
         *,
