@@ -10,6 +10,7 @@ ApiError
 ├── Conflict              409
 ├── Expired               410
 ├── Invalid               422 (causes by field path)
+│   └── ImmutableField    422 (every cause is a change of what may not change)
 ├── TooManyRequests       429 (retry_after_s)
 ├── InternalError         500
 ├── Unavailable           503
@@ -153,9 +154,16 @@ def from_rpc(error: grpc.RpcError) -> ApiError:
         if key == DETAILS_KEY:
             found = _packed_status(value if isinstance(value, bytes) else value.encode())
             if found is not None:
-                return from_status(found)
+                return _immutable(error, from_status(found))
     cls = _BY_CODE.get(error.code(), ApiError)
     return cls(error.details() or str(error.code()))
+
+
+def _immutable(error: grpc.RpcError, found: ApiError) -> ApiError:
+    """Two classes share the reason Invalid; the gRPC code tells them apart."""
+    if type(found) is Invalid and error.code() is ImmutableField.grpc_code:
+        return ImmutableField(found.message, status=found.status, causes=found.causes)
+    return found
 
 
 def _packed_status(details: bytes) -> meta.Status | None:

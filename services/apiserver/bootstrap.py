@@ -64,8 +64,8 @@ async def keep(api: Api) -> None:
 
 
 def _lost(api: Api) -> bool:
-    """Whether somebody deleted what nodes and pods cannot be without: a namespace of ours, a service of ours."""
-    return any(_cached(api, obj) is None for obj in (*_namespaces(), *_services(api)))
+    """Whether somebody deleted what nodes and pods cannot be without: a namespace or a service of ours."""
+    return any(_cached(api, obj) is None for obj in (*_namespaces(), *_services(api), *_endpoints(api)))
 
 
 def _kind(api: Api, obj: Any) -> Kind:

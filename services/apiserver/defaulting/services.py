@@ -50,6 +50,11 @@ def _port(port: core.ServicePort) -> None:
 def service_update(new: core.Service, old: core.Service) -> None:
     """What an update leaves out is kept: the address, and the node ports of the ports that have one."""
     spec, before = new.spec, old.spec
+    if spec.cluster_ip != before.cluster_ip and list(spec.cluster_ips) == list(before.cluster_ips):
+        # Who changes only the one means the other too.
+        spec.ClearField("cluster_ips")
+        if spec.cluster_ip:
+            spec.cluster_ips.append(spec.cluster_ip)
     kind = spec.type or "ClusterIP"
     if kind == "ExternalName" and spec.cluster_ip == before.cluster_ip:
         for field in ("cluster_ip", "cluster_ips", "ip_families", "ip_family_policy", "internal_traffic_policy"):

@@ -114,12 +114,17 @@ async def test_a_node_port_service_becomes_an_external_name(api: Api, namespace:
 
 async def test_the_clusters_own_service_and_namespace_come_back(api: Api) -> None:
     await api.delete(core.Service, "kubernetes")
+    await api.delete(core.Endpoints, "kubernetes")
     await api.delete(core.Namespace, "kube-node-lease", "")
     gone = await api.get(core.Namespace, "kube-node-lease", "")
     gone.spec.ClearField("finalizers")
     await api.of(core.Namespace, "Finalize", meta.WriteRequest(object=gone.SerializeToString()))
     async with asyncio.timeout(15):
-        for kind, name in ((core.Service, "kubernetes"), (core.Namespace, "kube-node-lease")):
+        for kind, name in (
+            (core.Service, "kubernetes"),
+            (core.Endpoints, "kubernetes"),
+            (core.Namespace, "kube-node-lease"),
+        ):
             while True:
                 try:
                     await api.get(kind, name)
@@ -143,3 +148,12 @@ async def test_more_node_ports_than_fit_a_transaction_are_refused_and_as_many_as
         port.port += 100
         port.ClearField("node_port")
     await api.update(made)
+
+
+async def test_a_changed_address_is_one_mistake_and_a_missing_one_none(api: Api, namespace: str) -> None:
+    made = await api.create(a_service(namespace, "web"))
+    with pytest.raises(errors.ImmutableField) as caught:
+        await api.patch(core.Service, "web", b'{"spec": {"clusterIP": "10.96.9.9"}}', namespace=namespace)
+    assert [cause.field for cause in caught.value.causes] == ["spec.clusterIPs[0]"]
+    after = await api.patch(core.Service, "web", b'{"spec": {"clusterIP": null}}', namespace=namespace)
+    assert after.spec.cluster_ip == made.spec.cluster_ip
