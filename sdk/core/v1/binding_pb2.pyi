@@ -20,14 +20,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Binding(_message.Message):
+    """Gives a pod to a node. Sent with Pods/Bind; not stored."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The pod's name and namespace; a uid is a precondition."""
+
     @_builtins.property
-    def target(self) -> _types_pb2_1.ObjectReference: ...
+    def target(self) -> _types_pb2_1.ObjectReference:
+        """The node, by name."""
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ComponentCondition(_message.Message):
+    """One fact about a process."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -28,9 +30,13 @@ class ComponentCondition(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Healthy`."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     message: _builtins.str
+    """What the process says."""
     error: _builtins.str
+    """What went wrong with asking it."""
     def __init__(
         self,
         *,
@@ -64,14 +70,20 @@ Global___ComponentCondition: _TypeAlias = ComponentCondition  # noqa: Y015
 
 @_typing.final
 class ComponentStatus(_message.Message):
+    """Health of a control-plane process. Refused for now: needs component probes (use /readyz of each process)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The process' name."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComponentCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComponentCondition]:
+        """One, of type Healthy."""
+
     def __init__(
         self,
         *,
@@ -90,14 +102,20 @@ Global___ComponentStatus: _TypeAlias = ComponentStatus  # noqa: Y015
 
 @_typing.final
 class ComponentStatusList(_message.Message):
+    """All processes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComponentStatus]:
+        """One for each."""
+
     def __init__(
         self,
         *,

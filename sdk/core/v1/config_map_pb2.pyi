@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ConfigMap(_message.Message):
+    """Settings for pods, as texts and bytes under keys. At most 1 MiB in all."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -68,12 +70,19 @@ class ConfigMap(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     BINARY_DATA_FIELD_NUMBER: _builtins.int
     immutable: _builtins.bool
+    """True: data cannot be changed any more, and this cannot be unset."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods refer to it by name, within their namespace."""
+
     @_builtins.property
-    def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Texts. Keys: at most 253 letters, digits, `-`, `_`, `.`; no key stands in both maps."""
+
     @_builtins.property
-    def binary_data(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]: ...
+    def binary_data(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """Bytes; base64 in JSON."""
+
     def __init__(
         self,
         *,
@@ -99,14 +108,20 @@ Global___ConfigMap: _TypeAlias = ConfigMap  # noqa: Y015
 
 @_typing.final
 class ConfigMapList(_message.Message):
+    """A page of ConfigMaps."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigMap]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfigMap]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EndpointAddress(_message.Message):
+    """One address behind a service."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
@@ -29,10 +31,15 @@ class EndpointAddress(_message.Message):
     NODE_NAME_FIELD_NUMBER: _builtins.int
     TARGET_REF_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """Not loopback-like: neither unspecified, multicast nor link-local."""
     hostname: _builtins.str
+    """The pod's name in DNS below the service, if it has one."""
     node_name: _builtins.str
+    """The node that it is on."""
     @_builtins.property
-    def target_ref(self) -> _types_pb2.ObjectReference: ...
+    def target_ref(self) -> _types_pb2.ObjectReference:
+        """The pod."""
+
     def __init__(
         self,
         *,
@@ -66,6 +73,8 @@ Global___EndpointAddress: _TypeAlias = EndpointAddress  # noqa: Y015
 
 @_typing.final
 class EndpointPort(_message.Message):
+    """One port behind a service."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -73,9 +82,13 @@ class EndpointPort(_message.Message):
     PROTOCOL_FIELD_NUMBER: _builtins.int
     APP_PROTOCOL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The service port's; needed as soon as there are two."""
     port: _builtins.int
+    """1 to 65535."""
     protocol: _builtins.str
+    """`TCP` (default), `UDP` or `SCTP`."""
     app_protocol: _builtins.str
+    """As in the service."""
     def __init__(
         self,
         *,
@@ -109,17 +122,25 @@ Global___EndpointPort: _TypeAlias = EndpointPort  # noqa: Y015
 
 @_typing.final
 class EndpointSubset(_message.Message):
+    """Addresses that have the same ports."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ADDRESSES_FIELD_NUMBER: _builtins.int
     NOT_READY_ADDRESSES_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointAddress]: ...
+    def addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointAddress]:
+        """Ready."""
+
     @_builtins.property
-    def not_ready_addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointAddress]: ...
+    def not_ready_addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointAddress]:
+        """There, but not ready."""
+
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointPort]:
+        """On each of the addresses."""
+
     def __init__(
         self,
         *,
@@ -137,14 +158,22 @@ Global___EndpointSubset: _TypeAlias = EndpointSubset  # noqa: Y015
 
 @_typing.final
 class Endpoints(_message.Message):
+    """The addresses behind a service, in one object. Written by the endpoints controller for old readers; EndpointSlices
+    are what the proxy reads.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SUBSETS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ObjectMeta: ...
+    def metadata(self) -> _types_pb2_1.ObjectMeta:
+        """The service's name."""
+
     @_builtins.property
-    def subsets(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointSubset]: ...
+    def subsets(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointSubset]:
+        """Each address has all ports of its subset. At most 1000 addresses in all."""
+
     def __init__(
         self,
         *,
@@ -163,14 +192,20 @@ Global___Endpoints: _TypeAlias = Endpoints  # noqa: Y015
 
 @_typing.final
 class EndpointsList(_message.Message):
+    """A page of endpoints."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ListMeta: ...
+    def metadata(self) -> _types_pb2_1.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoints]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoints]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

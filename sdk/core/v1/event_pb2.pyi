@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
+    """Something that happened to an object, told to people. Best effort: may be missing, and is no base for decisions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -40,28 +42,51 @@ class Event(_message.Message):
     REPORTING_COMPONENT_FIELD_NUMBER: _builtins.int
     REPORTING_INSTANCE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """One CamelCase word for programs, e.g. Scheduled, BackOff."""
     message: _builtins.str
+    """A sentence for people."""
     count: _builtins.int
+    """How often so far."""
     type: _builtins.str
+    """`Normal` or `Warning`."""
     action: _builtins.str
+    """What was done or failed, one word."""
     reporting_component: _builtins.str
+    """Who tells it, e.g. default-scheduler."""
     reporting_instance: _builtins.str
+    """Which of several."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """In the namespace of the object; `default` for objects of the whole cluster."""
+
     @_builtins.property
-    def involved_object(self) -> _types_pb2_1.ObjectReference: ...
+    def involved_object(self) -> _types_pb2_1.ObjectReference:
+        """What it happened to."""
+
     @_builtins.property
-    def source(self) -> Global___EventSource: ...
+    def source(self) -> Global___EventSource:
+        """Who tells it."""
+
     @_builtins.property
-    def first_timestamp(self) -> _types_pb2.Time: ...
+    def first_timestamp(self) -> _types_pb2.Time:
+        """When it happened first."""
+
     @_builtins.property
-    def last_timestamp(self) -> _types_pb2.Time: ...
+    def last_timestamp(self) -> _types_pb2.Time:
+        """When it happened last."""
+
     @_builtins.property
-    def event_time(self) -> _types_pb2.MicroTime: ...
+    def event_time(self) -> _types_pb2.MicroTime:
+        """When it happened first, in microseconds, for writers that use `series`."""
+
     @_builtins.property
-    def series(self) -> Global___EventSeries: ...
+    def series(self) -> Global___EventSeries:
+        """How often it came again, for writers that do not use `count`."""
+
     @_builtins.property
-    def related(self) -> _types_pb2_1.ObjectReference: ...
+    def related(self) -> _types_pb2_1.ObjectReference:
+        """A second object that has to do with it."""
+
     def __init__(
         self,
         *,
@@ -150,14 +175,20 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class EventList(_message.Message):
+    """A page of events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """In the order of namespace and name, not of time."""
+
     def __init__(
         self,
         *,
@@ -176,13 +207,18 @@ Global___EventList: _TypeAlias = EventList  # noqa: Y015
 
 @_typing.final
 class EventSeries(_message.Message):
+    """A row of equal events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COUNT_FIELD_NUMBER: _builtins.int
     LAST_OBSERVED_TIME_FIELD_NUMBER: _builtins.int
     count: _builtins.int
+    """How many so far."""
     @_builtins.property
-    def last_observed_time(self) -> _types_pb2.MicroTime: ...
+    def last_observed_time(self) -> _types_pb2.MicroTime:
+        """The latest."""
+
     def __init__(
         self,
         *,
@@ -206,12 +242,16 @@ Global___EventSeries: _TypeAlias = EventSeries  # noqa: Y015
 
 @_typing.final
 class EventSource(_message.Message):
+    """Who tells an event."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COMPONENT_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
     component: _builtins.str
+    """The program."""
     host: _builtins.str
+    """The node that it runs on, if it runs on one."""
     def __init__(
         self,
         *,

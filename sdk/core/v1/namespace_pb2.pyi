@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Namespace(_message.Message):
+    """A scope of names, and of everything that goes when it goes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The server adds the label kubernetes.io/metadata.name."""
+
     @_builtins.property
-    def spec(self) -> Global___NamespaceSpec: ...
+    def spec(self) -> Global___NamespaceSpec:
+        """Changed through Finalize alone."""
+
     @_builtins.property
-    def status(self) -> Global___NamespaceStatus: ...
+    def status(self) -> Global___NamespaceStatus:
+        """Written by the server and the namespace controller."""
+
     def __init__(
         self,
         *,
@@ -60,6 +68,8 @@ Global___Namespace: _TypeAlias = Namespace  # noqa: Y015
 
 @_typing.final
 class NamespaceCondition(_message.Message):
+    """One observed fact about a namespace that is being emptied."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -68,11 +78,17 @@ class NamespaceCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word for programs."""
     message: _builtins.str
+    """A sentence for people, with the kinds that remain."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -111,14 +127,20 @@ Global___NamespaceCondition: _TypeAlias = NamespaceCondition  # noqa: Y015
 
 @_typing.final
 class NamespaceList(_message.Message):
+    """A page of namespaces."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Namespace]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Namespace]:
+        """In the order of their names. default, kube-system and kube-public cannot be deleted."""
+
     def __init__(
         self,
         *,
@@ -137,11 +159,15 @@ Global___NamespaceList: _TypeAlias = NamespaceList  # noqa: Y015
 
 @_typing.final
 class NamespaceSpec(_message.Message):
+    """What must be done before a namespace goes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FINALIZERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def finalizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def finalizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`kubernetes` from the start: taken away by the namespace controller when the namespace is empty."""
+
     def __init__(
         self,
         *,
@@ -157,13 +183,18 @@ Global___NamespaceSpec: _TypeAlias = NamespaceSpec  # noqa: Y015
 
 @_typing.final
 class NamespaceStatus(_message.Message):
+    """How far a namespace's end has come."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PHASE_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
+    """`Active` or `Terminating`, in which nothing new can be made."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamespaceCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamespaceCondition]:
+        """Why emptying it is not done yet."""
+
     def __init__(
         self,
         *,

@@ -21,12 +21,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AttachedVolume(_message.Message):
+    """A volume attached to a node. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     DEVICE_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The volume."""
     device_path: _builtins.str
+    """The device."""
     def __init__(
         self,
         *,
@@ -50,6 +54,8 @@ Global___AttachedVolume: _TypeAlias = AttachedVolume  # noqa: Y015
 
 @_typing.final
 class ConfigMapNodeConfigSource(_message.Message):
+    """A ConfigMap with an agent's configuration; kept from old objects, without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -58,10 +64,15 @@ class ConfigMapNodeConfigSource(_message.Message):
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     KUBELET_CONFIG_KEY_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Of the ConfigMap."""
     name: _builtins.str
+    """Of the ConfigMap."""
     uid: _builtins.str
+    """Of the ConfigMap."""
     resource_version: _builtins.str
+    """Of the ConfigMap."""
     kubelet_config_key: _builtins.str
+    """The key with the configuration."""
     def __init__(
         self,
         *,
@@ -100,13 +111,18 @@ Global___ConfigMapNodeConfigSource: _TypeAlias = ConfigMapNodeConfigSource  # no
 
 @_typing.final
 class ContainerImage(_message.Message):
+    """An image that a node has."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMES_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
+    """On disk."""
     @_builtins.property
-    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names and digests, at most 5."""
+
     def __init__(
         self,
         *,
@@ -125,10 +141,13 @@ Global___ContainerImage: _TypeAlias = ContainerImage  # noqa: Y015
 
 @_typing.final
 class DaemonEndpoint(_message.Message):
+    """Where a daemon listens."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
     port: _builtins.int
+    """On every address of the node."""
     def __init__(
         self,
         *,
@@ -146,17 +165,25 @@ Global___DaemonEndpoint: _TypeAlias = DaemonEndpoint  # noqa: Y015
 
 @_typing.final
 class Node(_message.Message):
+    """A machine that runs pods. Made and kept by its own agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is the host name, unless the agent was given another."""
+
     @_builtins.property
-    def spec(self) -> Global___NodeSpec: ...
+    def spec(self) -> Global___NodeSpec:
+        """Written by controllers and administrators."""
+
     @_builtins.property
-    def status(self) -> Global___NodeStatus: ...
+    def status(self) -> Global___NodeStatus:
+        """Written by the node's agent when something changes, at least every 300 s; its lease shows life every 10 s."""
+
     def __init__(
         self,
         *,
@@ -185,12 +212,16 @@ Global___Node: _TypeAlias = Node  # noqa: Y015
 
 @_typing.final
 class NodeAddress(_message.Message):
+    """One way to address a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`InternalIP`, `ExternalIP`, `Hostname`, `InternalDNS` or `ExternalDNS`."""
     address: _builtins.str
+    """An address or a name."""
     def __init__(
         self,
         *,
@@ -214,6 +245,8 @@ Global___NodeAddress: _TypeAlias = NodeAddress  # noqa: Y015
 
 @_typing.final
 class NodeCondition(_message.Message):
+    """One observed fact about a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -223,13 +256,21 @@ class NodeCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False`, or `Unknown` when the agent is silent."""
     reason: _builtins.str
+    """One word for programs."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_heartbeat_time(self) -> _types_pb2.Time: ...
+    def last_heartbeat_time(self) -> _types_pb2.Time:
+        """When the agent last looked."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -273,11 +314,15 @@ Global___NodeCondition: _TypeAlias = NodeCondition  # noqa: Y015
 
 @_typing.final
 class NodeConfigSource(_message.Message):
+    """Where an agent's configuration came from; kept from old objects, without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONFIG_MAP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def config_map(self) -> Global___ConfigMapNodeConfigSource: ...
+    def config_map(self) -> Global___ConfigMapNodeConfigSource:
+        """A ConfigMap."""
+
     def __init__(
         self,
         *,
@@ -295,6 +340,8 @@ Global___NodeConfigSource: _TypeAlias = NodeConfigSource  # noqa: Y015
 
 @_typing.final
 class NodeConfigStatus(_message.Message):
+    """Which configuration an agent uses; kept from old objects, without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ASSIGNED_FIELD_NUMBER: _builtins.int
@@ -302,12 +349,19 @@ class NodeConfigStatus(_message.Message):
     LAST_KNOWN_GOOD_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     error: _builtins.str
+    """What is wrong with the one wanted."""
     @_builtins.property
-    def assigned(self) -> Global___NodeConfigSource: ...
+    def assigned(self) -> Global___NodeConfigSource:
+        """The one wanted."""
+
     @_builtins.property
-    def active(self) -> Global___NodeConfigSource: ...
+    def active(self) -> Global___NodeConfigSource:
+        """The one in use."""
+
     @_builtins.property
-    def last_known_good(self) -> Global___NodeConfigSource: ...
+    def last_known_good(self) -> Global___NodeConfigSource:
+        """The one to fall back to."""
+
     def __init__(
         self,
         *,
@@ -341,11 +395,15 @@ Global___NodeConfigStatus: _TypeAlias = NodeConfigStatus  # noqa: Y015
 
 @_typing.final
 class NodeDaemonEndpoints(_message.Message):
+    """Ports of a node's daemons."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KUBELET_ENDPOINT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def kubelet_endpoint(self) -> Global___DaemonEndpoint: ...
+    def kubelet_endpoint(self) -> Global___DaemonEndpoint:
+        """The node agent's, gRPC over mTLS."""
+
     def __init__(
         self,
         *,
@@ -363,10 +421,13 @@ Global___NodeDaemonEndpoints: _TypeAlias = NodeDaemonEndpoints  # noqa: Y015
 
 @_typing.final
 class NodeFeatures(_message.Message):
+    """What a node's runtime can do as a whole. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUPPLEMENTAL_GROUPS_POLICY_FIELD_NUMBER: _builtins.int
     supplemental_groups_policy: _builtins.bool
+    """Whether supplementalGroupsPolicy is honoured."""
     def __init__(
         self,
         *,
@@ -384,14 +445,20 @@ Global___NodeFeatures: _TypeAlias = NodeFeatures  # noqa: Y015
 
 @_typing.final
 class NodeList(_message.Message):
+    """A page of nodes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Node]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Node]:
+        """In the order of their names."""
+
     def __init__(
         self,
         *,
@@ -410,13 +477,18 @@ Global___NodeList: _TypeAlias = NodeList  # noqa: Y015
 
 @_typing.final
 class NodeRuntimeHandler(_message.Message):
+    """One way to run containers on a node. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """"" is the default one."""
     @_builtins.property
-    def features(self) -> Global___NodeRuntimeHandlerFeatures: ...
+    def features(self) -> Global___NodeRuntimeHandlerFeatures:
+        """What it can do."""
+
     def __init__(
         self,
         *,
@@ -440,12 +512,16 @@ Global___NodeRuntimeHandler: _TypeAlias = NodeRuntimeHandler  # noqa: Y015
 
 @_typing.final
 class NodeRuntimeHandlerFeatures(_message.Message):
+    """What a runtime handler can do."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RECURSIVE_READ_ONLY_MOUNTS_FIELD_NUMBER: _builtins.int
     USER_NAMESPACES_FIELD_NUMBER: _builtins.int
     recursive_read_only_mounts: _builtins.bool
+    """Read-only mounts below mounts."""
     user_namespaces: _builtins.bool
+    """User namespaces."""
     def __init__(
         self,
         *,
@@ -469,6 +545,8 @@ Global___NodeRuntimeHandlerFeatures: _TypeAlias = NodeRuntimeHandlerFeatures  # 
 
 @_typing.final
 class NodeSpec(_message.Message):
+    """What the cluster decided about a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_CIDR_FIELD_NUMBER: _builtins.int
@@ -479,15 +557,25 @@ class NodeSpec(_message.Message):
     CONFIG_SOURCE_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
     pod_cidr: _builtins.str
+    """The network of its pods' addresses; given once by the controller of node CIDRs, and never changed."""
     provider_id: _builtins.str
+    """The machine's name at its provider; once set, never changed."""
     unschedulable: _builtins.bool
+    """True: no new pods (cordon). Those there stay."""
     external_id: _builtins.str
+    """Kept from old objects; without effect."""
     @_builtins.property
-    def pod_cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def pod_cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same as a list; podCIDR is the first."""
+
     @_builtins.property
-    def taints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Taint]: ...
+    def taints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Taint]:
+        """Unique by key and effect."""
+
     @_builtins.property
-    def config_source(self) -> Global___NodeConfigSource: ...
+    def config_source(self) -> Global___NodeConfigSource:
+        """Kept from old objects; without effect."""
+
     def __init__(
         self,
         *,
@@ -528,6 +616,8 @@ Global___NodeSpec: _TypeAlias = NodeSpec  # noqa: Y015
 
 @_typing.final
 class NodeStatus(_message.Message):
+    """What a node's agent reports."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -587,32 +677,59 @@ class NodeStatus(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     DECLARED_FEATURES_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
+    """Not set here."""
     @_builtins.property
-    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """What the machine has: cpu, memory, ephemeral-storage, pods."""
+
     @_builtins.property
-    def allocatable(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def allocatable(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """What of it pods may request; the scheduler counts against it. Default: the capacity."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeCondition]:
+        """Ready, MemoryPressure, DiskPressure, PIDPressure. All become Unknown when the lease is not renewed for 40 s."""
+
     @_builtins.property
-    def addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAddress]: ...
+    def addresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAddress]:
+        """InternalIP and Hostname; the API server reaches the agent at the first InternalIP."""
+
     @_builtins.property
-    def daemon_endpoints(self) -> Global___NodeDaemonEndpoints: ...
+    def daemon_endpoints(self) -> Global___NodeDaemonEndpoints:
+        """Where the agent listens."""
+
     @_builtins.property
-    def node_info(self) -> Global___NodeSystemInfo: ...
+    def node_info(self) -> Global___NodeSystemInfo:
+        """About machine, kernel and versions."""
+
     @_builtins.property
-    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerImage]: ...
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerImage]:
+        """At most 50 images that are there, the largest first."""
+
     @_builtins.property
-    def volumes_in_use(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def volumes_in_use(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not set here: volumes are not attached yet."""
+
     @_builtins.property
-    def volumes_attached(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedVolume]: ...
+    def volumes_attached(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedVolume]:
+        """Not set here: volumes are not attached yet."""
+
     @_builtins.property
-    def config(self) -> Global___NodeConfigStatus: ...
+    def config(self) -> Global___NodeConfigStatus:
+        """Kept from old objects; without effect."""
+
     @_builtins.property
-    def runtime_handlers(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRuntimeHandler]: ...
+    def runtime_handlers(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRuntimeHandler]:
+        """Not set here."""
+
     @_builtins.property
-    def features(self) -> Global___NodeFeatures: ...
+    def features(self) -> Global___NodeFeatures:
+        """Not set here."""
+
     @_builtins.property
-    def declared_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def declared_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not set here."""
+
     def __init__(
         self,
         *,
@@ -660,10 +777,13 @@ Global___NodeStatus: _TypeAlias = NodeStatus  # noqa: Y015
 
 @_typing.final
 class NodeSwapStatus(_message.Message):
+    """Swap space of a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CAPACITY_FIELD_NUMBER: _builtins.int
     capacity: _builtins.int
+    """Bytes."""
     def __init__(
         self,
         *,
@@ -681,6 +801,8 @@ Global___NodeSwapStatus: _TypeAlias = NodeSwapStatus  # noqa: Y015
 
 @_typing.final
 class NodeSystemInfo(_message.Message):
+    """What a node is and runs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MACHINE_ID_FIELD_NUMBER: _builtins.int
@@ -695,17 +817,29 @@ class NodeSystemInfo(_message.Message):
     ARCHITECTURE_FIELD_NUMBER: _builtins.int
     SWAP_FIELD_NUMBER: _builtins.int
     machine_id: _builtins.str
+    """From /etc/machine-id."""
     system_uuid: _builtins.str
+    """From the firmware."""
     boot_id: _builtins.str
+    """Another after each boot."""
     kernel_version: _builtins.str
+    """As uname -r has it."""
     os_image: _builtins.str
+    """The distribution's full name."""
     container_runtime_version: _builtins.str
+    """The runtime's name and version, as a URL."""
     kubelet_version: _builtins.str
+    """The node agent's version."""
     kube_proxy_version: _builtins.str
+    """The same, for old readers."""
     operating_system: _builtins.str
+    """`linux`."""
     architecture: _builtins.str
+    """In Go's words, e.g. amd64."""
     @_builtins.property
-    def swap(self) -> Global___NodeSwapStatus: ...
+    def swap(self) -> Global___NodeSwapStatus:
+        """Swap space, if reported."""
+
     def __init__(
         self,
         *,
@@ -774,6 +908,8 @@ Global___NodeSystemInfo: _TypeAlias = NodeSystemInfo  # noqa: Y015
 
 @_typing.final
 class Taint(_message.Message):
+    """Keeps pods away from a node that do not tolerate it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -781,10 +917,17 @@ class Taint(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     TIME_ADDED_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """As a label's key; node.kubernetes.io/… is written by the node lifecycle controller."""
     value: _builtins.str
+    """As a label's value; may be empty."""
     effect: _builtins.str
+    """`NoSchedule`: no new pods. `PreferNoSchedule`: if there is another node. `NoExecute`: those there are evicted
+    too.
+    """
     @_builtins.property
-    def time_added(self) -> _types_pb2.Time: ...
+    def time_added(self) -> _types_pb2.Time:
+        """When a NoExecute taint was set; toleration seconds count from it."""
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Secret(_message.Message):
+    """Like a ConfigMap, for what not everybody may read. At most 1 MiB in all; never logged."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -69,13 +71,21 @@ class Secret(_message.Message):
     STRING_DATA_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     immutable: _builtins.bool
+    """True: data cannot be changed any more, and this cannot be unset."""
     type: _builtins.str
+    """Which keys must be there, e.g. kubernetes.io/tls. Never changed; default `Opaque`."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods refer to it by name, within their namespace."""
+
     @_builtins.property
-    def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]: ...
+    def data(self) -> _containers.ScalarMap[_builtins.str, _builtins.bytes]:
+        """Bytes; base64 in JSON. Keys: at most 253 letters, digits, `-`, `_`, `.`."""
+
     @_builtins.property
-    def string_data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def string_data(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Only in writes: texts that become `data` and win over it. Never returned."""
+
     def __init__(
         self,
         *,
@@ -106,14 +116,20 @@ Global___Secret: _TypeAlias = Secret  # noqa: Y015
 
 @_typing.final
 class SecretList(_message.Message):
+    """A page of Secrets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Secret]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Secret]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

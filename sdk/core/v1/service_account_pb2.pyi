@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ServiceAccount(_message.Message):
+    """An identity for programs: user system:serviceaccount:NAMESPACE:NAME."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -29,12 +31,19 @@ class ServiceAccount(_message.Message):
     IMAGE_PULL_SECRETS_FIELD_NUMBER: _builtins.int
     AUTOMOUNT_SERVICE_ACCOUNT_TOKEN_FIELD_NUMBER: _builtins.int
     automount_service_account_token: _builtins.bool
+    """Whether its pods get a token; default true. A pod's own word wins."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """`default` is made in every namespace by a controller."""
+
     @_builtins.property
-    def secrets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.ObjectReference]: ...
+    def secrets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.ObjectReference]:
+        """Secrets that belong to the account; kept, without effect on tokens."""
+
     @_builtins.property
-    def image_pull_secrets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.LocalObjectReference]: ...
+    def image_pull_secrets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.LocalObjectReference]:
+        """For pods of this account that name none."""
+
     def __init__(
         self,
         *,
@@ -60,14 +69,20 @@ Global___ServiceAccount: _TypeAlias = ServiceAccount  # noqa: Y015
 
 @_typing.final
 class ServiceAccountList(_message.Message):
+    """A page of service accounts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceAccount]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceAccount]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -21,10 +21,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClientIPConfig(_message.Message):
+    """Affinity by the client's address."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
     timeout_seconds: _builtins.int
+    """Seconds without traffic after which a client is forgotten, 1 to 86400. Default 10800."""
     def __init__(
         self,
         *,
@@ -42,6 +45,8 @@ Global___ClientIPConfig: _TypeAlias = ClientIPConfig  # noqa: Y015
 
 @_typing.final
 class LoadBalancerIngress(_message.Message):
+    """One address of a load balancer; `ip` or `hostname`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
@@ -49,10 +54,15 @@ class LoadBalancerIngress(_message.Message):
     IP_MODE_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """For balancers by address."""
     hostname: _builtins.str
+    """For balancers by name."""
     ip_mode: _builtins.str
+    """`VIP` or `Proxy`: whether packets arrive with the balancer's address as destination."""
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortStatus]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortStatus]:
+        """The state of each port."""
+
     def __init__(
         self,
         *,
@@ -82,11 +92,15 @@ Global___LoadBalancerIngress: _TypeAlias = LoadBalancerIngress  # noqa: Y015
 
 @_typing.final
 class LoadBalancerStatus(_message.Message):
+    """Where a load balancer takes traffic. Not written here: needs the cloud controller."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoadBalancerIngress]: ...
+    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoadBalancerIngress]:
+        """One for each address."""
+
     def __init__(
         self,
         *,
@@ -102,14 +116,19 @@ Global___LoadBalancerStatus: _TypeAlias = LoadBalancerStatus  # noqa: Y015
 
 @_typing.final
 class PortStatus(_message.Message):
+    """Whether one port of a load balancer works."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     port: _builtins.int
+    """The service's port."""
     protocol: _builtins.str
+    """`TCP`, `UDP` or `SCTP`."""
     error: _builtins.str
+    """Why it does not work; absent if it does."""
     def __init__(
         self,
         *,
@@ -138,17 +157,25 @@ Global___PortStatus: _TypeAlias = PortStatus  # noqa: Y015
 
 @_typing.final
 class Service(_message.Message):
+    """One stable address and name for a changing set of pods."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is an RFC 1035 label, and the first part of its DNS names."""
+
     @_builtins.property
-    def spec(self) -> Global___ServiceSpec: ...
+    def spec(self) -> Global___ServiceSpec:
+        """Addresses and ports that are left out are given by the server."""
+
     @_builtins.property
-    def status(self) -> Global___ServiceStatus: ...
+    def status(self) -> Global___ServiceStatus:
+        """Only for load balancers, so empty here."""
+
     def __init__(
         self,
         *,
@@ -177,14 +204,20 @@ Global___Service: _TypeAlias = Service  # noqa: Y015
 
 @_typing.final
 class ServiceList(_message.Message):
+    """A page of services."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Service]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Service]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -203,6 +236,8 @@ Global___ServiceList: _TypeAlias = ServiceList  # noqa: Y015
 
 @_typing.final
 class ServicePort(_message.Message):
+    """One port of a service."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -212,12 +247,19 @@ class ServicePort(_message.Message):
     TARGET_PORT_FIELD_NUMBER: _builtins.int
     NODE_PORT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A DNS label, unique in the service; needed as soon as there are two ports. Endpoints are matched by it."""
     protocol: _builtins.str
+    """`TCP` (default), `UDP` or `SCTP`."""
     app_protocol: _builtins.str
+    """A hint for programs, e.g. `kubernetes.io/h2c`."""
     port: _builtins.int
+    """On the virtual address, 1 to 65535."""
     node_port: _builtins.int
+    """On every node, for NodePort; unique in the cluster. Given by the server from its range if 0, and then kept."""
     @_builtins.property
-    def target_port(self) -> _types_pb2.IntOrString: ...
+    def target_port(self) -> _types_pb2.IntOrString:
+        """On the pods: a number, or the name of a container port. Default: `port`."""
+
     def __init__(
         self,
         *,
@@ -261,6 +303,8 @@ Global___ServicePort: _TypeAlias = ServicePort  # noqa: Y015
 
 @_typing.final
 class ServiceSpec(_message.Message):
+    """How a service is reached, and who answers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -304,32 +348,61 @@ class ServiceSpec(_message.Message):
     INTERNAL_TRAFFIC_POLICY_FIELD_NUMBER: _builtins.int
     TRAFFIC_DISTRIBUTION_FIELD_NUMBER: _builtins.int
     cluster_ip: _builtins.str
+    """The virtual address, from the service range; given by the server if empty, `None` for a headless service. Never
+    changed.
+    """
     type: _builtins.str
+    """`ClusterIP` (default), `NodePort` or `ExternalName`. LoadBalancer is refused for now: needs the cloud controller."""
     session_affinity: _builtins.str
+    """`None` (default), or `ClientIP`: one client address keeps its pod."""
     load_balancer_ip: _builtins.str
+    """Refused for now: needs the cloud controller."""
     external_name: _builtins.str
+    """For ExternalName: the DNS name that this service stands for."""
     external_traffic_policy: _builtins.str
+    """Only for NodePort. `Cluster` (default): any pod answers. `Local`: only pods of the node that got the packet."""
     health_check_node_port: _builtins.int
+    """Refused for now: needs the cloud controller."""
     publish_not_ready_addresses: _builtins.bool
+    """True: pods count as endpoints before they are ready."""
     ip_family_policy: _builtins.str
+    """`SingleStack` (default). RequireDualStack is refused for now: needs a second service range."""
     allocate_load_balancer_node_ports: _builtins.bool
+    """Only for load balancers, which are refused for now."""
     load_balancer_class: _builtins.str
+    """Refused for now: needs the cloud controller."""
     internal_traffic_policy: _builtins.str
+    """`Cluster` (default): any pod answers. `Local`: only pods of the caller's node."""
     traffic_distribution: _builtins.str
+    """Refused for now: needs topology hints."""
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServicePort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServicePort]:
+        """At least one, but for headless services and ExternalName. Unique per port and protocol."""
+
     @_builtins.property
-    def selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels of the pods that answer. Empty: endpoints are written by somebody else."""
+
     @_builtins.property
-    def cluster_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def cluster_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same as a list; one entry, since there is one service range."""
+
     @_builtins.property
-    def external_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def external_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further addresses, led to the nodes by somebody else."""
+
     @_builtins.property
-    def load_balancer_source_ranges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def load_balancer_source_ranges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Refused for now: needs the cloud controller."""
+
     @_builtins.property
-    def session_affinity_config(self) -> Global___SessionAffinityConfig: ...
+    def session_affinity_config(self) -> Global___SessionAffinityConfig:
+        """Only with session affinity."""
+
     @_builtins.property
-    def ip_families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def ip_families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`IPv4` or `IPv6`; one, given by the server. Two are refused for now: needs a second service range."""
+
     def __init__(
         self,
         *,
@@ -419,14 +492,20 @@ Global___ServiceSpec: _TypeAlias = ServiceSpec  # noqa: Y015
 
 @_typing.final
 class ServiceStatus(_message.Message):
+    """What a load balancer reports; empty here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOAD_BALANCER_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def load_balancer(self) -> Global___LoadBalancerStatus: ...
+    def load_balancer(self) -> Global___LoadBalancerStatus:
+        """Always empty here."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]:
+        """Always empty here."""
+
     def __init__(
         self,
         *,
@@ -445,11 +524,15 @@ Global___ServiceStatus: _TypeAlias = ServiceStatus  # noqa: Y015
 
 @_typing.final
 class SessionAffinityConfig(_message.Message):
+    """How session affinity works."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_IP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def client_ip(self) -> Global___ClientIPConfig: ...
+    def client_ip(self) -> Global___ClientIPConfig:
+        """For ClientIP."""
+
     def __init__(
         self,
         *,

@@ -1311,7 +1311,7 @@ class ContainerStatus(_message.Message):
 
     @_builtins.property
     def resources(self) -> Global___ResourceRequirements:
-        """The limits and requests that hold."""
+        """Not set here."""
 
     @_builtins.property
     def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMountStatus]:
@@ -2732,7 +2732,7 @@ class LifecycleHandler(_message.Message):
 
     @_builtins.property
     def tcp_socket(self) -> Global___TCPSocketAction:
-        """Known for old manifests."""
+        """A TCP connection to the pod; opening it is success."""
 
     @_builtins.property
     def sleep(self) -> Global___SleepAction:
