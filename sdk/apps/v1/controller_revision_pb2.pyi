@@ -22,16 +22,23 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ControllerRevision(_message.Message):
+    """A past state of a workload. Refused for now: needs the stateful set and daemon set controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
+    """Grows with each change."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Owned by the workload."""
+
     @_builtins.property
-    def data(self) -> _types_pb2_1.RawExtension: ...
+    def data(self) -> _types_pb2_1.RawExtension:
+        """The state, as its controller wrote it; never changed."""
+
     def __init__(
         self,
         *,
@@ -60,14 +67,20 @@ Global___ControllerRevision: _TypeAlias = ControllerRevision  # noqa: Y015
 
 @_typing.final
 class ControllerRevisionList(_message.Message):
+    """A page of revisions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControllerRevision]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControllerRevision]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

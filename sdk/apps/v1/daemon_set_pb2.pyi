@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DaemonSet(_message.Message):
+    """One pod on each node that matches. Refused for now: needs the daemon set controller."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___DaemonSetSpec: ...
+    def spec(self) -> Global___DaemonSetSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___DaemonSetStatus: ...
+    def status(self) -> Global___DaemonSetStatus:
+        """Counts over the nodes."""
+
     def __init__(
         self,
         *,
@@ -61,6 +69,8 @@ Global___DaemonSet: _TypeAlias = DaemonSet  # noqa: Y015
 
 @_typing.final
 class DaemonSetCondition(_message.Message):
+    """One observed fact about a daemon set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -69,11 +79,17 @@ class DaemonSetCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word for programs."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -112,14 +128,20 @@ Global___DaemonSetCondition: _TypeAlias = DaemonSetCondition  # noqa: Y015
 
 @_typing.final
 class DaemonSetList(_message.Message):
+    """A page of daemon sets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DaemonSet]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DaemonSet]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -138,6 +160,8 @@ Global___DaemonSetList: _TypeAlias = DaemonSetList  # noqa: Y015
 
 @_typing.final
 class DaemonSetSpec(_message.Message):
+    """Which pod, on which nodes, and how it changes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SELECTOR_FIELD_NUMBER: _builtins.int
@@ -146,13 +170,21 @@ class DaemonSetSpec(_message.Message):
     MIN_READY_SECONDS_FIELD_NUMBER: _builtins.int
     REVISION_HISTORY_LIMIT_FIELD_NUMBER: _builtins.int
     min_ready_seconds: _builtins.int
+    """Seconds a pod must have been ready to count as available."""
     revision_history_limit: _builtins.int
+    """Old templates kept for rollback."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """The pods that count; never changed."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pod; its node selector and tolerations choose the nodes."""
+
     @_builtins.property
-    def update_strategy(self) -> Global___DaemonSetUpdateStrategy: ...
+    def update_strategy(self) -> Global___DaemonSetUpdateStrategy:
+        """How old pods give way to new ones."""
+
     def __init__(
         self,
         *,
@@ -191,6 +223,8 @@ Global___DaemonSetSpec: _TypeAlias = DaemonSetSpec  # noqa: Y015
 
 @_typing.final
 class DaemonSetStatus(_message.Message):
+    """Counts over the nodes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CURRENT_NUMBER_SCHEDULED_FIELD_NUMBER: _builtins.int
@@ -204,16 +238,27 @@ class DaemonSetStatus(_message.Message):
     COLLISION_COUNT_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     current_number_scheduled: _builtins.int
+    """Nodes that should have a pod and have one."""
     number_misscheduled: _builtins.int
+    """Nodes that have a pod and should not."""
     desired_number_scheduled: _builtins.int
+    """Nodes that should have a pod."""
     number_ready: _builtins.int
+    """Nodes with a ready pod."""
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     updated_number_scheduled: _builtins.int
+    """Nodes with a pod of the present template."""
     number_available: _builtins.int
+    """Nodes with an available pod."""
     number_unavailable: _builtins.int
+    """Nodes that should have an available pod and do not."""
     collision_count: _builtins.int
+    """How often a revision's name was taken."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DaemonSetCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DaemonSetCondition]:
+        """One per type."""
+
     def __init__(
         self,
         *,
@@ -273,13 +318,18 @@ Global___DaemonSetStatus: _TypeAlias = DaemonSetStatus  # noqa: Y015
 
 @_typing.final
 class DaemonSetUpdateStrategy(_message.Message):
+    """How a daemon set's pods are replaced."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     ROLLING_UPDATE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`RollingUpdate` or `OnDelete`."""
     @_builtins.property
-    def rolling_update(self) -> Global___RollingUpdateDaemonSet: ...
+    def rolling_update(self) -> Global___RollingUpdateDaemonSet:
+        """Only with RollingUpdate."""
+
     def __init__(
         self,
         *,
@@ -303,14 +353,20 @@ Global___DaemonSetUpdateStrategy: _TypeAlias = DaemonSetUpdateStrategy  # noqa: 
 
 @_typing.final
 class RollingUpdateDaemonSet(_message.Message):
+    """Bounds of a rollout."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     MAX_SURGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def max_unavailable(self) -> _types_pb2.IntOrString: ...
+    def max_unavailable(self) -> _types_pb2.IntOrString:
+        """Nodes without an available pod: a number, or a percentage of the nodes."""
+
     @_builtins.property
-    def max_surge(self) -> _types_pb2.IntOrString: ...
+    def max_surge(self) -> _types_pb2.IntOrString:
+        """Nodes that may have an old and a new pod at once."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Deployment(_message.Message):
+    """Keeps pods of one template running, and moves them to a new template step by step."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The annotation deployment.kubernetes.io/revision is the number of the present template."""
+
     @_builtins.property
-    def spec(self) -> Global___DeploymentSpec: ...
+    def spec(self) -> Global___DeploymentSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___DeploymentStatus: ...
+    def status(self) -> Global___DeploymentStatus:
+        """Written by the deployment controller."""
+
     def __init__(
         self,
         *,
@@ -61,6 +69,8 @@ Global___Deployment: _TypeAlias = Deployment  # noqa: Y015
 
 @_typing.final
 class DeploymentCondition(_message.Message):
+    """One observed fact about a deployment."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -70,13 +80,21 @@ class DeploymentCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word, e.g. MinimumReplicasAvailable, NewReplicaSetAvailable, ProgressDeadlineExceeded."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_update_time(self) -> _types_pb2.Time: ...
+    def last_update_time(self) -> _types_pb2.Time:
+        """When anything of it last changed; for Progressing, the last progress."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -120,14 +138,20 @@ Global___DeploymentCondition: _TypeAlias = DeploymentCondition  # noqa: Y015
 
 @_typing.final
 class DeploymentList(_message.Message):
+    """A page of deployments."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deployment]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Deployment]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -146,6 +170,8 @@ Global___DeploymentList: _TypeAlias = DeploymentList  # noqa: Y015
 
 @_typing.final
 class DeploymentSpec(_message.Message):
+    """How many pods of which template, and how to change them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
@@ -157,16 +183,27 @@ class DeploymentSpec(_message.Message):
     PAUSED_FIELD_NUMBER: _builtins.int
     PROGRESS_DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods wanted. Default 1; not negative."""
     min_ready_seconds: _builtins.int
+    """Seconds a pod must have been ready to count as available. Default 0."""
     revision_history_limit: _builtins.int
+    """Old ReplicaSets kept for rollback. Default 10."""
     paused: _builtins.bool
+    """True: changes of the template wait; scaling goes on."""
     progress_deadline_seconds: _builtins.int
+    """Seconds without progress after which condition Progressing is False. Default 600; more than minReadySeconds."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """The pods that count. Must match the template's labels; never changed; not empty."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pods to make. A change starts a rollout."""
+
     @_builtins.property
-    def strategy(self) -> Global___DeploymentStrategy: ...
+    def strategy(self) -> Global___DeploymentStrategy:
+        """How old pods give way to new ones."""
+
     def __init__(
         self,
         *,
@@ -220,6 +257,8 @@ Global___DeploymentSpec: _TypeAlias = DeploymentSpec  # noqa: Y015
 
 @_typing.final
 class DeploymentStatus(_message.Message):
+    """Counts over all ReplicaSets of a deployment."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
@@ -232,15 +271,25 @@ class DeploymentStatus(_message.Message):
     CONDITIONS_FIELD_NUMBER: _builtins.int
     COLLISION_COUNT_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     replicas: _builtins.int
+    """Pods that are not being deleted."""
     updated_replicas: _builtins.int
+    """Those of the present template."""
     ready_replicas: _builtins.int
+    """Those whose condition Ready is True."""
     available_replicas: _builtins.int
+    """Those that have been ready for minReadySeconds."""
     unavailable_replicas: _builtins.int
+    """Still missing to the number wanted."""
     terminating_replicas: _builtins.int
+    """Pods being deleted; counted in no other field."""
     collision_count: _builtins.int
+    """How often a ReplicaSet's name was taken; part of the hash in the next name."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeploymentCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeploymentCondition]:
+        """Available, Progressing, ReplicaFailure."""
+
     def __init__(
         self,
         *,
@@ -295,13 +344,18 @@ Global___DeploymentStatus: _TypeAlias = DeploymentStatus  # noqa: Y015
 
 @_typing.final
 class DeploymentStrategy(_message.Message):
+    """How old pods give way to new ones."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     ROLLING_UPDATE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`RollingUpdate` (default), or `Recreate`: all old ones end first."""
     @_builtins.property
-    def rolling_update(self) -> Global___RollingUpdateDeployment: ...
+    def rolling_update(self) -> Global___RollingUpdateDeployment:
+        """Only with RollingUpdate."""
+
     def __init__(
         self,
         *,
@@ -325,14 +379,20 @@ Global___DeploymentStrategy: _TypeAlias = DeploymentStrategy  # noqa: Y015
 
 @_typing.final
 class RollingUpdateDeployment(_message.Message):
+    """Bounds that hold at every moment of a rollout. Not both may be 0."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     MAX_SURGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def max_unavailable(self) -> _types_pb2.IntOrString: ...
+    def max_unavailable(self) -> _types_pb2.IntOrString:
+        """Pods that may be missing: a number, or a percentage of replicas, rounded down. Default 25%."""
+
     @_builtins.property
-    def max_surge(self) -> _types_pb2.IntOrString: ...
+    def max_surge(self) -> _types_pb2.IntOrString:
+        """Pods that may be there beyond replicas: a number, or a percentage, rounded up. Default 25%."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReplicaSet(_message.Message):
+    """Keeps a number of equal pods running."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """One made by a Deployment is named after it and its template's hash."""
+
     @_builtins.property
-    def spec(self) -> Global___ReplicaSetSpec: ...
+    def spec(self) -> Global___ReplicaSetSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___ReplicaSetStatus: ...
+    def status(self) -> Global___ReplicaSetStatus:
+        """Written by the replica set controller."""
+
     def __init__(
         self,
         *,
@@ -61,6 +69,8 @@ Global___ReplicaSet: _TypeAlias = ReplicaSet  # noqa: Y015
 
 @_typing.final
 class ReplicaSetCondition(_message.Message):
+    """One observed fact about a replica set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -69,11 +79,17 @@ class ReplicaSetCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word, e.g. FailedCreate."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -112,14 +128,20 @@ Global___ReplicaSetCondition: _TypeAlias = ReplicaSetCondition  # noqa: Y015
 
 @_typing.final
 class ReplicaSetList(_message.Message):
+    """A page of replica sets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicaSet]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicaSet]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -138,6 +160,8 @@ Global___ReplicaSetList: _TypeAlias = ReplicaSetList  # noqa: Y015
 
 @_typing.final
 class ReplicaSetSpec(_message.Message):
+    """How many pods of which template."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
@@ -145,11 +169,19 @@ class ReplicaSetSpec(_message.Message):
     SELECTOR_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods wanted. Default 1; not negative. At most 500 are made or deleted per run."""
     min_ready_seconds: _builtins.int
+    """Seconds a pod must have been ready to count as available. Default 0."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """The pods that count; such pods without a controller are adopted. Must match the template; never changed; not
+        empty.
+        """
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pods to make; a change has no effect on those that are there."""
+
     def __init__(
         self,
         *,
@@ -183,6 +215,8 @@ Global___ReplicaSetSpec: _TypeAlias = ReplicaSetSpec  # noqa: Y015
 
 @_typing.final
 class ReplicaSetStatus(_message.Message):
+    """Counts of a replica set's pods."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
@@ -193,13 +227,21 @@ class ReplicaSetStatus(_message.Message):
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods that are not ended and not being deleted."""
     fully_labeled_replicas: _builtins.int
+    """Those with all labels of the template."""
     ready_replicas: _builtins.int
+    """Those whose condition Ready is True."""
     available_replicas: _builtins.int
+    """Those that have been ready for minReadySeconds."""
     terminating_replicas: _builtins.int
+    """Pods being deleted; counted in no other field."""
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicaSetCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicaSetCondition]:
+        """ReplicaFailure, while pods cannot be made or deleted."""
+
     def __init__(
         self,
         *,

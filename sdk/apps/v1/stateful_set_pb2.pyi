@@ -23,13 +23,18 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RollingUpdateStatefulSetStrategy(_message.Message):
+    """Bounds of a rollout, from the highest number down."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARTITION_FIELD_NUMBER: _builtins.int
     MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     partition: _builtins.int
+    """Pods with a smaller number stay as they are."""
     @_builtins.property
-    def max_unavailable(self) -> _types_pb2.IntOrString: ...
+    def max_unavailable(self) -> _types_pb2.IntOrString:
+        """How many may be missing: a number, or a percentage."""
+
     def __init__(
         self,
         *,
@@ -53,17 +58,25 @@ Global___RollingUpdateStatefulSetStrategy: _TypeAlias = RollingUpdateStatefulSet
 
 @_typing.final
 class StatefulSet(_message.Message):
+    """Pods with lasting names and volumes, made in order. Refused for now: needs the stateful set controller."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___StatefulSetSpec: ...
+    def spec(self) -> Global___StatefulSetSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___StatefulSetStatus: ...
+    def status(self) -> Global___StatefulSetStatus:
+        """Counts of its pods."""
+
     def __init__(
         self,
         *,
@@ -92,6 +105,8 @@ Global___StatefulSet: _TypeAlias = StatefulSet  # noqa: Y015
 
 @_typing.final
 class StatefulSetCondition(_message.Message):
+    """One observed fact about a stateful set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -100,11 +115,17 @@ class StatefulSetCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word for programs."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -143,14 +164,20 @@ Global___StatefulSetCondition: _TypeAlias = StatefulSetCondition  # noqa: Y015
 
 @_typing.final
 class StatefulSetList(_message.Message):
+    """A page of stateful sets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatefulSet]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatefulSet]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -169,10 +196,13 @@ Global___StatefulSetList: _TypeAlias = StatefulSetList  # noqa: Y015
 
 @_typing.final
 class StatefulSetOrdinals(_message.Message):
+    """How the pods are numbered."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
     start: _builtins.int
+    """The first number. Default 0."""
     def __init__(
         self,
         *,
@@ -190,12 +220,16 @@ Global___StatefulSetOrdinals: _TypeAlias = StatefulSetOrdinals  # noqa: Y015
 
 @_typing.final
 class StatefulSetPersistentVolumeClaimRetentionPolicy(_message.Message):
+    """What becomes of the claims: `Retain` or `Delete`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WHEN_DELETED_FIELD_NUMBER: _builtins.int
     WHEN_SCALED_FIELD_NUMBER: _builtins.int
     when_deleted: _builtins.str
+    """When the set goes."""
     when_scaled: _builtins.str
+    """When a pod is no longer wanted."""
     def __init__(
         self,
         *,
@@ -219,6 +253,8 @@ Global___StatefulSetPersistentVolumeClaimRetentionPolicy: _TypeAlias = StatefulS
 
 @_typing.final
 class StatefulSetSpec(_message.Message):
+    """How many pods, with which names and volumes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
@@ -233,22 +269,39 @@ class StatefulSetSpec(_message.Message):
     PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY_FIELD_NUMBER: _builtins.int
     ORDINALS_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods wanted."""
     service_name: _builtins.str
+    """The headless service that names the pods in DNS."""
     pod_management_policy: _builtins.str
+    """`OrderedReady` or `Parallel`."""
     revision_history_limit: _builtins.int
+    """Old templates kept for rollback."""
     min_ready_seconds: _builtins.int
+    """Seconds a pod must have been ready to count as available."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """The pods that count; never changed."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pods to make."""
+
     @_builtins.property
-    def volume_claim_templates(self) -> _containers.RepeatedCompositeFieldContainer[_persistent_volume_claim_pb2.PersistentVolumeClaim]: ...
+    def volume_claim_templates(self) -> _containers.RepeatedCompositeFieldContainer[_persistent_volume_claim_pb2.PersistentVolumeClaim]:
+        """One claim of each for every pod; kept for its successor."""
+
     @_builtins.property
-    def update_strategy(self) -> Global___StatefulSetUpdateStrategy: ...
+    def update_strategy(self) -> Global___StatefulSetUpdateStrategy:
+        """How old pods give way to new ones."""
+
     @_builtins.property
-    def persistent_volume_claim_retention_policy(self) -> Global___StatefulSetPersistentVolumeClaimRetentionPolicy: ...
+    def persistent_volume_claim_retention_policy(self) -> Global___StatefulSetPersistentVolumeClaimRetentionPolicy:
+        """What becomes of the claims."""
+
     @_builtins.property
-    def ordinals(self) -> Global___StatefulSetOrdinals: ...
+    def ordinals(self) -> Global___StatefulSetOrdinals:
+        """How the pods are numbered."""
+
     def __init__(
         self,
         *,
@@ -313,6 +366,8 @@ Global___StatefulSetSpec: _TypeAlias = StatefulSetSpec  # noqa: Y015
 
 @_typing.final
 class StatefulSetStatus(_message.Message):
+    """Counts of a stateful set's pods."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
@@ -326,16 +381,27 @@ class StatefulSetStatus(_message.Message):
     CONDITIONS_FIELD_NUMBER: _builtins.int
     AVAILABLE_REPLICAS_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     replicas: _builtins.int
+    """Pods there are."""
     ready_replicas: _builtins.int
+    """Those that are ready."""
     current_replicas: _builtins.int
+    """Those of currentRevision."""
     updated_replicas: _builtins.int
+    """Those of updateRevision."""
     current_revision: _builtins.str
+    """The template that pods are moving from."""
     update_revision: _builtins.str
+    """The template that pods are moving to."""
     collision_count: _builtins.int
+    """How often a revision's name was taken."""
     available_replicas: _builtins.int
+    """Those that have been ready for minReadySeconds."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatefulSetCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatefulSetCondition]:
+        """One per type."""
+
     def __init__(
         self,
         *,
@@ -395,13 +461,18 @@ Global___StatefulSetStatus: _TypeAlias = StatefulSetStatus  # noqa: Y015
 
 @_typing.final
 class StatefulSetUpdateStrategy(_message.Message):
+    """How a stateful set's pods are replaced."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     ROLLING_UPDATE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`RollingUpdate` or `OnDelete`."""
     @_builtins.property
-    def rolling_update(self) -> Global___RollingUpdateStatefulSetStrategy: ...
+    def rolling_update(self) -> Global___RollingUpdateStatefulSetStrategy:
+        """Only with RollingUpdate."""
+
     def __init__(
         self,
         *,

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Lease(_message.Message):
+    """Says that somebody is alive, or holds something. A node's is in kube-node-lease under the node's name."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """resourceVersion decides between two that want it."""
+
     @_builtins.property
-    def spec(self) -> Global___LeaseSpec: ...
+    def spec(self) -> Global___LeaseSpec:
+        """Written by the holder."""
+
     def __init__(
         self,
         *,
@@ -52,14 +58,20 @@ Global___Lease: _TypeAlias = Lease  # noqa: Y015
 
 @_typing.final
 class LeaseList(_message.Message):
+    """A page of leases."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lease]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lease]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -78,6 +90,8 @@ Global___LeaseList: _TypeAlias = LeaseList  # noqa: Y015
 
 @_typing.final
 class LeaseSpec(_message.Message):
+    """Who holds it since when. The server compares no times: readers decide."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HOLDER_IDENTITY_FIELD_NUMBER: _builtins.int
@@ -88,14 +102,23 @@ class LeaseSpec(_message.Message):
     STRATEGY_FIELD_NUMBER: _builtins.int
     PREFERRED_HOLDER_FIELD_NUMBER: _builtins.int
     holder_identity: _builtins.str
+    """Who holds it; empty: nobody."""
     lease_duration_seconds: _builtins.int
+    """Seconds after renewTime for which it holds. More than 0; 40 for nodes."""
     lease_transitions: _builtins.int
+    """How often the holder changed."""
     strategy: _builtins.str
+    """Refused for now: needs coordinated leader election."""
     preferred_holder: _builtins.str
+    """Refused for now: needs coordinated leader election."""
     @_builtins.property
-    def acquire_time(self) -> _types_pb2.MicroTime: ...
+    def acquire_time(self) -> _types_pb2.MicroTime:
+        """When the holder took it."""
+
     @_builtins.property
-    def renew_time(self) -> _types_pb2.MicroTime: ...
+    def renew_time(self) -> _types_pb2.MicroTime:
+        """When the holder last renewed it; nodes do every 10 s."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Endpoint(_message.Message):
+    """One that answers, usually a pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -53,18 +55,31 @@ class Endpoint(_message.Message):
     ZONE_FIELD_NUMBER: _builtins.int
     HINTS_FIELD_NUMBER: _builtins.int
     hostname: _builtins.str
+    """Its name in DNS below the service, if it has one."""
     node_name: _builtins.str
+    """The node that it is on."""
     zone: _builtins.str
+    """The node's zone, if it has one."""
     @_builtins.property
-    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 100, all of the same one; readers use the first."""
+
     @_builtins.property
-    def conditions(self) -> Global___EndpointConditions: ...
+    def conditions(self) -> Global___EndpointConditions:
+        """Whether to send traffic."""
+
     @_builtins.property
-    def target_ref(self) -> _types_pb2.ObjectReference: ...
+    def target_ref(self) -> _types_pb2.ObjectReference:
+        """The pod."""
+
     @_builtins.property
-    def deprecated_topology(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def deprecated_topology(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Kept from old objects; not written."""
+
     @_builtins.property
-    def hints(self) -> Global___EndpointHints: ...
+    def hints(self) -> Global___EndpointHints:
+        """Not written here: needs topology hints."""
+
     def __init__(
         self,
         *,
@@ -110,14 +125,19 @@ Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
 @_typing.final
 class EndpointConditions(_message.Message):
+    """Whether an endpoint gets traffic. What is absent counts as ready."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     READY_FIELD_NUMBER: _builtins.int
     SERVING_FIELD_NUMBER: _builtins.int
     TERMINATING_FIELD_NUMBER: _builtins.int
     ready: _builtins.bool
+    """Serving and not terminating; always true where the service publishes addresses that are not ready."""
     serving: _builtins.bool
+    """The pod is ready, even while it ends."""
     terminating: _builtins.bool
+    """The pod is being deleted. Used only when no endpoint is ready."""
     def __init__(
         self,
         *,
@@ -146,14 +166,20 @@ Global___EndpointConditions: _TypeAlias = EndpointConditions  # noqa: Y015
 
 @_typing.final
 class EndpointHints(_message.Message):
+    """For whom an endpoint is meant. Not written here: needs topology hints."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FOR_ZONES_FIELD_NUMBER: _builtins.int
     FOR_NODES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def for_zones(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForZone]: ...
+    def for_zones(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForZone]:
+        """Callers of these zones."""
+
     @_builtins.property
-    def for_nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForNode]: ...
+    def for_nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForNode]:
+        """Callers of these nodes."""
+
     def __init__(
         self,
         *,
@@ -170,6 +196,8 @@ Global___EndpointHints: _TypeAlias = EndpointHints  # noqa: Y015
 
 @_typing.final
 class EndpointPort(_message.Message):
+    """A port of all endpoints of a slice."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -177,9 +205,13 @@ class EndpointPort(_message.Message):
     PORT_FIELD_NUMBER: _builtins.int
     APP_PROTOCOL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The service port's; unique in the slice, may be ""."""
     protocol: _builtins.str
+    """`TCP` (default), `UDP` or `SCTP`."""
     port: _builtins.int
+    """The number on the pod. Absent: all ports."""
     app_protocol: _builtins.str
+    """As in the service."""
     def __init__(
         self,
         *,
@@ -213,6 +245,8 @@ Global___EndpointPort: _TypeAlias = EndpointPort  # noqa: Y015
 
 @_typing.final
 class EndpointSlice(_message.Message):
+    """Some of the endpoints behind a service; all its slices together are the whole. Read by proxy and DNS."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -220,12 +254,19 @@ class EndpointSlice(_message.Message):
     ENDPOINTS_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     address_type: _builtins.str
+    """`IPv4`, `IPv6` or `FQDN`, of all addresses in it; never changed."""
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ObjectMeta: ...
+    def metadata(self) -> _types_pb2_1.ObjectMeta:
+        """The label kubernetes.io/service-name says whose it is; endpointslice.kubernetes.io/managed-by says who writes it."""
+
     @_builtins.property
-    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]: ...
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]:
+        """At most 1000; the controller puts 100 into one slice."""
+
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointPort]:
+        """On each of the endpoints."""
+
     def __init__(
         self,
         *,
@@ -251,14 +292,20 @@ Global___EndpointSlice: _TypeAlias = EndpointSlice  # noqa: Y015
 
 @_typing.final
 class EndpointSliceList(_message.Message):
+    """A page of endpoint slices."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ListMeta: ...
+    def metadata(self) -> _types_pb2_1.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointSlice]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointSlice]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -277,10 +324,13 @@ Global___EndpointSliceList: _TypeAlias = EndpointSliceList  # noqa: Y015
 
 @_typing.final
 class ForNode(_message.Message):
+    """A node by name."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Of the node."""
     def __init__(
         self,
         *,
@@ -298,10 +348,13 @@ Global___ForNode: _TypeAlias = ForNode  # noqa: Y015
 
 @_typing.final
 class ForZone(_message.Message):
+    """A zone by name."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Of the zone."""
     def __init__(
         self,
         *,

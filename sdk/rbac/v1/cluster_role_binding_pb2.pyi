@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClusterRoleBinding(_message.Message):
+    """Grants a cluster role everywhere."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
     ROLE_REF_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name may be anything that can stand in a path."""
+
     @_builtins.property
-    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Subject]: ...
+    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Subject]:
+        """To whom."""
+
     @_builtins.property
-    def role_ref(self) -> _types_pb2_1.RoleRef: ...
+    def role_ref(self) -> _types_pb2_1.RoleRef:
+        """A cluster role. Never changed."""
+
     def __init__(
         self,
         *,
@@ -57,14 +65,20 @@ Global___ClusterRoleBinding: _TypeAlias = ClusterRoleBinding  # noqa: Y015
 
 @_typing.final
 class ClusterRoleBindingList(_message.Message):
+    """A page of cluster role bindings."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClusterRoleBinding]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClusterRoleBinding]:
+        """In the order of their names."""
+
     def __init__(
         self,
         *,

@@ -22,11 +22,15 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AggregationRule(_message.Message):
+    """Which cluster roles a cluster role is made of."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLUSTER_ROLE_SELECTORS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def cluster_role_selectors(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.LabelSelector]: ...
+    def cluster_role_selectors(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.LabelSelector]:
+        """Matched against their labels; any one is enough."""
+
     def __init__(
         self,
         *,
@@ -42,17 +46,25 @@ Global___AggregationRule: _TypeAlias = AggregationRule  # noqa: Y015
 
 @_typing.final
 class ClusterRole(_message.Message):
+    """What may be done in all namespaces and with kinds of the whole cluster; or, bound in a namespace, there."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     AGGREGATION_RULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name may be anything that can stand in a path."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.PolicyRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.PolicyRule]:
+        """Any one that allows is enough."""
+
     @_builtins.property
-    def aggregation_rule(self) -> Global___AggregationRule: ...
+    def aggregation_rule(self) -> Global___AggregationRule:
+        """Collects the rules of other cluster roles."""
+
     def __init__(
         self,
         *,
@@ -77,14 +89,20 @@ Global___ClusterRole: _TypeAlias = ClusterRole  # noqa: Y015
 
 @_typing.final
 class ClusterRoleList(_message.Message):
+    """A page of cluster roles."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClusterRole]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClusterRole]:
+        """In the order of their names."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RoleBinding(_message.Message):
+    """Grants a role in one namespace."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
     ROLE_REF_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """In the namespace that it is about."""
+
     @_builtins.property
-    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Subject]: ...
+    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Subject]:
+        """To whom."""
+
     @_builtins.property
-    def role_ref(self) -> _types_pb2_1.RoleRef: ...
+    def role_ref(self) -> _types_pb2_1.RoleRef:
+        """A role of the same namespace, or a cluster role. Never changed."""
+
     def __init__(
         self,
         *,
@@ -57,14 +65,20 @@ Global___RoleBinding: _TypeAlias = RoleBinding  # noqa: Y015
 
 @_typing.final
 class RoleBindingList(_message.Message):
+    """A page of role bindings."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleBinding]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoleBinding]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

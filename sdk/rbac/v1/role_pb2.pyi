@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Role(_message.Message):
+    """What may be done in one namespace. Nobody can grant more than he may do himself, unless allowed to escalate."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name may be anything that can stand in a path."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.PolicyRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.PolicyRule]:
+        """Any one that allows is enough."""
+
     def __init__(
         self,
         *,
@@ -48,14 +54,20 @@ Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class RoleList(_message.Message):
+    """A page of roles."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

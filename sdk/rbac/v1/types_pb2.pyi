@@ -20,6 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PolicyRule(_message.Message):
+    """What may be done. Rules only allow; none forbids. For resources or for paths, not both."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERBS_FIELD_NUMBER: _builtins.int
@@ -28,15 +30,25 @@ class PolicyRule(_message.Message):
     RESOURCE_NAMES_FIELD_NUMBER: _builtins.int
     NON_RESOURCE_URLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. get, list, watch, create, update, patch, delete, deletecollection, bind, escalate; `*`: all."""
+
     @_builtins.property
-    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"" is the core group; `*`: all."""
+
     @_builtins.property
-    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Plurals, with a subresource `pods/log`; `*`: all, `*/scale`: that subresource of all."""
+
     @_builtins.property
-    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only objects of these names; empty: all. No such rule allows create, deletecollection or an unnamed list."""
+
     @_builtins.property
-    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """HTTP paths, possibly with `*` at the end. Only in cluster roles."""
+
     def __init__(
         self,
         *,
@@ -56,14 +68,19 @@ Global___PolicyRule: _TypeAlias = PolicyRule  # noqa: Y015
 
 @_typing.final
 class RoleRef(_message.Message):
+    """The role that a binding grants. Never changed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUP_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     api_group: _builtins.str
+    """rbac.authorization.k8s.io, the default."""
     kind: _builtins.str
+    """`Role` or `ClusterRole`."""
     name: _builtins.str
+    """Of the role; it need not exist yet."""
     def __init__(
         self,
         *,
@@ -92,6 +109,8 @@ Global___RoleRef: _TypeAlias = RoleRef  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
+    """To whom a binding grants."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
@@ -99,9 +118,13 @@ class Subject(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """`User`, `Group` or `ServiceAccount`."""
     api_group: _builtins.str
+    """rbac.authorization.k8s.io for users and groups, the default; "" for service accounts."""
     name: _builtins.str
+    """E.g. a certificate's common name; of groups, its organisation."""
     namespace: _builtins.str
+    """Only of service accounts."""
     def __init__(
         self,
         *,
