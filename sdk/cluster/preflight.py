@@ -6,6 +6,7 @@ import ctypes.util
 import importlib.util
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import struct
@@ -24,6 +25,8 @@ RUNTIMES = ("runc", "crun")
 MODULES = ("pysyncobj", "cryptography", "podman", "grpc_health")
 CAP_NET_ADMIN, CAP_SYS_ADMIN = 12, 21
 STOPPING_S = 10.0
+# What the node agent's routes lead to: a pod's link, loopback (services), nowhere (its own unused pod addresses).
+NODE_ROUTE = re.compile(r"rm[0-9a-f]{12}|lo|\*")
 EXTRA_PATHS = ("/usr/libexec/podman", "/usr/lib/podman", "/usr/sbin", "/sbin")
 
 
@@ -102,15 +105,20 @@ def _taken(settings: Settings) -> Iterable[str]:
 
 def _ranges(layout: Layout, settings: Settings) -> Iterable[str]:
     """A pod or service range that this machine routes already. Routes left by our own last run do not count."""
-    if layout.run_dir.exists():
-        return
     for name, cidr in (("pod", settings.pod_cidr), ("service", settings.service_cidr)):
         network = ipaddress.ip_network(cidr)
         for route, device in routes():
-            if route.prefixlen and route.overlaps(network):
+            if not route.prefixlen or not route.overlaps(network):
+                continue
+            if not NODE_ROUTE.fullmatch(device):
                 yield (
                     f"The {name} range {cidr} overlaps with {route}, which this machine routes through {device}; "
                     f"choose another with --{name}-cidr."
+                )
+            elif not layout.settings_file.exists():
+                yield (
+                    f"The {name} range {cidr} overlaps with {route}, a route left by a Raftsman cluster that was "
+                    f"killed; `raftsman down --data-dir DIR` with its data directory removes it."
                 )
 
 

@@ -47,6 +47,18 @@ def test_a_range_that_is_routed_already_is_named(layout: Layout, monkeypatch: py
         preflight.check(layout, with_free_ports())
 
 
+@pytest.mark.parametrize("device", ["rm0123456789ab", "lo", "*"])
+def test_routes_of_a_killed_cluster_are_told_from_others(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr(preflight, "routes", lambda: [(preflight.ipaddress.IPv4Network("10.244.0.2/32"), device)])
+    with pytest.raises(preflight.PreflightError, match="cluster that was killed"):
+        preflight.check(layout, with_free_ports())
+    layout.data_dir.mkdir()
+    layout.settings_file.write_text("{}")
+    preflight.check(layout, with_free_ports())
+
+
 def test_a_missing_program_is_named_with_its_package(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "EXTRA_PATHS", ())
     monkeypatch.setenv("PATH", "/nonexistent")
