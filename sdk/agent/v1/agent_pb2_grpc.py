@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class NodeAgentStub:
-    """Missing associated documentation comment in .proto file."""
+    """Only for pods of this node; NOT_FOUND for others.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -47,16 +48,19 @@ class NodeAgentStub:
 
 
 class NodeAgentServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Only for pods of this node; NOT_FOUND for others.
+    """
 
     def Logs(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """As Pods/Logs.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Exec(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """As Pods/Exec.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -83,7 +87,8 @@ def add_NodeAgentServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NodeAgent:
-    """Missing associated documentation comment in .proto file."""
+    """Only for pods of this node; NOT_FOUND for others.
+    """
 
     @staticmethod
     def Logs(request,

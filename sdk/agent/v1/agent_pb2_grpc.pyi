@@ -27,32 +27,44 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NodeAgentStub:
+    """Only for pods of this node; NOT_FOUND for others."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodeAgentAsyncStub: ...
     Logs: _grpc.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]
+    """As Pods/Logs."""
     Exec: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
+    """As Pods/Exec."""
 
 @_typing.type_check_only
 class NodeAgentAsyncStub(NodeAgentStub):
+    """Only for pods of this node; NOT_FOUND for others."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     Logs: _aio.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]  # type: ignore[assignment]
+    """As Pods/Logs."""
     Exec: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
+    """As Pods/Exec."""
 
 class NodeAgentServicer(metaclass=_abc_1.ABCMeta):
+    """Only for pods of this node; NOT_FOUND for others."""
+
     @_abc_1.abstractmethod
     def Logs(
         self,
         request: _streams_pb2.LogsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_streams_pb2.LogsResponse], _abc.AsyncIterator[_streams_pb2.LogsResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.LogsResponse], _abc.AsyncIterator[_streams_pb2.LogsResponse]]:
+        """As Pods/Logs."""
 
     @_abc_1.abstractmethod
     def Exec(
         self,
         request_iterator: _MaybeAsyncIterator[_streams_pb2.ExecRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
+        """As Pods/Exec."""
 
 def add_NodeAgentServicer_to_server(servicer: NodeAgentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

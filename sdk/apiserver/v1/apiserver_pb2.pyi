@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetVersionRequest(_message.Message):
+    """Asks nothing."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -36,6 +38,8 @@ Global___GetVersionRequest: _TypeAlias = GetVersionRequest  # noqa: Y015
 
 @_typing.final
 class GetVersionResponse(_message.Message):
+    """What serves the API."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GIT_VERSION_FIELD_NUMBER: _builtins.int
@@ -47,7 +51,9 @@ class GetVersionResponse(_message.Message):
     raftsman_version: _builtins.str
     """Raftsman's own version."""
     platform: _builtins.str
+    """Operating system and architecture, e.g. linux/amd64."""
     python_version: _builtins.str
+    """The interpreter's."""
     def __init__(
         self,
         *,
@@ -66,6 +72,8 @@ Global___GetVersionResponse: _TypeAlias = GetVersionResponse  # noqa: Y015
 
 @_typing.final
 class ListResourcesRequest(_message.Message):
+    """Asks nothing."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -81,11 +89,15 @@ Global___ListResourcesRequest: _TypeAlias = ListResourcesRequest  # noqa: Y015
 
 @_typing.final
 class ListResourcesResponse(_message.Message):
+    """All kinds with a service; those known and refused are not in it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[_options_pb2.Resource]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[_options_pb2.Resource]:
+        """Group, names, verbs, columns."""
+
     def __init__(
         self,
         *,
@@ -101,6 +113,8 @@ Global___ListResourcesResponse: _TypeAlias = ListResourcesResponse  # noqa: Y015
 
 @_typing.final
 class WhoAmIRequest(_message.Message):
+    """The caller's credentials are the question."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -116,15 +130,21 @@ Global___WhoAmIRequest: _TypeAlias = WhoAmIRequest  # noqa: Y015
 
 @_typing.final
 class WhoAmIResponse(_message.Message):
+    """The caller, as authorization sees it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USERNAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """E.g. a certificate's common name."""
     uid: _builtins.str
+    """May be empty."""
     @_builtins.property
-    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With system:authenticated."""
+
     def __init__(
         self,
         *,

@@ -55,7 +55,8 @@ class ApiServerServicer:
     """Missing associated documentation comment in .proto file."""
 
     def GetVersion(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Which API this is and which program serves it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

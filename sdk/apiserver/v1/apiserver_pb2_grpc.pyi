@@ -32,6 +32,7 @@ class ApiServerStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ApiServerAsyncStub: ...
     GetVersion: _grpc.UnaryUnaryMultiCallable[_apiserver_pb2.GetVersionRequest, _apiserver_pb2.GetVersionResponse]
+    """Which API this is and which program serves it."""
     ListResources: _grpc.UnaryUnaryMultiCallable[_apiserver_pb2.ListResourcesRequest, _apiserver_pb2.ListResourcesResponse]
     """The kinds served now."""
     WhoAmI: _grpc.UnaryUnaryMultiCallable[_apiserver_pb2.WhoAmIRequest, _apiserver_pb2.WhoAmIResponse]
@@ -41,6 +42,7 @@ class ApiServerStub:
 class ApiServerAsyncStub(ApiServerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetVersion: _aio.UnaryUnaryMultiCallable[_apiserver_pb2.GetVersionRequest, _apiserver_pb2.GetVersionResponse]  # type: ignore[assignment]
+    """Which API this is and which program serves it."""
     ListResources: _aio.UnaryUnaryMultiCallable[_apiserver_pb2.ListResourcesRequest, _apiserver_pb2.ListResourcesResponse]  # type: ignore[assignment]
     """The kinds served now."""
     WhoAmI: _aio.UnaryUnaryMultiCallable[_apiserver_pb2.WhoAmIRequest, _apiserver_pb2.WhoAmIResponse]  # type: ignore[assignment]
@@ -52,7 +54,8 @@ class ApiServerServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _apiserver_pb2.GetVersionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_apiserver_pb2.GetVersionResponse, _abc.Awaitable[_apiserver_pb2.GetVersionResponse]]: ...
+    ) -> _typing.Union[_apiserver_pb2.GetVersionResponse, _abc.Awaitable[_apiserver_pb2.GetVersionResponse]]:
+        """Which API this is and which program serves it."""
 
     @_abc_1.abstractmethod
     def ListResources(

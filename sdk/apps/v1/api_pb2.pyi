@@ -25,6 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DeploymentWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -32,12 +34,17 @@ class DeploymentWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Deployment as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _deployment_pb2.Deployment: ...
+    def object(self) -> _deployment_pb2.Deployment:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -56,13 +63,18 @@ Global___DeploymentWriteRequest: _TypeAlias = DeploymentWriteRequest  # noqa: Y0
 
 @_typing.final
 class DeploymentWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _deployment_pb2.Deployment: ...
+    def object(self) -> _deployment_pb2.Deployment:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -79,6 +91,8 @@ Global___DeploymentWatchEvent: _TypeAlias = DeploymentWatchEvent  # noqa: Y015
 
 @_typing.final
 class DeploymentWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -101,6 +115,8 @@ Global___DeploymentWatchResponse: _TypeAlias = DeploymentWatchResponse  # noqa: 
 
 @_typing.final
 class ReplicaSetWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -108,12 +124,17 @@ class ReplicaSetWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ReplicaSet as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _replica_set_pb2.ReplicaSet: ...
+    def object(self) -> _replica_set_pb2.ReplicaSet:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -132,13 +153,18 @@ Global___ReplicaSetWriteRequest: _TypeAlias = ReplicaSetWriteRequest  # noqa: Y0
 
 @_typing.final
 class ReplicaSetWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _replica_set_pb2.ReplicaSet: ...
+    def object(self) -> _replica_set_pb2.ReplicaSet:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -155,6 +181,8 @@ Global___ReplicaSetWatchEvent: _TypeAlias = ReplicaSetWatchEvent  # noqa: Y015
 
 @_typing.final
 class ReplicaSetWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

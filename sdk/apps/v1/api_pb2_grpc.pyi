@@ -41,15 +41,33 @@ class DeploymentsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DeploymentsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _deployment_pb2.Deployment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _deployment_pb2.DeploymentList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.DeploymentWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _deployment_pb2.Deployment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _deployment_pb2.Deployment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _deployment_pb2.DeploymentList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]
+    """Takes metadata and status only; the spec stays as it is."""
     GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]
+    """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]
 
 @_typing.type_check_only
@@ -58,15 +76,33 @@ class DeploymentsAsyncStub(DeploymentsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _deployment_pb2.DeploymentList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.DeploymentWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _deployment_pb2.DeploymentList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
     GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]  # type: ignore[assignment]
+    """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]  # type: ignore[assignment]
 
 class DeploymentsServicer(metaclass=_abc_1.ABCMeta):
@@ -77,28 +113,37 @@ class DeploymentsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]: ...
+    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.DeploymentList, _abc.Awaitable[_deployment_pb2.DeploymentList]]: ...
+    ) -> _typing.Union[_deployment_pb2.DeploymentList, _abc.Awaitable[_deployment_pb2.DeploymentList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.DeploymentWatchResponse], _abc.AsyncIterator[_api_pb2.DeploymentWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.DeploymentWatchResponse], _abc.AsyncIterator[_api_pb2.DeploymentWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.DeploymentWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]: ...
+    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -112,35 +157,44 @@ class DeploymentsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]: ...
+    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]: ...
+    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.DeploymentList, _abc.Awaitable[_deployment_pb2.DeploymentList]]: ...
+    ) -> _typing.Union[_deployment_pb2.DeploymentList, _abc.Awaitable[_deployment_pb2.DeploymentList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.DeploymentWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]: ...
+    ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
     @_abc_1.abstractmethod
     def GetScale(
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]: ...
+    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]:
+        """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
 
     @_abc_1.abstractmethod
     def UpdateScale(
@@ -159,15 +213,33 @@ class ReplicaSetsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ReplicaSetsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _replica_set_pb2.ReplicaSet]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _replica_set_pb2.ReplicaSetList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ReplicaSetWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _replica_set_pb2.ReplicaSet]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _replica_set_pb2.ReplicaSet]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replica_set_pb2.ReplicaSetList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]
+    """Takes metadata and status only; the spec stays as it is."""
     GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]
+    """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]
 
 @_typing.type_check_only
@@ -176,15 +248,33 @@ class ReplicaSetsAsyncStub(ReplicaSetsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _replica_set_pb2.ReplicaSetList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ReplicaSetWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replica_set_pb2.ReplicaSetList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
     GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]  # type: ignore[assignment]
+    """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]  # type: ignore[assignment]
 
 class ReplicaSetsServicer(metaclass=_abc_1.ABCMeta):
@@ -195,28 +285,37 @@ class ReplicaSetsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSetList, _abc.Awaitable[_replica_set_pb2.ReplicaSetList]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSetList, _abc.Awaitable[_replica_set_pb2.ReplicaSetList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ReplicaSetWatchResponse], _abc.AsyncIterator[_api_pb2.ReplicaSetWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ReplicaSetWatchResponse], _abc.AsyncIterator[_api_pb2.ReplicaSetWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ReplicaSetWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -230,35 +329,44 @@ class ReplicaSetsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSetList, _abc.Awaitable[_replica_set_pb2.ReplicaSetList]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSetList, _abc.Awaitable[_replica_set_pb2.ReplicaSetList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.ReplicaSetWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]: ...
+    ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
     @_abc_1.abstractmethod
     def GetScale(
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]: ...
+    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]:
+        """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
 
     @_abc_1.abstractmethod
     def UpdateScale(

@@ -20,6 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TokenWriteRequest(_message.Message):
+    """Asks for a token of a service account."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -27,12 +29,17 @@ class TokenWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """The service account's."""
     name: _builtins.str
     """The service account's."""
     @_builtins.property
-    def object(self) -> _types_pb2.TokenRequest: ...
+    def object(self) -> _types_pb2.TokenRequest:
+        """Audience, lifetime and binding; its status is ignored."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,

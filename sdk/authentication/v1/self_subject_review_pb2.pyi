@@ -20,14 +20,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SelfSubjectReview(_message.Message):
+    """Who the caller is. Refused for now: needs the review API (use ApiServer/WhoAmI)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Empty."""
+
     @_builtins.property
-    def status(self) -> Global___SelfSubjectReviewStatus: ...
+    def status(self) -> Global___SelfSubjectReviewStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -51,11 +57,15 @@ Global___SelfSubjectReview: _TypeAlias = SelfSubjectReview  # noqa: Y015
 
 @_typing.final
 class SelfSubjectReviewStatus(_message.Message):
+    """The answer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_INFO_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def user_info(self) -> _types_pb2_1.UserInfo: ...
+    def user_info(self) -> _types_pb2_1.UserInfo:
+        """The caller."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TokenReview(_message.Message):
+    """Whose a token is. Refused for now: needs the review API."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Empty."""
+
     @_builtins.property
-    def spec(self) -> Global___TokenReviewSpec: ...
+    def spec(self) -> Global___TokenReviewSpec:
+        """The question."""
+
     @_builtins.property
-    def status(self) -> Global___TokenReviewStatus: ...
+    def status(self) -> Global___TokenReviewStatus:
+        """The answer."""
+
     def __init__(
         self,
         *,
@@ -61,13 +69,18 @@ Global___TokenReview: _TypeAlias = TokenReview  # noqa: Y015
 
 @_typing.final
 class TokenReviewSpec(_message.Message):
+    """The question."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
     AUDIENCES_FIELD_NUMBER: _builtins.int
     token: _builtins.str
+    """The token."""
     @_builtins.property
-    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them must be the token's."""
+
     def __init__(
         self,
         *,
@@ -86,6 +99,8 @@ Global___TokenReviewSpec: _TypeAlias = TokenReviewSpec  # noqa: Y015
 
 @_typing.final
 class TokenReviewStatus(_message.Message):
+    """The answer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AUTHENTICATED_FIELD_NUMBER: _builtins.int
@@ -93,11 +108,17 @@ class TokenReviewStatus(_message.Message):
     AUDIENCES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     authenticated: _builtins.bool
+    """Whether the token is good."""
     error: _builtins.str
+    """Why it could not be checked."""
     @_builtins.property
-    def user(self) -> _types_pb2_1.UserInfo: ...
+    def user(self) -> _types_pb2_1.UserInfo:
+        """Whose it is."""
+
     @_builtins.property
-    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of the question that the token has."""
+
     def __init__(
         self,
         *,

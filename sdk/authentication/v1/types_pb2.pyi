@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BoundObjectReference(_message.Message):
+    """A Pod of the service account, or a Secret."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
@@ -28,9 +30,13 @@ class BoundObjectReference(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """`Pod` or `Secret`."""
     api_version: _builtins.str
+    """`v1`."""
     name: _builtins.str
+    """Its name, in the same namespace."""
     uid: _builtins.str
+    """If given, ABORTED (Conflict) when the object's is another."""
     def __init__(
         self,
         *,
@@ -64,11 +70,15 @@ Global___BoundObjectReference: _TypeAlias = BoundObjectReference  # noqa: Y015
 
 @_typing.final
 class ExtraValue(_message.Message):
+    """A bare list of words in JSON."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """One or more."""
+
     def __init__(
         self,
         *,
@@ -84,17 +94,25 @@ Global___ExtraValue: _TypeAlias = ExtraValue  # noqa: Y015
 
 @_typing.final
 class TokenRequest(_message.Message):
+    """A token on request: what is wanted, and in the answer the token. Not stored."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Name and namespace of the service account."""
+
     @_builtins.property
-    def spec(self) -> Global___TokenRequestSpec: ...
+    def spec(self) -> Global___TokenRequestSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___TokenRequestStatus: ...
+    def status(self) -> Global___TokenRequestStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -123,16 +141,23 @@ Global___TokenRequest: _TypeAlias = TokenRequest  # noqa: Y015
 
 @_typing.final
 class TokenRequestSpec(_message.Message):
+    """For whom, how long, bound to what."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIENCES_FIELD_NUMBER: _builtins.int
     EXPIRATION_SECONDS_FIELD_NUMBER: _builtins.int
     BOUND_OBJECT_REF_FIELD_NUMBER: _builtins.int
     expiration_seconds: _builtins.int
+    """Its life, 600 to 2^32 s. Default 3600."""
     @_builtins.property
-    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For whom the token is meant. Default: the API server."""
+
     @_builtins.property
-    def bound_object_ref(self) -> Global___BoundObjectReference: ...
+    def bound_object_ref(self) -> Global___BoundObjectReference:
+        """The token is good only as long as this object is there."""
+
     def __init__(
         self,
         *,
@@ -157,13 +182,18 @@ Global___TokenRequestSpec: _TypeAlias = TokenRequestSpec  # noqa: Y015
 
 @_typing.final
 class TokenRequestStatus(_message.Message):
+    """The token. Whoever has it is the service account."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRATION_TIMESTAMP_FIELD_NUMBER: _builtins.int
     token: _builtins.str
+    """A signed JSON web token."""
     @_builtins.property
-    def expiration_timestamp(self) -> _types_pb2.Time: ...
+    def expiration_timestamp(self) -> _types_pb2.Time:
+        """From when on it is refused."""
+
     def __init__(
         self,
         *,
@@ -187,6 +217,8 @@ Global___TokenRequestStatus: _TypeAlias = TokenRequestStatus  # noqa: Y015
 
 @_typing.final
 class UserInfo(_message.Message):
+    """Who a caller is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -215,11 +247,17 @@ class UserInfo(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
     username: _builtins.str
+    """E.g. a certificate's common name, or system:serviceaccount:NAMESPACE:NAME."""
     uid: _builtins.str
+    """Tells two users of one name apart, if known."""
     @_builtins.property
-    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. a certificate's organisations; system:authenticated for all who are known."""
+
     @_builtins.property
-    def extra(self) -> _containers.MessageMap[_builtins.str, Global___ExtraValue]: ...
+    def extra(self) -> _containers.MessageMap[_builtins.str, Global___ExtraValue]:
+        """What else the authenticator knows."""
+
     def __init__(
         self,
         *,

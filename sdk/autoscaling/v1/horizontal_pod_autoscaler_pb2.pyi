@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class HorizontalPodAutoscaler(_message.Message):
+    """Sets a workload's replicas by its load. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___HorizontalPodAutoscalerSpec: ...
+    def spec(self) -> Global___HorizontalPodAutoscalerSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___HorizontalPodAutoscalerStatus: ...
+    def status(self) -> Global___HorizontalPodAutoscalerStatus:
+        """Written by the autoscaler."""
+
     def __init__(
         self,
         *,
@@ -61,14 +69,20 @@ Global___HorizontalPodAutoscaler: _TypeAlias = HorizontalPodAutoscaler  # noqa: 
 
 @_typing.final
 class HorizontalPodAutoscalerList(_message.Message):
+    """A page of autoscalers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscaler]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscaler]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -87,6 +101,8 @@ Global___HorizontalPodAutoscalerList: _TypeAlias = HorizontalPodAutoscalerList  
 
 @_typing.final
 class HorizontalPodAutoscalerSpec(_message.Message):
+    """Which workload, within which bounds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCALE_TARGET_REF_FIELD_NUMBER: _builtins.int
@@ -94,10 +110,15 @@ class HorizontalPodAutoscalerSpec(_message.Message):
     MAX_REPLICAS_FIELD_NUMBER: _builtins.int
     TARGET_CPU_UTILIZATION_PERCENTAGE_FIELD_NUMBER: _builtins.int
     min_replicas: _builtins.int
+    """Never fewer. Default 1."""
     max_replicas: _builtins.int
+    """Never more."""
     target_cpu_utilization_percentage: _builtins.int
+    """CPU used, in percent of the requests, averaged over the pods."""
     @_builtins.property
-    def scale_target_ref(self) -> _types_pb2_1.CrossVersionObjectReference: ...
+    def scale_target_ref(self) -> _types_pb2_1.CrossVersionObjectReference:
+        """The workload; it has a scale subresource."""
+
     def __init__(
         self,
         *,
@@ -131,6 +152,8 @@ Global___HorizontalPodAutoscalerSpec: _TypeAlias = HorizontalPodAutoscalerSpec  
 
 @_typing.final
 class HorizontalPodAutoscalerStatus(_message.Message):
+    """What the autoscaler last saw and decided."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
@@ -139,11 +162,17 @@ class HorizontalPodAutoscalerStatus(_message.Message):
     DESIRED_REPLICAS_FIELD_NUMBER: _builtins.int
     CURRENT_CPU_UTILIZATION_PERCENTAGE_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """metadata.generation that the rest is about."""
     current_replicas: _builtins.int
+    """What there was."""
     desired_replicas: _builtins.int
+    """What it decided."""
     current_cpu_utilization_percentage: _builtins.int
+    """What it saw."""
     @_builtins.property
-    def last_scale_time(self) -> _types_pb2.Time: ...
+    def last_scale_time(self) -> _types_pb2.Time:
+        """When it last changed the number."""
+
     def __init__(
         self,
         *,

@@ -20,16 +20,23 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ScaleWriteRequest(_message.Message):
+    """Sets a workload's number of replicas."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none."""
     @_builtins.property
-    def object(self) -> _types_pb2.Scale: ...
+    def object(self) -> _types_pb2.Scale:
+        """metadata.name is the workload's; a resourceVersion is a precondition."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,

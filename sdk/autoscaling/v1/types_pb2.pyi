@@ -19,6 +19,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ContainerResourceMetricSource(_message.Message):
+    """A goal for one container's use of a resource. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -63,6 +65,8 @@ Global___ContainerResourceMetricSource: _TypeAlias = ContainerResourceMetricSour
 
 @_typing.final
 class ContainerResourceMetricStatus(_message.Message):
+    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -107,14 +111,19 @@ Global___ContainerResourceMetricStatus: _TypeAlias = ContainerResourceMetricStat
 
 @_typing.final
 class CrossVersionObjectReference(_message.Message):
+    """An object of the same namespace, of any kind."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     API_VERSION_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """Its kind."""
     name: _builtins.str
+    """Its name."""
     api_version: _builtins.str
+    """`group/version`."""
     def __init__(
         self,
         *,
@@ -143,6 +152,8 @@ Global___CrossVersionObjectReference: _TypeAlias = CrossVersionObjectReference  
 
 @_typing.final
 class ExternalMetricSource(_message.Message):
+    """A goal for a metric from outside the cluster. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_NAME_FIELD_NUMBER: _builtins.int
@@ -189,6 +200,8 @@ Global___ExternalMetricSource: _TypeAlias = ExternalMetricSource  # noqa: Y015
 
 @_typing.final
 class ExternalMetricStatus(_message.Message):
+    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_NAME_FIELD_NUMBER: _builtins.int
@@ -235,6 +248,8 @@ Global___ExternalMetricStatus: _TypeAlias = ExternalMetricStatus  # noqa: Y015
 
 @_typing.final
 class HorizontalPodAutoscalerCondition(_message.Message):
+    """One observed fact about an autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -286,6 +301,8 @@ Global___HorizontalPodAutoscalerCondition: _TypeAlias = HorizontalPodAutoscalerC
 
 @_typing.final
 class MetricSpec(_message.Message):
+    """A goal of one of five kinds. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -348,6 +365,8 @@ Global___MetricSpec: _TypeAlias = MetricSpec  # noqa: Y015
 
 @_typing.final
 class MetricStatus(_message.Message):
+    """The present value of a goal. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -410,6 +429,8 @@ Global___MetricStatus: _TypeAlias = MetricStatus  # noqa: Y015
 
 @_typing.final
 class ObjectMetricSource(_message.Message):
+    """A goal for a metric of another object. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_FIELD_NUMBER: _builtins.int
@@ -464,6 +485,8 @@ Global___ObjectMetricSource: _TypeAlias = ObjectMetricSource  # noqa: Y015
 
 @_typing.final
 class ObjectMetricStatus(_message.Message):
+    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_FIELD_NUMBER: _builtins.int
@@ -518,6 +541,8 @@ Global___ObjectMetricStatus: _TypeAlias = ObjectMetricStatus  # noqa: Y015
 
 @_typing.final
 class PodsMetricSource(_message.Message):
+    """A goal for a metric averaged over the pods. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_NAME_FIELD_NUMBER: _builtins.int
@@ -556,6 +581,8 @@ Global___PodsMetricSource: _TypeAlias = PodsMetricSource  # noqa: Y015
 
 @_typing.final
 class PodsMetricStatus(_message.Message):
+    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_NAME_FIELD_NUMBER: _builtins.int
@@ -594,6 +621,8 @@ Global___PodsMetricStatus: _TypeAlias = PodsMetricStatus  # noqa: Y015
 
 @_typing.final
 class ResourceMetricSource(_message.Message):
+    """A goal for the pods' use of a resource. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -631,6 +660,8 @@ Global___ResourceMetricSource: _TypeAlias = ResourceMetricSource  # noqa: Y015
 
 @_typing.final
 class ResourceMetricStatus(_message.Message):
+    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -668,17 +699,25 @@ Global___ResourceMetricStatus: _TypeAlias = ResourceMetricStatus  # noqa: Y015
 
 @_typing.final
 class Scale(_message.Message):
+    """The number of replicas of any workload, read and written the same way for all kinds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The workload's."""
+
     @_builtins.property
-    def spec(self) -> Global___ScaleSpec: ...
+    def spec(self) -> Global___ScaleSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___ScaleStatus: ...
+    def status(self) -> Global___ScaleStatus:
+        """What there is."""
+
     def __init__(
         self,
         *,
@@ -707,10 +746,13 @@ Global___Scale: _TypeAlias = Scale  # noqa: Y015
 
 @_typing.final
 class ScaleSpec(_message.Message):
+    """What is wanted."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Not negative."""
     def __init__(
         self,
         *,
@@ -728,12 +770,16 @@ Global___ScaleSpec: _TypeAlias = ScaleSpec  # noqa: Y015
 
 @_typing.final
 class ScaleStatus(_message.Message):
+    """What there is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int
     SELECTOR_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods there are."""
     selector: _builtins.str
+    """The workload's selector as text."""
     def __init__(
         self,
         *,

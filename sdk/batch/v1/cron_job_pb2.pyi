@@ -23,17 +23,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CronJob(_message.Message):
+    """Makes jobs by the clock. Refused for now: needs the cron job controller."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___CronJobSpec: ...
+    def spec(self) -> Global___CronJobSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___CronJobStatus: ...
+    def status(self) -> Global___CronJobStatus:
+        """Written by the cron job controller."""
+
     def __init__(
         self,
         *,
@@ -62,14 +70,20 @@ Global___CronJob: _TypeAlias = CronJob  # noqa: Y015
 
 @_typing.final
 class CronJobList(_message.Message):
+    """A page of cron jobs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CronJob]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CronJob]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -88,6 +102,8 @@ Global___CronJobList: _TypeAlias = CronJobList  # noqa: Y015
 
 @_typing.final
 class CronJobSpec(_message.Message):
+    """Which job, when."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
@@ -99,14 +115,23 @@ class CronJobSpec(_message.Message):
     SUCCESSFUL_JOBS_HISTORY_LIMIT_FIELD_NUMBER: _builtins.int
     FAILED_JOBS_HISTORY_LIMIT_FIELD_NUMBER: _builtins.int
     schedule: _builtins.str
+    """Five cron fields."""
     time_zone: _builtins.str
+    """IANA name; default: the controller's."""
     starting_deadline_seconds: _builtins.int
+    """Seconds by which a run may be late; later ones are left out."""
     concurrency_policy: _builtins.str
+    """`Allow`, `Forbid` or `Replace`."""
     suspend: _builtins.bool
+    """True: no new jobs."""
     successful_jobs_history_limit: _builtins.int
+    """Jobs kept that ended well."""
     failed_jobs_history_limit: _builtins.int
+    """Jobs kept that failed."""
     @_builtins.property
-    def job_template(self) -> Global___JobTemplateSpec: ...
+    def job_template(self) -> Global___JobTemplateSpec:
+        """The job to make."""
+
     def __init__(
         self,
         *,
@@ -160,17 +185,25 @@ Global___CronJobSpec: _TypeAlias = CronJobSpec  # noqa: Y015
 
 @_typing.final
 class CronJobStatus(_message.Message):
+    """What was made."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTIVE_FIELD_NUMBER: _builtins.int
     LAST_SCHEDULE_TIME_FIELD_NUMBER: _builtins.int
     LAST_SUCCESSFUL_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def active(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.ObjectReference]: ...
+    def active(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.ObjectReference]:
+        """Jobs that run."""
+
     @_builtins.property
-    def last_schedule_time(self) -> _types_pb2.Time: ...
+    def last_schedule_time(self) -> _types_pb2.Time:
+        """When a job was last made."""
+
     @_builtins.property
-    def last_successful_time(self) -> _types_pb2.Time: ...
+    def last_successful_time(self) -> _types_pb2.Time:
+        """When one last ended well."""
+
     def __init__(
         self,
         *,
@@ -195,14 +228,20 @@ Global___CronJobStatus: _TypeAlias = CronJobStatus  # noqa: Y015
 
 @_typing.final
 class JobTemplateSpec(_message.Message):
+    """The jobs that a cron job makes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Labels and annotations are copied."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_2.JobSpec: ...
+    def spec(self) -> _types_pb2_2.JobSpec:
+        """As of a job."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Job(_message.Message):
+    """Runs pods until enough of them have succeeded. Refused for now: needs the job controller."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_1.JobSpec: ...
+    def spec(self) -> _types_pb2_1.JobSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___JobStatus: ...
+    def status(self) -> Global___JobStatus:
+        """Written by the job controller."""
+
     def __init__(
         self,
         *,
@@ -61,6 +69,8 @@ Global___Job: _TypeAlias = Job  # noqa: Y015
 
 @_typing.final
 class JobCondition(_message.Message):
+    """One observed fact about a job."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -70,13 +80,21 @@ class JobCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """The key within the list."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word for programs."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_probe_time(self) -> _types_pb2.Time: ...
+    def last_probe_time(self) -> _types_pb2.Time:
+        """When it was last looked at."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -120,14 +138,20 @@ Global___JobCondition: _TypeAlias = JobCondition  # noqa: Y015
 
 @_typing.final
 class JobList(_message.Message):
+    """A page of jobs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Job]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -146,6 +170,8 @@ Global___JobList: _TypeAlias = JobList  # noqa: Y015
 
 @_typing.final
 class JobStatus(_message.Message):
+    """How far a job has come."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
@@ -160,20 +186,35 @@ class JobStatus(_message.Message):
     UNCOUNTED_TERMINATED_PODS_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     active: _builtins.int
+    """Pods that have not ended."""
     succeeded: _builtins.int
+    """Pods that ended well."""
     failed: _builtins.int
+    """Pods that did not."""
     terminating: _builtins.int
+    """Pods being deleted."""
     completed_indexes: _builtins.str
+    """E.g. "1,3-5"."""
     failed_indexes: _builtins.str
+    """E.g. "1,3-5"."""
     ready: _builtins.int
+    """Pods that are ready."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobCondition]:
+        """Complete and Failed are final."""
+
     @_builtins.property
-    def start_time(self) -> _types_pb2.Time: ...
+    def start_time(self) -> _types_pb2.Time:
+        """When it was first taken up, or last resumed."""
+
     @_builtins.property
-    def completion_time(self) -> _types_pb2.Time: ...
+    def completion_time(self) -> _types_pb2.Time:
+        """When it succeeded."""
+
     @_builtins.property
-    def uncounted_terminated_pods(self) -> Global___UncountedTerminatedPods: ...
+    def uncounted_terminated_pods(self) -> Global___UncountedTerminatedPods:
+        """Ended pods that the counts do not have yet."""
+
     def __init__(
         self,
         *,
@@ -238,14 +279,20 @@ Global___JobStatus: _TypeAlias = JobStatus  # noqa: Y015
 
 @_typing.final
 class UncountedTerminatedPods(_message.Message):
+    """Ended pods that are about to be counted: makes counting exact over restarts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUCCEEDED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def succeeded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def succeeded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their uids."""
+
     @_builtins.property
-    def failed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def failed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their uids."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class JobSpec(_message.Message):
+    """How often a pod must succeed, and when to give up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARALLELISM_FIELD_NUMBER: _builtins.int
@@ -41,25 +43,45 @@ class JobSpec(_message.Message):
     POD_REPLACEMENT_POLICY_FIELD_NUMBER: _builtins.int
     MANAGED_BY_FIELD_NUMBER: _builtins.int
     parallelism: _builtins.int
+    """Pods at once, at most."""
     completions: _builtins.int
+    """Successes wanted."""
     active_deadline_seconds: _builtins.int
+    """Seconds after which the job fails."""
     backoff_limit: _builtins.int
+    """Failures before the job fails."""
     backoff_limit_per_index: _builtins.int
+    """The same for each index."""
     max_failed_indexes: _builtins.int
+    """Failed indexes before the job fails."""
     manual_selector: _builtins.bool
+    """True: the given selector is taken."""
     ttl_seconds_after_finished: _builtins.int
+    """Seconds after its end until it is deleted."""
     completion_mode: _builtins.str
+    """`NonIndexed` or `Indexed`."""
     suspend: _builtins.bool
+    """True: no pods."""
     pod_replacement_policy: _builtins.str
+    """Whether a pod is replaced when it begins to end or when it has failed."""
     managed_by: _builtins.str
+    """Which controller is in charge."""
     @_builtins.property
-    def pod_failure_policy(self) -> Global___PodFailurePolicy: ...
+    def pod_failure_policy(self) -> Global___PodFailurePolicy:
+        """What a pod's failure means."""
+
     @_builtins.property
-    def success_policy(self) -> Global___SuccessPolicy: ...
+    def success_policy(self) -> Global___SuccessPolicy:
+        """When an indexed job is done early."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """The pods that count; normally given by the server."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pod; restartPolicy Never or OnFailure."""
+
     def __init__(
         self,
         *,
@@ -153,11 +175,15 @@ Global___JobSpec: _TypeAlias = JobSpec  # noqa: Y015
 
 @_typing.final
 class PodFailurePolicy(_message.Message):
+    """What a pod's failure means; the first rule that matches holds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodFailurePolicyRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodFailurePolicyRule]:
+        """In order."""
+
     def __init__(
         self,
         *,
@@ -173,15 +199,21 @@ Global___PodFailurePolicy: _TypeAlias = PodFailurePolicy  # noqa: Y015
 
 @_typing.final
 class PodFailurePolicyOnExitCodesRequirement(_message.Message):
+    """Matches by exit code."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_NAME_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     container_name: _builtins.str
+    """Empty: any container."""
     operator: _builtins.str
+    """`In` or `NotIn`."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Exit codes."""
+
     def __init__(
         self,
         *,
@@ -206,12 +238,16 @@ Global___PodFailurePolicyOnExitCodesRequirement: _TypeAlias = PodFailurePolicyOn
 
 @_typing.final
 class PodFailurePolicyOnPodConditionsPattern(_message.Message):
+    """Matches by a condition of the pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Of the condition."""
     status: _builtins.str
+    """Of the condition."""
     def __init__(
         self,
         *,
@@ -235,16 +271,23 @@ Global___PodFailurePolicyOnPodConditionsPattern: _TypeAlias = PodFailurePolicyOn
 
 @_typing.final
 class PodFailurePolicyRule(_message.Message):
+    """One rule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTION_FIELD_NUMBER: _builtins.int
     ON_EXIT_CODES_FIELD_NUMBER: _builtins.int
     ON_POD_CONDITIONS_FIELD_NUMBER: _builtins.int
     action: _builtins.str
+    """What to do."""
     @_builtins.property
-    def on_exit_codes(self) -> Global___PodFailurePolicyOnExitCodesRequirement: ...
+    def on_exit_codes(self) -> Global___PodFailurePolicyOnExitCodesRequirement:
+        """Either this or onPodConditions."""
+
     @_builtins.property
-    def on_pod_conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodFailurePolicyOnPodConditionsPattern]: ...
+    def on_pod_conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodFailurePolicyOnPodConditionsPattern]:
+        """Any one is enough."""
+
     def __init__(
         self,
         *,
@@ -269,11 +312,15 @@ Global___PodFailurePolicyRule: _TypeAlias = PodFailurePolicyRule  # noqa: Y015
 
 @_typing.final
 class SuccessPolicy(_message.Message):
+    """When an indexed job is done early."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuccessPolicyRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuccessPolicyRule]:
+        """Any one is enough."""
+
     def __init__(
         self,
         *,
@@ -289,12 +336,16 @@ Global___SuccessPolicy: _TypeAlias = SuccessPolicy  # noqa: Y015
 
 @_typing.final
 class SuccessPolicyRule(_message.Message):
+    """One rule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUCCEEDED_INDEXES_FIELD_NUMBER: _builtins.int
     SUCCEEDED_COUNT_FIELD_NUMBER: _builtins.int
     succeeded_indexes: _builtins.str
+    """Which indexes count; absent: all."""
     succeeded_count: _builtins.int
+    """How many of them are enough; absent: all."""
     def __init__(
         self,
         *,

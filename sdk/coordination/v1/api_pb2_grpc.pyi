@@ -38,13 +38,29 @@ class LeasesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LeasesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _lease_pb2.Lease]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _lease_pb2.LeaseList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.LeaseWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.LeaseWriteRequest, _lease_pb2.Lease]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.LeaseWriteRequest, _lease_pb2.Lease]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _lease_pb2.Lease]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _lease_pb2.Lease]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _lease_pb2.LeaseList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class LeasesAsyncStub(LeasesStub):
@@ -52,13 +68,29 @@ class LeasesAsyncStub(LeasesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _lease_pb2.Lease]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _lease_pb2.LeaseList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.LeaseWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.LeaseWriteRequest, _lease_pb2.Lease]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.LeaseWriteRequest, _lease_pb2.Lease]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _lease_pb2.Lease]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _lease_pb2.Lease]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _lease_pb2.LeaseList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class LeasesServicer(metaclass=_abc_1.ABCMeta):
     """leases.coordination.k8s.io."""
@@ -68,28 +100,37 @@ class LeasesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]: ...
+    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.LeaseList, _abc.Awaitable[_lease_pb2.LeaseList]]: ...
+    ) -> _typing.Union[_lease_pb2.LeaseList, _abc.Awaitable[_lease_pb2.LeaseList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.LeaseWatchResponse], _abc.AsyncIterator[_api_pb2.LeaseWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.LeaseWatchResponse], _abc.AsyncIterator[_api_pb2.LeaseWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.LeaseWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]: ...
+    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -103,20 +144,27 @@ class LeasesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]: ...
+    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]: ...
+    ) -> _typing.Union[_lease_pb2.Lease, _abc.Awaitable[_lease_pb2.Lease]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_lease_pb2.LeaseList, _abc.Awaitable[_lease_pb2.LeaseList]]: ...
+    ) -> _typing.Union[_lease_pb2.LeaseList, _abc.Awaitable[_lease_pb2.LeaseList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_LeasesServicer_to_server(servicer: LeasesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,6 +32,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ConfigMapWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -39,12 +41,17 @@ class ConfigMapWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ConfigMap as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _config_map_pb2.ConfigMap: ...
+    def object(self) -> _config_map_pb2.ConfigMap:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -63,13 +70,18 @@ Global___ConfigMapWriteRequest: _TypeAlias = ConfigMapWriteRequest  # noqa: Y015
 
 @_typing.final
 class ConfigMapWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _config_map_pb2.ConfigMap: ...
+    def object(self) -> _config_map_pb2.ConfigMap:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -86,6 +98,8 @@ Global___ConfigMapWatchEvent: _TypeAlias = ConfigMapWatchEvent  # noqa: Y015
 
 @_typing.final
 class ConfigMapWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -108,6 +122,8 @@ Global___ConfigMapWatchResponse: _TypeAlias = ConfigMapWatchResponse  # noqa: Y0
 
 @_typing.final
 class EndpointsWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -115,12 +131,17 @@ class EndpointsWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Endpoints as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _endpoints_pb2.Endpoints: ...
+    def object(self) -> _endpoints_pb2.Endpoints:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -139,13 +160,18 @@ Global___EndpointsWriteRequest: _TypeAlias = EndpointsWriteRequest  # noqa: Y015
 
 @_typing.final
 class EndpointsWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _endpoints_pb2.Endpoints: ...
+    def object(self) -> _endpoints_pb2.Endpoints:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -162,6 +188,8 @@ Global___EndpointsWatchEvent: _TypeAlias = EndpointsWatchEvent  # noqa: Y015
 
 @_typing.final
 class EndpointsWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -184,6 +212,8 @@ Global___EndpointsWatchResponse: _TypeAlias = EndpointsWatchResponse  # noqa: Y0
 
 @_typing.final
 class EventWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -191,12 +221,17 @@ class EventWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Event as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _event_pb2.Event: ...
+    def object(self) -> _event_pb2.Event:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -215,13 +250,18 @@ Global___EventWriteRequest: _TypeAlias = EventWriteRequest  # noqa: Y015
 
 @_typing.final
 class EventWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _event_pb2.Event: ...
+    def object(self) -> _event_pb2.Event:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -238,6 +278,8 @@ Global___EventWatchEvent: _TypeAlias = EventWatchEvent  # noqa: Y015
 
 @_typing.final
 class EventWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -260,6 +302,8 @@ Global___EventWatchResponse: _TypeAlias = EventWatchResponse  # noqa: Y015
 
 @_typing.final
 class NamespaceWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -267,12 +311,17 @@ class NamespaceWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Namespace as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _namespace_pb2.Namespace: ...
+    def object(self) -> _namespace_pb2.Namespace:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -291,13 +340,18 @@ Global___NamespaceWriteRequest: _TypeAlias = NamespaceWriteRequest  # noqa: Y015
 
 @_typing.final
 class NamespaceWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _namespace_pb2.Namespace: ...
+    def object(self) -> _namespace_pb2.Namespace:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -314,6 +368,8 @@ Global___NamespaceWatchEvent: _TypeAlias = NamespaceWatchEvent  # noqa: Y015
 
 @_typing.final
 class NamespaceWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -336,6 +392,8 @@ Global___NamespaceWatchResponse: _TypeAlias = NamespaceWatchResponse  # noqa: Y0
 
 @_typing.final
 class NodeWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -343,12 +401,17 @@ class NodeWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Node as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _node_pb2.Node: ...
+    def object(self) -> _node_pb2.Node:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -367,13 +430,18 @@ Global___NodeWriteRequest: _TypeAlias = NodeWriteRequest  # noqa: Y015
 
 @_typing.final
 class NodeWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _node_pb2.Node: ...
+    def object(self) -> _node_pb2.Node:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -390,6 +458,8 @@ Global___NodeWatchEvent: _TypeAlias = NodeWatchEvent  # noqa: Y015
 
 @_typing.final
 class NodeWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -412,6 +482,8 @@ Global___NodeWatchResponse: _TypeAlias = NodeWatchResponse  # noqa: Y015
 
 @_typing.final
 class PodWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -419,12 +491,17 @@ class PodWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Pod as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _pod_pb2.Pod: ...
+    def object(self) -> _pod_pb2.Pod:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -443,13 +520,18 @@ Global___PodWriteRequest: _TypeAlias = PodWriteRequest  # noqa: Y015
 
 @_typing.final
 class PodWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _pod_pb2.Pod: ...
+    def object(self) -> _pod_pb2.Pod:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -466,6 +548,8 @@ Global___PodWatchEvent: _TypeAlias = PodWatchEvent  # noqa: Y015
 
 @_typing.final
 class PodWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -488,6 +572,8 @@ Global___PodWatchResponse: _TypeAlias = PodWatchResponse  # noqa: Y015
 
 @_typing.final
 class SecretWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -495,12 +581,17 @@ class SecretWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Secret as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _secret_pb2.Secret: ...
+    def object(self) -> _secret_pb2.Secret:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -519,13 +610,18 @@ Global___SecretWriteRequest: _TypeAlias = SecretWriteRequest  # noqa: Y015
 
 @_typing.final
 class SecretWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _secret_pb2.Secret: ...
+    def object(self) -> _secret_pb2.Secret:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -542,6 +638,8 @@ Global___SecretWatchEvent: _TypeAlias = SecretWatchEvent  # noqa: Y015
 
 @_typing.final
 class SecretWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -564,6 +662,8 @@ Global___SecretWatchResponse: _TypeAlias = SecretWatchResponse  # noqa: Y015
 
 @_typing.final
 class ServiceAccountWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -571,12 +671,17 @@ class ServiceAccountWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ServiceAccount as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _service_account_pb2.ServiceAccount: ...
+    def object(self) -> _service_account_pb2.ServiceAccount:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -595,13 +700,18 @@ Global___ServiceAccountWriteRequest: _TypeAlias = ServiceAccountWriteRequest  # 
 
 @_typing.final
 class ServiceAccountWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _service_account_pb2.ServiceAccount: ...
+    def object(self) -> _service_account_pb2.ServiceAccount:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -618,6 +728,8 @@ Global___ServiceAccountWatchEvent: _TypeAlias = ServiceAccountWatchEvent  # noqa
 
 @_typing.final
 class ServiceAccountWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -640,6 +752,8 @@ Global___ServiceAccountWatchResponse: _TypeAlias = ServiceAccountWatchResponse  
 
 @_typing.final
 class ServiceWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -647,12 +761,17 @@ class ServiceWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Service as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _service_pb2.Service: ...
+    def object(self) -> _service_pb2.Service:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -671,13 +790,18 @@ Global___ServiceWriteRequest: _TypeAlias = ServiceWriteRequest  # noqa: Y015
 
 @_typing.final
 class ServiceWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _service_pb2.Service: ...
+    def object(self) -> _service_pb2.Service:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -694,6 +818,8 @@ Global___ServiceWatchEvent: _TypeAlias = ServiceWatchEvent  # noqa: Y015
 
 @_typing.final
 class ServiceWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

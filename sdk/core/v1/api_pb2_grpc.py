@@ -95,25 +95,32 @@ class ConfigMapsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -125,19 +132,24 @@ class ConfigMapsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -471,25 +483,32 @@ class EndpointsServiceServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -501,19 +520,24 @@ class EndpointsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -847,25 +871,32 @@ class EventsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -877,19 +908,24 @@ class EventsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1228,25 +1264,32 @@ class NamespacesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1258,25 +1301,31 @@ class NamespacesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes metadata and status only; the spec stays as it is.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Finalize(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes spec.finalizers only; a namespace being deleted goes with the last of them.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1647,25 +1696,32 @@ class NodesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1677,25 +1733,31 @@ class NodesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes metadata and status only; the spec stays as it is.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -2086,25 +2148,32 @@ class PodsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -2116,49 +2185,59 @@ class PodsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes metadata and status only; the spec stays as it is.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Bind(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BindMany(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """At most 100 a call; each holds or fails by itself, and its result says so.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Logs(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Exec(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -2652,25 +2731,32 @@ class SecretsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -2682,19 +2768,24 @@ class SecretsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -3033,25 +3124,32 @@ class ServiceAccountsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -3063,25 +3161,31 @@ class ServiceAccountsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateToken(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -3452,25 +3556,32 @@ class ServicesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -3482,25 +3593,31 @@ class ServicesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Takes metadata and status only; the spec stays as it is.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

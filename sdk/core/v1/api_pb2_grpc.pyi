@@ -49,13 +49,29 @@ class ConfigMapsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConfigMapsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _config_map_pb2.ConfigMap]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _config_map_pb2.ConfigMapList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ConfigMapWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ConfigMapWriteRequest, _config_map_pb2.ConfigMap]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ConfigMapWriteRequest, _config_map_pb2.ConfigMap]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _config_map_pb2.ConfigMap]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _config_map_pb2.ConfigMap]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _config_map_pb2.ConfigMapList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class ConfigMapsAsyncStub(ConfigMapsStub):
@@ -63,13 +79,29 @@ class ConfigMapsAsyncStub(ConfigMapsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _config_map_pb2.ConfigMap]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _config_map_pb2.ConfigMapList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ConfigMapWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ConfigMapWriteRequest, _config_map_pb2.ConfigMap]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ConfigMapWriteRequest, _config_map_pb2.ConfigMap]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _config_map_pb2.ConfigMap]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _config_map_pb2.ConfigMap]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _config_map_pb2.ConfigMapList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class ConfigMapsServicer(metaclass=_abc_1.ABCMeta):
     """configmaps."""
@@ -79,28 +111,37 @@ class ConfigMapsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMapList, _abc.Awaitable[_config_map_pb2.ConfigMapList]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMapList, _abc.Awaitable[_config_map_pb2.ConfigMapList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ConfigMapWatchResponse], _abc.AsyncIterator[_api_pb2.ConfigMapWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ConfigMapWatchResponse], _abc.AsyncIterator[_api_pb2.ConfigMapWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ConfigMapWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -114,21 +155,28 @@ class ConfigMapsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMap, _abc.Awaitable[_config_map_pb2.ConfigMap]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_config_map_pb2.ConfigMapList, _abc.Awaitable[_config_map_pb2.ConfigMapList]]: ...
+    ) -> _typing.Union[_config_map_pb2.ConfigMapList, _abc.Awaitable[_config_map_pb2.ConfigMapList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_ConfigMapsServicer_to_server(servicer: ConfigMapsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -140,13 +188,29 @@ class EndpointsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EndpointsServiceAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _endpoints_pb2.Endpoints]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _endpoints_pb2.EndpointsList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EndpointsWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.EndpointsWriteRequest, _endpoints_pb2.Endpoints]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.EndpointsWriteRequest, _endpoints_pb2.Endpoints]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _endpoints_pb2.Endpoints]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _endpoints_pb2.Endpoints]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _endpoints_pb2.EndpointsList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class EndpointsServiceAsyncStub(EndpointsServiceStub):
@@ -154,13 +218,29 @@ class EndpointsServiceAsyncStub(EndpointsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _endpoints_pb2.Endpoints]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _endpoints_pb2.EndpointsList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EndpointsWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.EndpointsWriteRequest, _endpoints_pb2.Endpoints]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.EndpointsWriteRequest, _endpoints_pb2.Endpoints]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _endpoints_pb2.Endpoints]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _endpoints_pb2.Endpoints]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _endpoints_pb2.EndpointsList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class EndpointsServiceServicer(metaclass=_abc_1.ABCMeta):
     """endpoints."""
@@ -170,28 +250,37 @@ class EndpointsServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]: ...
+    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.EndpointsList, _abc.Awaitable[_endpoints_pb2.EndpointsList]]: ...
+    ) -> _typing.Union[_endpoints_pb2.EndpointsList, _abc.Awaitable[_endpoints_pb2.EndpointsList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.EndpointsWatchResponse], _abc.AsyncIterator[_api_pb2.EndpointsWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.EndpointsWatchResponse], _abc.AsyncIterator[_api_pb2.EndpointsWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.EndpointsWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]: ...
+    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -205,21 +294,28 @@ class EndpointsServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]: ...
+    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]: ...
+    ) -> _typing.Union[_endpoints_pb2.Endpoints, _abc.Awaitable[_endpoints_pb2.Endpoints]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoints_pb2.EndpointsList, _abc.Awaitable[_endpoints_pb2.EndpointsList]]: ...
+    ) -> _typing.Union[_endpoints_pb2.EndpointsList, _abc.Awaitable[_endpoints_pb2.EndpointsList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_EndpointsServiceServicer_to_server(servicer: EndpointsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -231,13 +327,29 @@ class EventsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _event_pb2.Event]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _event_pb2.EventList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EventWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.EventWriteRequest, _event_pb2.Event]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.EventWriteRequest, _event_pb2.Event]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _event_pb2.Event]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _event_pb2.Event]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _event_pb2.EventList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class EventsAsyncStub(EventsStub):
@@ -245,13 +357,29 @@ class EventsAsyncStub(EventsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _event_pb2.Event]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _event_pb2.EventList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EventWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.EventWriteRequest, _event_pb2.Event]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.EventWriteRequest, _event_pb2.Event]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _event_pb2.Event]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _event_pb2.Event]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _event_pb2.EventList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class EventsServicer(metaclass=_abc_1.ABCMeta):
     """events."""
@@ -261,28 +389,37 @@ class EventsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]: ...
+    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.EventList, _abc.Awaitable[_event_pb2.EventList]]: ...
+    ) -> _typing.Union[_event_pb2.EventList, _abc.Awaitable[_event_pb2.EventList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.EventWatchResponse], _abc.AsyncIterator[_api_pb2.EventWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.EventWatchResponse], _abc.AsyncIterator[_api_pb2.EventWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.EventWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]: ...
+    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -296,21 +433,28 @@ class EventsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]: ...
+    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]: ...
+    ) -> _typing.Union[_event_pb2.Event, _abc.Awaitable[_event_pb2.Event]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_event_pb2.EventList, _abc.Awaitable[_event_pb2.EventList]]: ...
+    ) -> _typing.Union[_event_pb2.EventList, _abc.Awaitable[_event_pb2.EventList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_EventsServicer_to_server(servicer: EventsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -322,14 +466,31 @@ class NamespacesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NamespacesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _namespace_pb2.Namespace]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _namespace_pb2.NamespaceList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.NamespaceWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _namespace_pb2.Namespace]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _namespace_pb2.Namespace]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
+    """Takes metadata and status only; the spec stays as it is."""
     Finalize: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
+    """Takes spec.finalizers only; a namespace being deleted goes with the last of them."""
 
 @_typing.type_check_only
 class NamespacesAsyncStub(NamespacesStub):
@@ -337,14 +498,31 @@ class NamespacesAsyncStub(NamespacesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _namespace_pb2.NamespaceList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.NamespaceWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
     Finalize: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
+    """Takes spec.finalizers only; a namespace being deleted goes with the last of them."""
 
 class NamespacesServicer(metaclass=_abc_1.ABCMeta):
     """namespaces."""
@@ -354,28 +532,37 @@ class NamespacesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.NamespaceList, _abc.Awaitable[_namespace_pb2.NamespaceList]]: ...
+    ) -> _typing.Union[_namespace_pb2.NamespaceList, _abc.Awaitable[_namespace_pb2.NamespaceList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.NamespaceWatchResponse], _abc.AsyncIterator[_api_pb2.NamespaceWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.NamespaceWatchResponse], _abc.AsyncIterator[_api_pb2.NamespaceWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.NamespaceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -389,28 +576,36 @@ class NamespacesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.NamespaceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
     @_abc_1.abstractmethod
     def Finalize(
         self,
         request: _api_pb2.NamespaceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]: ...
+    ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
+        """Takes spec.finalizers only; a namespace being deleted goes with the last of them."""
 
 def add_NamespacesServicer_to_server(servicer: NamespacesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -422,14 +617,31 @@ class NodesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _node_pb2.Node]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _node_pb2.NodeList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.NodeWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _node_pb2.Node]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _node_pb2.Node]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _node_pb2.NodeList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]
+    """Takes metadata and status only; the spec stays as it is."""
 
 @_typing.type_check_only
 class NodesAsyncStub(NodesStub):
@@ -437,14 +649,31 @@ class NodesAsyncStub(NodesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _node_pb2.NodeList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.NodeWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _node_pb2.NodeList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
 
 class NodesServicer(metaclass=_abc_1.ABCMeta):
     """nodes."""
@@ -454,28 +683,37 @@ class NodesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]: ...
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.NodeList, _abc.Awaitable[_node_pb2.NodeList]]: ...
+    ) -> _typing.Union[_node_pb2.NodeList, _abc.Awaitable[_node_pb2.NodeList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.NodeWatchResponse], _abc.AsyncIterator[_api_pb2.NodeWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.NodeWatchResponse], _abc.AsyncIterator[_api_pb2.NodeWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.NodeWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]: ...
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -489,28 +727,36 @@ class NodesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]: ...
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]: ...
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.NodeList, _abc.Awaitable[_node_pb2.NodeList]]: ...
+    ) -> _typing.Union[_node_pb2.NodeList, _abc.Awaitable[_node_pb2.NodeList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.NodeWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]: ...
+    ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
 def add_NodesServicer_to_server(servicer: NodesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -522,18 +768,39 @@ class PodsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PodsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _pod_pb2.Pod]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _pod_pb2.PodList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PodWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _pod_pb2.Pod]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _pod_pb2.Pod]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_pb2.PodList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
+    """Takes metadata and status only; the spec stays as it is."""
     Bind: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]
+    """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]
+    """At most 100 a call; each holds or fails by itself, and its result says so."""
     Logs: _grpc.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]
+    """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
+    """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
 
 @_typing.type_check_only
 class PodsAsyncStub(PodsStub):
@@ -541,18 +808,39 @@ class PodsAsyncStub(PodsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _pod_pb2.PodList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PodWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_pb2.PodList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
     Bind: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]  # type: ignore[assignment]
+    """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]  # type: ignore[assignment]
+    """At most 100 a call; each holds or fails by itself, and its result says so."""
     Logs: _aio.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]  # type: ignore[assignment]
+    """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
+    """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
 
 class PodsServicer(metaclass=_abc_1.ABCMeta):
     """pods."""
@@ -562,28 +850,37 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]: ...
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.PodList, _abc.Awaitable[_pod_pb2.PodList]]: ...
+    ) -> _typing.Union[_pod_pb2.PodList, _abc.Awaitable[_pod_pb2.PodList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.PodWatchResponse], _abc.AsyncIterator[_api_pb2.PodWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.PodWatchResponse], _abc.AsyncIterator[_api_pb2.PodWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.PodWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]: ...
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -597,56 +894,68 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]: ...
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]: ...
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.PodList, _abc.Awaitable[_pod_pb2.PodList]]: ...
+    ) -> _typing.Union[_pod_pb2.PodList, _abc.Awaitable[_pod_pb2.PodList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.PodWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]: ...
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
     @_abc_1.abstractmethod
     def Bind(
         self,
         request: _streams_pb2.BindRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_streams_pb2.BindResponse, _abc.Awaitable[_streams_pb2.BindResponse]]: ...
+    ) -> _typing.Union[_streams_pb2.BindResponse, _abc.Awaitable[_streams_pb2.BindResponse]]:
+        """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
 
     @_abc_1.abstractmethod
     def BindMany(
         self,
         request: _streams_pb2.BindManyRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_streams_pb2.BindManyResponse, _abc.Awaitable[_streams_pb2.BindManyResponse]]: ...
+    ) -> _typing.Union[_streams_pb2.BindManyResponse, _abc.Awaitable[_streams_pb2.BindManyResponse]]:
+        """At most 100 a call; each holds or fails by itself, and its result says so."""
 
     @_abc_1.abstractmethod
     def Logs(
         self,
         request: _streams_pb2.LogsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_streams_pb2.LogsResponse], _abc.AsyncIterator[_streams_pb2.LogsResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.LogsResponse], _abc.AsyncIterator[_streams_pb2.LogsResponse]]:
+        """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
 
     @_abc_1.abstractmethod
     def Exec(
         self,
         request_iterator: _MaybeAsyncIterator[_streams_pb2.ExecRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
+        """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
 
 def add_PodsServicer_to_server(servicer: PodsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -658,13 +967,29 @@ class SecretsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SecretsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _secret_pb2.Secret]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _secret_pb2.SecretList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.SecretWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.SecretWriteRequest, _secret_pb2.Secret]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.SecretWriteRequest, _secret_pb2.Secret]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _secret_pb2.Secret]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _secret_pb2.Secret]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _secret_pb2.SecretList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class SecretsAsyncStub(SecretsStub):
@@ -672,13 +997,29 @@ class SecretsAsyncStub(SecretsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _secret_pb2.SecretList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.SecretWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.SecretWriteRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.SecretWriteRequest, _secret_pb2.Secret]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _secret_pb2.Secret]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _secret_pb2.SecretList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class SecretsServicer(metaclass=_abc_1.ABCMeta):
     """secrets."""
@@ -688,28 +1029,37 @@ class SecretsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]: ...
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.SecretList, _abc.Awaitable[_secret_pb2.SecretList]]: ...
+    ) -> _typing.Union[_secret_pb2.SecretList, _abc.Awaitable[_secret_pb2.SecretList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.SecretWatchResponse], _abc.AsyncIterator[_api_pb2.SecretWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.SecretWatchResponse], _abc.AsyncIterator[_api_pb2.SecretWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.SecretWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]: ...
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -723,21 +1073,28 @@ class SecretsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]: ...
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]: ...
+    ) -> _typing.Union[_secret_pb2.Secret, _abc.Awaitable[_secret_pb2.Secret]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_secret_pb2.SecretList, _abc.Awaitable[_secret_pb2.SecretList]]: ...
+    ) -> _typing.Union[_secret_pb2.SecretList, _abc.Awaitable[_secret_pb2.SecretList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_SecretsServicer_to_server(servicer: SecretsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -749,14 +1106,31 @@ class ServiceAccountsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServiceAccountsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _service_account_pb2.ServiceAccount]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _service_account_pb2.ServiceAccountList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ServiceAccountWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceAccountWriteRequest, _service_account_pb2.ServiceAccount]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceAccountWriteRequest, _service_account_pb2.ServiceAccount]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _service_account_pb2.ServiceAccount]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _service_account_pb2.ServiceAccount]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_account_pb2.ServiceAccountList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.TokenWriteRequest, _types_pb2.TokenRequest]
+    """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
 
 @_typing.type_check_only
 class ServiceAccountsAsyncStub(ServiceAccountsStub):
@@ -764,14 +1138,31 @@ class ServiceAccountsAsyncStub(ServiceAccountsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _service_account_pb2.ServiceAccount]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _service_account_pb2.ServiceAccountList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ServiceAccountWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceAccountWriteRequest, _service_account_pb2.ServiceAccount]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceAccountWriteRequest, _service_account_pb2.ServiceAccount]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _service_account_pb2.ServiceAccount]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _service_account_pb2.ServiceAccount]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_account_pb2.ServiceAccountList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.TokenWriteRequest, _types_pb2.TokenRequest]  # type: ignore[assignment]
+    """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
 
 class ServiceAccountsServicer(metaclass=_abc_1.ABCMeta):
     """serviceaccounts."""
@@ -781,28 +1172,37 @@ class ServiceAccountsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccountList, _abc.Awaitable[_service_account_pb2.ServiceAccountList]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccountList, _abc.Awaitable[_service_account_pb2.ServiceAccountList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ServiceAccountWatchResponse], _abc.AsyncIterator[_api_pb2.ServiceAccountWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ServiceAccountWatchResponse], _abc.AsyncIterator[_api_pb2.ServiceAccountWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ServiceAccountWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -816,28 +1216,36 @@ class ServiceAccountsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccount, _abc.Awaitable[_service_account_pb2.ServiceAccount]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_account_pb2.ServiceAccountList, _abc.Awaitable[_service_account_pb2.ServiceAccountList]]: ...
+    ) -> _typing.Union[_service_account_pb2.ServiceAccountList, _abc.Awaitable[_service_account_pb2.ServiceAccountList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def CreateToken(
         self,
         request: _rpc_pb2_1.TokenWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_types_pb2.TokenRequest, _abc.Awaitable[_types_pb2.TokenRequest]]: ...
+    ) -> _typing.Union[_types_pb2.TokenRequest, _abc.Awaitable[_types_pb2.TokenRequest]]:
+        """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
 
 def add_ServiceAccountsServicer_to_server(servicer: ServiceAccountsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -849,14 +1257,31 @@ class ServicesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ServicesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _service_pb2.Service]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _service_pb2.ServiceList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ServiceWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _service_pb2.Service]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _service_pb2.Service]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_pb2.ServiceList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]
+    """Takes metadata and status only; the spec stays as it is."""
 
 @_typing.type_check_only
 class ServicesAsyncStub(ServicesStub):
@@ -864,14 +1289,31 @@ class ServicesAsyncStub(ServicesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _service_pb2.Service]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _service_pb2.ServiceList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ServiceWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _service_pb2.Service]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _service_pb2.Service]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_pb2.ServiceList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]  # type: ignore[assignment]
+    """Takes metadata and status only; the spec stays as it is."""
 
 class ServicesServicer(metaclass=_abc_1.ABCMeta):
     """services."""
@@ -881,28 +1323,37 @@ class ServicesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]: ...
+    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.ServiceList, _abc.Awaitable[_service_pb2.ServiceList]]: ...
+    ) -> _typing.Union[_service_pb2.ServiceList, _abc.Awaitable[_service_pb2.ServiceList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ServiceWatchResponse], _abc.AsyncIterator[_api_pb2.ServiceWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ServiceWatchResponse], _abc.AsyncIterator[_api_pb2.ServiceWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ServiceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]: ...
+    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -916,27 +1367,35 @@ class ServicesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]: ...
+    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]: ...
+    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.ServiceList, _abc.Awaitable[_service_pb2.ServiceList]]: ...
+    ) -> _typing.Union[_service_pb2.ServiceList, _abc.Awaitable[_service_pb2.ServiceList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
     @_abc_1.abstractmethod
     def UpdateStatus(
         self,
         request: _api_pb2.ServiceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]: ...
+    ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
+        """Takes metadata and status only; the spec stays as it is."""
 
 def add_ServicesServicer_to_server(servicer: ServicesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class LimitRange(_message.Message):
+    """Bounds for each pod or container of a namespace. Refused for now: needs the limit range admission."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___LimitRangeSpec: ...
+    def spec(self) -> Global___LimitRangeSpec:
+        """What is wanted."""
+
     def __init__(
         self,
         *,
@@ -52,6 +58,8 @@ Global___LimitRange: _TypeAlias = LimitRange  # noqa: Y015
 
 @_typing.final
 class LimitRangeItem(_message.Message):
+    """Bounds for one sort of object."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -166,16 +174,27 @@ class LimitRangeItem(_message.Message):
     DEFAULT_REQUEST_FIELD_NUMBER: _builtins.int
     MAX_LIMIT_REQUEST_RATIO_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Pod`, `Container` or `PersistentVolumeClaim`."""
     @_builtins.property
-    def max(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def max(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Limits may not be above."""
+
     @_builtins.property
-    def min(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def min(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Requests may not be below."""
+
     @_builtins.property
-    def default(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def default(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Limits of those that have none."""
+
     @_builtins.property
-    def default_request(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def default_request(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Requests of those that have none."""
+
     @_builtins.property
-    def max_limit_request_ratio(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def max_limit_request_ratio(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """A limit may be at most so many times the request."""
+
     def __init__(
         self,
         *,
@@ -198,14 +217,20 @@ Global___LimitRangeItem: _TypeAlias = LimitRangeItem  # noqa: Y015
 
 @_typing.final
 class LimitRangeList(_message.Message):
+    """A page of limit ranges."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitRange]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitRange]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -224,11 +249,15 @@ Global___LimitRangeList: _TypeAlias = LimitRangeList  # noqa: Y015
 
 @_typing.final
 class LimitRangeSpec(_message.Message):
+    """All bounds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LIMITS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitRangeItem]: ...
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitRangeItem]:
+        """All hold."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ModifyVolumeStatus(_message.Message):
+    """How far a change of a volume's attributes class has come."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_VOLUME_ATTRIBUTES_CLASS_NAME_FIELD_NUMBER: _builtins.int
@@ -51,17 +53,25 @@ Global___ModifyVolumeStatus: _TypeAlias = ModifyVolumeStatus  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeClaim(_message.Message):
+    """A pod's wish for lasting storage. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_1.PersistentVolumeClaimSpec: ...
+    def spec(self) -> _types_pb2_1.PersistentVolumeClaimSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___PersistentVolumeClaimStatus: ...
+    def status(self) -> Global___PersistentVolumeClaimStatus:
+        """Written by the volume controllers."""
+
     def __init__(
         self,
         *,
@@ -90,6 +100,8 @@ Global___PersistentVolumeClaim: _TypeAlias = PersistentVolumeClaim  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeClaimCondition(_message.Message):
+    """One observed fact about a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -149,14 +161,20 @@ Global___PersistentVolumeClaimCondition: _TypeAlias = PersistentVolumeClaimCondi
 
 @_typing.final
 class PersistentVolumeClaimList(_message.Message):
+    """A page of claims."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeClaim]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeClaim]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -175,6 +193,8 @@ Global___PersistentVolumeClaimList: _TypeAlias = PersistentVolumeClaimList  # no
 
 @_typing.final
 class PersistentVolumeClaimStatus(_message.Message):
+    """What a claim got."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AzureFilePersistentVolumeSource(_message.Message):
+    """A file share at Azure."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRET_NAME_FIELD_NUMBER: _builtins.int
@@ -65,6 +67,8 @@ Global___AzureFilePersistentVolumeSource: _TypeAlias = AzureFilePersistentVolume
 
 @_typing.final
 class CSIPersistentVolumeSource(_message.Message):
+    """A volume of a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -172,6 +176,8 @@ Global___CSIPersistentVolumeSource: _TypeAlias = CSIPersistentVolumeSource  # no
 
 @_typing.final
 class CephFSPersistentVolumeSource(_message.Message):
+    """A Ceph file system."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MONITORS_FIELD_NUMBER: _builtins.int
@@ -227,6 +233,8 @@ Global___CephFSPersistentVolumeSource: _TypeAlias = CephFSPersistentVolumeSource
 
 @_typing.final
 class CinderPersistentVolumeSource(_message.Message):
+    """An OpenStack block device."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_ID_FIELD_NUMBER: _builtins.int
@@ -271,6 +279,8 @@ Global___CinderPersistentVolumeSource: _TypeAlias = CinderPersistentVolumeSource
 
 @_typing.final
 class FlexPersistentVolumeSource(_message.Message):
+    """A volume of a flex driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -339,6 +349,8 @@ Global___FlexPersistentVolumeSource: _TypeAlias = FlexPersistentVolumeSource  # 
 
 @_typing.final
 class GlusterfsPersistentVolumeSource(_message.Message):
+    """A Gluster volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDPOINTS_FIELD_NUMBER: _builtins.int
@@ -382,6 +394,8 @@ Global___GlusterfsPersistentVolumeSource: _TypeAlias = GlusterfsPersistentVolume
 
 @_typing.final
 class ISCSIPersistentVolumeSource(_message.Message):
+    """An iSCSI disk."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_PORTAL_FIELD_NUMBER: _builtins.int
@@ -472,6 +486,8 @@ Global___ISCSIPersistentVolumeSource: _TypeAlias = ISCSIPersistentVolumeSource  
 
 @_typing.final
 class LocalVolumeSource(_message.Message):
+    """A directory or device of one node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -501,17 +517,25 @@ Global___LocalVolumeSource: _TypeAlias = LocalVolumeSource  # noqa: Y015
 
 @_typing.final
 class PersistentVolume(_message.Message):
+    """Lasting storage of the cluster. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___PersistentVolumeSpec: ...
+    def spec(self) -> Global___PersistentVolumeSpec:
+        """What it is."""
+
     @_builtins.property
-    def status(self) -> Global___PersistentVolumeStatus: ...
+    def status(self) -> Global___PersistentVolumeStatus:
+        """Written by the volume controllers."""
+
     def __init__(
         self,
         *,
@@ -540,14 +564,20 @@ Global___PersistentVolume: _TypeAlias = PersistentVolume  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeList(_message.Message):
+    """A page of volumes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolume]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolume]:
+        """In the order of their names."""
+
     def __init__(
         self,
         *,
@@ -566,6 +596,8 @@ Global___PersistentVolumeList: _TypeAlias = PersistentVolumeList  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeSource(_message.Message):
+    """Where a volume's data is. Exactly one field is set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GCE_PERSISTENT_DISK_FIELD_NUMBER: _builtins.int
@@ -757,6 +789,8 @@ Global___PersistentVolumeSource: _TypeAlias = PersistentVolumeSource  # noqa: Y0
 
 @_typing.final
 class PersistentVolumeSpec(_message.Message):
+    """What a volume is, and who may use it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -857,6 +891,8 @@ Global___PersistentVolumeSpec: _TypeAlias = PersistentVolumeSpec  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeStatus(_message.Message):
+    """Whether a volume is free, bound, released or failed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PHASE_FIELD_NUMBER: _builtins.int
@@ -901,6 +937,8 @@ Global___PersistentVolumeStatus: _TypeAlias = PersistentVolumeStatus  # noqa: Y0
 
 @_typing.final
 class RBDPersistentVolumeSource(_message.Message):
+    """A Ceph block device."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MONITORS_FIELD_NUMBER: _builtins.int
@@ -970,6 +1008,8 @@ Global___RBDPersistentVolumeSource: _TypeAlias = RBDPersistentVolumeSource  # no
 
 @_typing.final
 class ScaleIOPersistentVolumeSource(_message.Message):
+    """A ScaleIO volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GATEWAY_FIELD_NUMBER: _builtins.int
@@ -1056,12 +1096,16 @@ Global___ScaleIOPersistentVolumeSource: _TypeAlias = ScaleIOPersistentVolumeSour
 
 @_typing.final
 class SecretReference(_message.Message):
+    """A Secret of any namespace."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Its name."""
     namespace: _builtins.str
+    """Its namespace."""
     def __init__(
         self,
         *,
@@ -1085,6 +1129,8 @@ Global___SecretReference: _TypeAlias = SecretReference  # noqa: Y015
 
 @_typing.final
 class StorageOSPersistentVolumeSource(_message.Message):
+    """A StorageOS volume."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_NAME_FIELD_NUMBER: _builtins.int
@@ -1136,11 +1182,15 @@ Global___StorageOSPersistentVolumeSource: _TypeAlias = StorageOSPersistentVolume
 
 @_typing.final
 class VolumeNodeAffinity(_message.Message):
+    """From which nodes a volume can be reached."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUIRED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def required(self) -> _types_pb2_1.NodeSelector: ...
+    def required(self) -> _types_pb2_1.NodeSelector:
+        """The nodes."""
+
     def __init__(
         self,
         *,

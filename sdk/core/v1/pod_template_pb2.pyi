@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PodTemplate(_message.Message):
+    """A stored template of pods. Refused for now: needs a user of pod templates."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pods."""
+
     def __init__(
         self,
         *,
@@ -53,14 +59,20 @@ Global___PodTemplate: _TypeAlias = PodTemplate  # noqa: Y015
 
 @_typing.final
 class PodTemplateList(_message.Message):
+    """A page of templates."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodTemplate]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodTemplate]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReplicationController(_message.Message):
+    """The forerunner of ReplicaSet. Refused for now: needs the replication controller (use a ReplicaSet or a Deployment)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___ReplicationControllerSpec: ...
+    def spec(self) -> Global___ReplicationControllerSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___ReplicationControllerStatus: ...
+    def status(self) -> Global___ReplicationControllerStatus:
+        """Counts of its pods."""
+
     def __init__(
         self,
         *,
@@ -61,6 +69,8 @@ Global___ReplicationController: _TypeAlias = ReplicationController  # noqa: Y015
 
 @_typing.final
 class ReplicationControllerCondition(_message.Message):
+    """One observed fact about it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -112,14 +122,20 @@ Global___ReplicationControllerCondition: _TypeAlias = ReplicationControllerCondi
 
 @_typing.final
 class ReplicationControllerList(_message.Message):
+    """A page of replication controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicationController]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicationController]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -138,6 +154,8 @@ Global___ReplicationControllerList: _TypeAlias = ReplicationControllerList  # no
 
 @_typing.final
 class ReplicationControllerSpec(_message.Message):
+    """How many pods of which template."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -165,11 +183,17 @@ class ReplicationControllerSpec(_message.Message):
     SELECTOR_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods wanted."""
     min_ready_seconds: _builtins.int
+    """Seconds a pod must have been ready to count as available."""
     @_builtins.property
-    def selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels of the pods that count."""
+
     @_builtins.property
-    def template(self) -> _types_pb2_1.PodTemplateSpec: ...
+    def template(self) -> _types_pb2_1.PodTemplateSpec:
+        """The pods to make."""
+
     def __init__(
         self,
         *,
@@ -199,6 +223,8 @@ Global___ReplicationControllerSpec: _TypeAlias = ReplicationControllerSpec  # no
 
 @_typing.final
 class ReplicationControllerStatus(_message.Message):
+    """Counts of its pods; as in ReplicaSetStatus."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPLICAS_FIELD_NUMBER: _builtins.int

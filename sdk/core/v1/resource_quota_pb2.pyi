@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ResourceQuota(_message.Message):
+    """Bounds for a namespace as a whole. Refused for now: needs the quota controller and its admission."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def spec(self) -> Global___ResourceQuotaSpec: ...
+    def spec(self) -> Global___ResourceQuotaSpec:
+        """What is wanted."""
+
     @_builtins.property
-    def status(self) -> Global___ResourceQuotaStatus: ...
+    def status(self) -> Global___ResourceQuotaStatus:
+        """Written by the quota controller."""
+
     def __init__(
         self,
         *,
@@ -60,14 +68,20 @@ Global___ResourceQuota: _TypeAlias = ResourceQuota  # noqa: Y015
 
 @_typing.final
 class ResourceQuotaList(_message.Message):
+    """A page of quotas."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceQuota]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceQuota]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -86,6 +100,8 @@ Global___ResourceQuotaList: _TypeAlias = ResourceQuotaList  # noqa: Y015
 
 @_typing.final
 class ResourceQuotaSpec(_message.Message):
+    """Which bounds, for which objects."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -113,11 +129,17 @@ class ResourceQuotaSpec(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     SCOPE_SELECTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def hard(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def hard(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """At most so much, by name, e.g. requests.cpu, pods."""
+
     @_builtins.property
-    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All must match for an object to count."""
+
     @_builtins.property
-    def scope_selector(self) -> Global___ScopeSelector: ...
+    def scope_selector(self) -> Global___ScopeSelector:
+        """The same, with operators."""
+
     def __init__(
         self,
         *,
@@ -137,6 +159,8 @@ Global___ResourceQuotaSpec: _TypeAlias = ResourceQuotaSpec  # noqa: Y015
 
 @_typing.final
 class ResourceQuotaStatus(_message.Message):
+    """How much is used."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -184,9 +208,13 @@ class ResourceQuotaStatus(_message.Message):
     HARD_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def hard(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def hard(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """The bounds that hold."""
+
     @_builtins.property
-    def used(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def used(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """What counts against them."""
+
     def __init__(
         self,
         *,
@@ -203,11 +231,15 @@ Global___ResourceQuotaStatus: _TypeAlias = ResourceQuotaStatus  # noqa: Y015
 
 @_typing.final
 class ScopeSelector(_message.Message):
+    """Which objects count."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MATCH_EXPRESSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScopedResourceSelectorRequirement]: ...
+    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScopedResourceSelectorRequirement]:
+        """All must match."""
+
     def __init__(
         self,
         *,
@@ -223,15 +255,21 @@ Global___ScopeSelector: _TypeAlias = ScopeSelector  # noqa: Y015
 
 @_typing.final
 class ScopedResourceSelectorRequirement(_message.Message):
+    """One term of a scope selector."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCOPE_NAME_FIELD_NUMBER: _builtins.int
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     scope_name: _builtins.str
+    """E.g. PriorityClass."""
     operator: _builtins.str
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For In and NotIn at least one."""
+
     def __init__(
         self,
         *,

@@ -23,18 +23,23 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BindRequest(_message.Message):
+    """Gives one pod to one node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     BINDING_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """The pod's."""
     @_builtins.property
     def binding(self) -> _binding_pb2.Binding:
         """metadata.name is the pod's; target.name the node's."""
 
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -52,6 +57,8 @@ Global___BindRequest: _TypeAlias = BindRequest  # noqa: Y015
 
 @_typing.final
 class BindResponse(_message.Message):
+    """The pod has its node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
@@ -78,7 +85,9 @@ class BindManyRequest(_message.Message):
 
     BINDINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindRequest]: ...
+    def bindings(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindRequest]:
+        """At most 100, or INVALID_ARGUMENT."""
+
     def __init__(
         self,
         *,
@@ -116,11 +125,14 @@ Global___BindManyResponse: _TypeAlias = BindManyResponse  # noqa: Y015
 
 @_typing.final
 class BindResult(_message.Message):
+    """What became of one binding."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     resource_version: _builtins.str
+    """The pod's revision after it; empty if it was refused."""
     @_builtins.property
     def error(self) -> _types_pb2.Status:
         """Set if this binding was refused."""
@@ -141,6 +153,8 @@ Global___BindResult: _TypeAlias = BindResult  # noqa: Y015
 
 @_typing.final
 class LogsRequest(_message.Message):
+    """Asks for what a container wrote to standard output and error."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -154,18 +168,27 @@ class LogsRequest(_message.Message):
     TAIL_LINES_FIELD_NUMBER: _builtins.int
     LIMIT_BYTES_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """The pod's."""
     name: _builtins.str
+    """The pod's."""
     container: _builtins.str
     """May be empty when the pod has one container."""
     follow: _builtins.bool
+    """Go on until the container ends."""
     previous: _builtins.bool
     """Of the container's last but one run."""
     timestamps: _builtins.bool
+    """Before each line its moment in RFC 3339 and a space."""
     since_seconds: _builtins.int
+    """Only lines of the last so many seconds. 0: all."""
     tail_lines: _builtins.int
+    """Only the last so many lines."""
     limit_bytes: _builtins.int
+    """At most so many bytes. 0: no limit."""
     @_builtins.property
-    def since_time(self) -> _types_pb2.Time: ...
+    def since_time(self) -> _types_pb2.Time:
+        """Only lines from this moment on."""
+
     def __init__(
         self,
         *,
@@ -205,10 +228,13 @@ Global___LogsRequest: _TypeAlias = LogsRequest  # noqa: Y015
 
 @_typing.final
 class LogsResponse(_message.Message):
+    """A piece of the log; pieces do not follow lines."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
+    """As the container wrote it."""
     def __init__(
         self,
         *,
@@ -224,12 +250,16 @@ Global___LogsResponse: _TypeAlias = LogsResponse  # noqa: Y015
 
 @_typing.final
 class TerminalSize(_message.Message):
+    """A terminal's size, in characters."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COLUMNS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     columns: _builtins.int
+    """Width."""
     rows: _builtins.int
+    """Height."""
     def __init__(
         self,
         *,
@@ -260,16 +290,27 @@ class ExecStart(_message.Message):
     TTY_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """The pod's."""
     name: _builtins.str
+    """The pod's."""
     container: _builtins.str
+    """May be empty when the pod has one container."""
     stdin: _builtins.bool
+    """The client will send input."""
     stdout: _builtins.bool
+    """The client wants standard output."""
     stderr: _builtins.bool
+    """The client wants standard error; with `tty` it is part of standard output."""
     tty: _builtins.bool
+    """Run in a terminal."""
     @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Program and arguments, without a shell."""
+
     @_builtins.property
-    def size(self) -> Global___TerminalSize: ...
+    def size(self) -> Global___TerminalSize:
+        """Only with `tty`."""
+
     def __init__(
         self,
         *,
@@ -293,6 +334,8 @@ Global___ExecStart: _TypeAlias = ExecStart  # noqa: Y015
 
 @_typing.final
 class ExecRequest(_message.Message):
+    """What a client sends."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     START_FIELD_NUMBER: _builtins.int
@@ -303,9 +346,13 @@ class ExecRequest(_message.Message):
     stdin_closed: _builtins.bool
     """No more input."""
     @_builtins.property
-    def start(self) -> Global___ExecStart: ...
+    def start(self) -> Global___ExecStart:
+        """First, once."""
+
     @_builtins.property
-    def size(self) -> Global___TerminalSize: ...
+    def size(self) -> Global___TerminalSize:
+        """The terminal has another size now."""
+
     def __init__(
         self,
         *,
@@ -326,13 +373,17 @@ Global___ExecRequest: _TypeAlias = ExecRequest  # noqa: Y015
 
 @_typing.final
 class ExecResponse(_message.Message):
+    """What the command sends."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STDOUT_FIELD_NUMBER: _builtins.int
     STDERR_FIELD_NUMBER: _builtins.int
     EXIT_FIELD_NUMBER: _builtins.int
     stdout: _builtins.bytes
+    """A piece of output."""
     stderr: _builtins.bytes
+    """A piece of output."""
     @_builtins.property
     def exit(self) -> Global___ExecExit:
         """The last message of the stream."""
@@ -356,11 +407,14 @@ Global___ExecResponse: _TypeAlias = ExecResponse  # noqa: Y015
 
 @_typing.final
 class ExecExit(_message.Message):
+    """How a command ended."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     code: _builtins.int
+    """Its exit code; 128 plus the signal that ended it."""
     message: _builtins.str
     """Why the command could not be run, if it could not."""
     def __init__(

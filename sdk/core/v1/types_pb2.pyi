@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AWSElasticBlockStoreVolumeSource(_message.Message):
+    """A disk at AWS. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_ID_FIELD_NUMBER: _builtins.int
@@ -65,6 +67,8 @@ Global___AWSElasticBlockStoreVolumeSource: _TypeAlias = AWSElasticBlockStoreVolu
 
 @_typing.final
 class Affinity(_message.Message):
+    """Wishes about a pod's place. Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_AFFINITY_FIELD_NUMBER: _builtins.int
@@ -104,6 +108,8 @@ Global___Affinity: _TypeAlias = Affinity  # noqa: Y015
 
 @_typing.final
 class AppArmorProfile(_message.Message):
+    """What AppArmor allows. Refused for now: needs AppArmor support in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -133,6 +139,8 @@ Global___AppArmorProfile: _TypeAlias = AppArmorProfile  # noqa: Y015
 
 @_typing.final
 class AvoidPods(_message.Message):
+    """A node's wish not to get some pods; kept from old annotations, without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PREFER_AVOID_PODS_FIELD_NUMBER: _builtins.int
@@ -153,6 +161,8 @@ Global___AvoidPods: _TypeAlias = AvoidPods  # noqa: Y015
 
 @_typing.final
 class AzureDiskVolumeSource(_message.Message):
+    """A disk at Azure. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DISK_NAME_FIELD_NUMBER: _builtins.int
@@ -210,6 +220,8 @@ Global___AzureDiskVolumeSource: _TypeAlias = AzureDiskVolumeSource  # noqa: Y015
 
 @_typing.final
 class AzureFileVolumeSource(_message.Message):
+    """A file share at Azure. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SECRET_NAME_FIELD_NUMBER: _builtins.int
@@ -246,6 +258,8 @@ Global___AzureFileVolumeSource: _TypeAlias = AzureFileVolumeSource  # noqa: Y015
 
 @_typing.final
 class CSIVolumeSource(_message.Message):
+    """A volume that a CSI driver makes with the pod. Refused for now: needs CSI drivers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -344,6 +358,8 @@ Global___Capabilities: _TypeAlias = Capabilities  # noqa: Y015
 
 @_typing.final
 class CephFSVolumeSource(_message.Message):
+    """A Ceph file system. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MONITORS_FIELD_NUMBER: _builtins.int
@@ -399,6 +415,8 @@ Global___CephFSVolumeSource: _TypeAlias = CephFSVolumeSource  # noqa: Y015
 
 @_typing.final
 class CinderVolumeSource(_message.Message):
+    """An OpenStack block device. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_ID_FIELD_NUMBER: _builtins.int
@@ -879,6 +897,8 @@ Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final
 class ContainerExtendedResourceRequest(_message.Message):
+    """Which claim's request serves a container's extended resource. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_NAME_FIELD_NUMBER: _builtins.int
@@ -972,6 +992,8 @@ Global___ContainerPort: _TypeAlias = ContainerPort  # noqa: Y015
 
 @_typing.final
 class ContainerResizePolicy(_message.Message):
+    """Whether a container restarts when a resource changes. Refused for now: needs in-place resizing."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_NAME_FIELD_NUMBER: _builtins.int
@@ -1001,6 +1023,8 @@ Global___ContainerResizePolicy: _TypeAlias = ContainerResizePolicy  # noqa: Y015
 
 @_typing.final
 class ContainerRestartRule(_message.Message):
+    """What an exit means. Refused for now: needs per-container restart rules in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTION_FIELD_NUMBER: _builtins.int
@@ -1031,6 +1055,8 @@ Global___ContainerRestartRule: _TypeAlias = ContainerRestartRule  # noqa: Y015
 
 @_typing.final
 class ContainerRestartRuleOnExitCodes(_message.Message):
+    """Which exit codes. Refused for now: needs per-container restart rules in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATOR_FIELD_NUMBER: _builtins.int
@@ -1724,13 +1750,18 @@ Global___EnvVarSource: _TypeAlias = EnvVarSource  # noqa: Y015
 
 @_typing.final
 class EphemeralContainer(_message.Message):
+    """A container added to a running pod. Refused for now: needs ephemeral containers in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EPHEMERAL_CONTAINER_COMMON_FIELD_NUMBER: _builtins.int
     TARGET_CONTAINER_NAME_FIELD_NUMBER: _builtins.int
     target_container_name: _builtins.str
+    """Whose process namespace it joins."""
     @_builtins.property
-    def ephemeral_container_common(self) -> Global___EphemeralContainerCommon: ...
+    def ephemeral_container_common(self) -> Global___EphemeralContainerCommon:
+        """As of a container."""
+
     def __init__(
         self,
         *,
@@ -1754,6 +1785,8 @@ Global___EphemeralContainer: _TypeAlias = EphemeralContainer  # noqa: Y015
 
 @_typing.final
 class EphemeralContainerCommon(_message.Message):
+    """The fields of Container, for an ephemeral one; ports, probes, resources and lifecycle are not allowed in it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1923,6 +1956,8 @@ Global___EphemeralContainerCommon: _TypeAlias = EphemeralContainerCommon  # noqa
 
 @_typing.final
 class EphemeralVolumeSource(_message.Message):
+    """A claim made and removed with the pod. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_CLAIM_TEMPLATE_FIELD_NUMBER: _builtins.int
@@ -1969,6 +2004,8 @@ Global___ExecAction: _TypeAlias = ExecAction  # noqa: Y015
 
 @_typing.final
 class FCVolumeSource(_message.Message):
+    """A Fibre Channel disk. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_WWNS_FIELD_NUMBER: _builtins.int
@@ -2062,6 +2099,8 @@ Global___FileKeySelector: _TypeAlias = FileKeySelector  # noqa: Y015
 
 @_typing.final
 class FlexVolumeSource(_message.Message):
+    """A volume of a flex driver. Refused for now: needs flex drivers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -2130,6 +2169,8 @@ Global___FlexVolumeSource: _TypeAlias = FlexVolumeSource  # noqa: Y015
 
 @_typing.final
 class FlockerVolumeSource(_message.Message):
+    """A Flocker dataset. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DATASET_NAME_FIELD_NUMBER: _builtins.int
@@ -2159,6 +2200,8 @@ Global___FlockerVolumeSource: _TypeAlias = FlockerVolumeSource  # noqa: Y015
 
 @_typing.final
 class GCEPersistentDiskVolumeSource(_message.Message):
+    """A disk at Google. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PD_NAME_FIELD_NUMBER: _builtins.int
@@ -2235,6 +2278,8 @@ Global___GRPCAction: _TypeAlias = GRPCAction  # noqa: Y015
 
 @_typing.final
 class GitRepoVolumeSource(_message.Message):
+    """A clone of a Git repository. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REPOSITORY_FIELD_NUMBER: _builtins.int
@@ -2271,6 +2316,8 @@ Global___GitRepoVolumeSource: _TypeAlias = GitRepoVolumeSource  # noqa: Y015
 
 @_typing.final
 class GlusterfsVolumeSource(_message.Message):
+    """A Gluster volume. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ENDPOINTS_FIELD_NUMBER: _builtins.int
@@ -2486,6 +2533,8 @@ Global___HostPathVolumeSource: _TypeAlias = HostPathVolumeSource  # noqa: Y015
 
 @_typing.final
 class ISCSIVolumeSource(_message.Message):
+    """An iSCSI disk. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGET_PORTAL_FIELD_NUMBER: _builtins.int
@@ -2576,6 +2625,8 @@ Global___ISCSIVolumeSource: _TypeAlias = ISCSIVolumeSource  # noqa: Y015
 
 @_typing.final
 class ImageVolumeSource(_message.Message):
+    """An image's files. Refused for now: needs image volumes in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REFERENCE_FIELD_NUMBER: _builtins.int
@@ -2605,6 +2656,8 @@ Global___ImageVolumeSource: _TypeAlias = ImageVolumeSource  # noqa: Y015
 
 @_typing.final
 class ImageVolumeStatus(_message.Message):
+    """Which image a volume has. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_REF_FIELD_NUMBER: _builtins.int
@@ -2810,6 +2863,8 @@ Global___LinuxContainerUser: _TypeAlias = LinuxContainerUser  # noqa: Y015
 
 @_typing.final
 class List(_message.Message):
+    """Objects of any kinds of the core group. No service answers with it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -2860,14 +2915,19 @@ Global___LocalObjectReference: _TypeAlias = LocalObjectReference  # noqa: Y015
 
 @_typing.final
 class NFSVolumeSource(_message.Message):
+    """An NFS export. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVER_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     server: _builtins.str
+    """Host name or address."""
     path: _builtins.str
+    """The export."""
     read_only: _builtins.bool
+    """Default false."""
     def __init__(
         self,
         *,
@@ -2896,6 +2956,8 @@ Global___NFSVolumeSource: _TypeAlias = NFSVolumeSource  # noqa: Y015
 
 @_typing.final
 class NodeAffinity(_message.Message):
+    """Wishes about nodes. Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
@@ -2922,6 +2984,8 @@ Global___NodeAffinity: _TypeAlias = NodeAffinity  # noqa: Y015
 
 @_typing.final
 class NodeAllocatableResourceClaimStatus(_message.Message):
+    """What a claim takes of a node's resources. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -2972,6 +3036,8 @@ Global___NodeAllocatableResourceClaimStatus: _TypeAlias = NodeAllocatableResourc
 
 @_typing.final
 class NodeProxyOptions(_message.Message):
+    """A path at a node's agent. Refused for now: needs an HTTP proxy in the API server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -2993,6 +3059,8 @@ Global___NodeProxyOptions: _TypeAlias = NodeProxyOptions  # noqa: Y015
 
 @_typing.final
 class NodeSelector(_message.Message):
+    """Which nodes; any one term is enough. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_SELECTOR_TERMS_FIELD_NUMBER: _builtins.int
@@ -3013,6 +3081,8 @@ Global___NodeSelector: _TypeAlias = NodeSelector  # noqa: Y015
 
 @_typing.final
 class NodeSelectorRequirement(_message.Message):
+    """One comparison with a node's label or field."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -3046,6 +3116,8 @@ Global___NodeSelectorRequirement: _TypeAlias = NodeSelectorRequirement  # noqa: 
 
 @_typing.final
 class NodeSelectorTerm(_message.Message):
+    """All its comparisons must hold."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MATCH_EXPRESSIONS_FIELD_NUMBER: _builtins.int
@@ -3178,6 +3250,8 @@ Global___ObjectReference: _TypeAlias = ObjectReference  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeClaimSpec(_message.Message):
+    """What storage is wanted. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESS_MODES_FIELD_NUMBER: _builtins.int
@@ -3257,6 +3331,8 @@ Global___PersistentVolumeClaimSpec: _TypeAlias = PersistentVolumeClaimSpec  # no
 
 @_typing.final
 class PersistentVolumeClaimTemplate(_message.Message):
+    """The claim that is made with a pod. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -3288,6 +3364,8 @@ Global___PersistentVolumeClaimTemplate: _TypeAlias = PersistentVolumeClaimTempla
 
 @_typing.final
 class PersistentVolumeClaimVolumeSource(_message.Message):
+    """The volume bound to a claim of the pod's namespace. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLAIM_NAME_FIELD_NUMBER: _builtins.int
@@ -3317,6 +3395,8 @@ Global___PersistentVolumeClaimVolumeSource: _TypeAlias = PersistentVolumeClaimVo
 
 @_typing.final
 class PhotonPersistentDiskVolumeSource(_message.Message):
+    """A disk at Photon. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PD_ID_FIELD_NUMBER: _builtins.int
@@ -3346,6 +3426,8 @@ Global___PhotonPersistentDiskVolumeSource: _TypeAlias = PhotonPersistentDiskVolu
 
 @_typing.final
 class PodAffinity(_message.Message):
+    """To be near other pods. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
@@ -3370,6 +3452,8 @@ Global___PodAffinity: _TypeAlias = PodAffinity  # noqa: Y015
 
 @_typing.final
 class PodAffinityTerm(_message.Message):
+    """Which pods, and what near means. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LABEL_SELECTOR_FIELD_NUMBER: _builtins.int
@@ -3420,6 +3504,8 @@ Global___PodAffinityTerm: _TypeAlias = PodAffinityTerm  # noqa: Y015
 
 @_typing.final
 class PodAntiAffinity(_message.Message):
+    """To be away from other pods. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
@@ -3444,6 +3530,8 @@ Global___PodAntiAffinity: _TypeAlias = PodAntiAffinity  # noqa: Y015
 
 @_typing.final
 class PodAttachOptions(_message.Message):
+    """Options of attach in Kubernetes' JSON API. Refused for now: needs attaching in the node agent (use Exec)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STDIN_FIELD_NUMBER: _builtins.int
@@ -3723,6 +3811,8 @@ Global___PodDNSConfigOption: _TypeAlias = PodDNSConfigOption  # noqa: Y015
 
 @_typing.final
 class PodExecOptions(_message.Message):
+    """Options of exec in Kubernetes' JSON API; over gRPC, ExecStart stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STDIN_FIELD_NUMBER: _builtins.int
@@ -3777,6 +3867,8 @@ Global___PodExecOptions: _TypeAlias = PodExecOptions  # noqa: Y015
 
 @_typing.final
 class PodExtendedResourceClaimStatus(_message.Message):
+    """The claim made for a pod's extended resources. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_MAPPINGS_FIELD_NUMBER: _builtins.int
@@ -3826,6 +3918,8 @@ Global___PodIP: _TypeAlias = PodIP  # noqa: Y015
 
 @_typing.final
 class PodLogOptions(_message.Message):
+    """Options of logs in Kubernetes' JSON API; over gRPC, LogsRequest stands for them."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTAINER_FIELD_NUMBER: _builtins.int
@@ -3936,6 +4030,8 @@ Global___PodOS: _TypeAlias = PodOS  # noqa: Y015
 
 @_typing.final
 class PodPortForwardOptions(_message.Message):
+    """Options of port forwarding. Refused for now: needs port forwarding in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORTS_FIELD_NUMBER: _builtins.int
@@ -3956,6 +4052,8 @@ Global___PodPortForwardOptions: _TypeAlias = PodPortForwardOptions  # noqa: Y015
 
 @_typing.final
 class PodProxyOptions(_message.Message):
+    """A path at a pod. Refused for now: needs an HTTP proxy in the API server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -4001,6 +4099,8 @@ Global___PodReadinessGate: _TypeAlias = PodReadinessGate  # noqa: Y015
 
 @_typing.final
 class PodResourceClaim(_message.Message):
+    """A claim that a pod's containers can use. Refused for now: needs dynamic resource allocation."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -4037,6 +4137,8 @@ Global___PodResourceClaim: _TypeAlias = PodResourceClaim  # noqa: Y015
 
 @_typing.final
 class PodResourceClaimStatus(_message.Message):
+    """The claim made for a pod. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -4066,6 +4168,8 @@ Global___PodResourceClaimStatus: _TypeAlias = PodResourceClaimStatus  # noqa: Y0
 
 @_typing.final
 class PodSchedulingGate(_message.Message):
+    """Keeps a pod from being scheduled until it is taken away. Refused for now: needs scheduling gates in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -4087,6 +4191,8 @@ Global___PodSchedulingGate: _TypeAlias = PodSchedulingGate  # noqa: Y015
 
 @_typing.final
 class PodSchedulingGroup(_message.Message):
+    """Pods that are scheduled together. Refused for now: needs gang scheduling."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_GROUP_NAME_FIELD_NUMBER: _builtins.int
@@ -4233,6 +4339,8 @@ Global___PodSecurityContext: _TypeAlias = PodSecurityContext  # noqa: Y015
 
 @_typing.final
 class PodSignature(_message.Message):
+    """Which pods a node wishes not to get; without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_CONTROLLER_FIELD_NUMBER: _builtins.int
@@ -4835,6 +4943,8 @@ Global___PodStatus: _TypeAlias = PodStatus  # noqa: Y015
 
 @_typing.final
 class PodStatusResult(_message.Message):
+    """A pod's status alone; for old clients of a node's agent. Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -4903,6 +5013,8 @@ Global___PodTemplateSpec: _TypeAlias = PodTemplateSpec  # noqa: Y015
 
 @_typing.final
 class PortworxVolumeSource(_message.Message):
+    """A Portworx volume. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_ID_FIELD_NUMBER: _builtins.int
@@ -4939,10 +5051,13 @@ Global___PortworxVolumeSource: _TypeAlias = PortworxVolumeSource  # noqa: Y015
 
 @_typing.final
 class Preconditions(_message.Message):
+    """What a pod must be for a binding or deletion; meta/v1's is used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """The pod's uid."""
     def __init__(
         self,
         *,
@@ -4960,6 +5075,8 @@ Global___Preconditions: _TypeAlias = Preconditions  # noqa: Y015
 
 @_typing.final
 class PreferAvoidPodsEntry(_message.Message):
+    """One wish of AvoidPods; without effect."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_SIGNATURE_FIELD_NUMBER: _builtins.int
@@ -5005,6 +5122,8 @@ Global___PreferAvoidPodsEntry: _TypeAlias = PreferAvoidPodsEntry  # noqa: Y015
 
 @_typing.final
 class PreferredSchedulingTerm(_message.Message):
+    """A wish with a weight. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEIGHT_FIELD_NUMBER: _builtins.int
@@ -5197,6 +5316,8 @@ Global___ProjectedVolumeSource: _TypeAlias = ProjectedVolumeSource  # noqa: Y015
 
 @_typing.final
 class QuobyteVolumeSource(_message.Message):
+    """A Quobyte volume. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REGISTRY_FIELD_NUMBER: _builtins.int
@@ -5254,6 +5375,8 @@ Global___QuobyteVolumeSource: _TypeAlias = QuobyteVolumeSource  # noqa: Y015
 
 @_typing.final
 class RBDVolumeSource(_message.Message):
+    """A Ceph block device. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MONITORS_FIELD_NUMBER: _builtins.int
@@ -5323,6 +5446,8 @@ Global___RBDVolumeSource: _TypeAlias = RBDVolumeSource  # noqa: Y015
 
 @_typing.final
 class RangeAllocation(_message.Message):
+    """Which values of a range are taken. Not used here: the server has its own record."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -5436,6 +5561,8 @@ Global___ResourceFieldSelector: _TypeAlias = ResourceFieldSelector  # noqa: Y015
 
 @_typing.final
 class ResourceHealth(_message.Message):
+    """Whether a device works. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_ID_FIELD_NUMBER: _builtins.int
@@ -5550,6 +5677,8 @@ Global___ResourceRequirements: _TypeAlias = ResourceRequirements  # noqa: Y015
 
 @_typing.final
 class ResourceStatus(_message.Message):
+    """The devices of a resource that a container has. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -5575,6 +5704,8 @@ Global___ResourceStatus: _TypeAlias = ResourceStatus  # noqa: Y015
 
 @_typing.final
 class SELinuxOptions(_message.Message):
+    """A container's SELinux label. Refused for now: needs SELinux support in the node agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
@@ -5618,6 +5749,8 @@ Global___SELinuxOptions: _TypeAlias = SELinuxOptions  # noqa: Y015
 
 @_typing.final
 class ScaleIOVolumeSource(_message.Message):
+    """A ScaleIO volume. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GATEWAY_FIELD_NUMBER: _builtins.int
@@ -6026,11 +6159,15 @@ Global___SecurityContext: _TypeAlias = SecurityContext  # noqa: Y015
 
 @_typing.final
 class SerializedReference(_message.Message):
+    """A reference to an object, as old annotations have it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REFERENCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def reference(self) -> Global___ObjectReference: ...
+    def reference(self) -> Global___ObjectReference:
+        """The object."""
+
     def __init__(
         self,
         *,
@@ -6089,6 +6226,8 @@ Global___ServiceAccountTokenProjection: _TypeAlias = ServiceAccountTokenProjecti
 
 @_typing.final
 class ServiceProxyOptions(_message.Message):
+    """A path at a service. Refused for now: needs an HTTP proxy in the API server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
@@ -6134,6 +6273,8 @@ Global___SleepAction: _TypeAlias = SleepAction  # noqa: Y015
 
 @_typing.final
 class StorageOSVolumeSource(_message.Message):
+    """A StorageOS volume. Refused: a volume type that was removed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_NAME_FIELD_NUMBER: _builtins.int
@@ -6310,6 +6451,8 @@ Global___Toleration: _TypeAlias = Toleration  # noqa: Y015
 
 @_typing.final
 class TopologySelectorLabelRequirement(_message.Message):
+    """One comparison with a topology label."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -6335,6 +6478,8 @@ Global___TopologySelectorLabelRequirement: _TypeAlias = TopologySelectorLabelReq
 
 @_typing.final
 class TopologySelectorTerm(_message.Message):
+    """In which part of the cluster a volume may be. Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MATCH_LABEL_EXPRESSIONS_FIELD_NUMBER: _builtins.int
@@ -6355,6 +6500,8 @@ Global___TopologySelectorTerm: _TypeAlias = TopologySelectorTerm  # noqa: Y015
 
 @_typing.final
 class TopologySpreadConstraint(_message.Message):
+    """How evenly pods are spread. Refused for now: needs topology spread in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_SKEW_FIELD_NUMBER: _builtins.int
@@ -6549,6 +6696,8 @@ Global___Volume: _TypeAlias = Volume  # noqa: Y015
 
 @_typing.final
 class VolumeDevice(_message.Message):
+    """A block volume in a container. Refused for now: needs block volumes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -6653,6 +6802,8 @@ Global___VolumeMount: _TypeAlias = VolumeMount  # noqa: Y015
 
 @_typing.final
 class VolumeMountStatus(_message.Message):
+    """How a volume was mounted. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -6781,6 +6932,8 @@ Global___VolumeProjection: _TypeAlias = VolumeProjection  # noqa: Y015
 
 @_typing.final
 class VolumeResourceRequirements(_message.Message):
+    """How much storage is wanted. Refused for now: needs the volume controllers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -6828,9 +6981,13 @@ class VolumeResourceRequirements(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def limits(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def limits(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """At most."""
+
     @_builtins.property
-    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """At least."""
+
     def __init__(
         self,
         *,
@@ -7164,6 +7321,8 @@ Global___VolumeSource: _TypeAlias = VolumeSource  # noqa: Y015
 
 @_typing.final
 class VolumeStatus(_message.Message):
+    """What is known of a mounted volume. Not written here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_FIELD_NUMBER: _builtins.int
@@ -7186,6 +7345,8 @@ Global___VolumeStatus: _TypeAlias = VolumeStatus  # noqa: Y015
 
 @_typing.final
 class VsphereVirtualDiskVolumeSource(_message.Message):
+    """A vSphere disk. Refused for now: needs a CSI driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VOLUME_PATH_FIELD_NUMBER: _builtins.int
@@ -7229,6 +7390,8 @@ Global___VsphereVirtualDiskVolumeSource: _TypeAlias = VsphereVirtualDiskVolumeSo
 
 @_typing.final
 class WeightedPodAffinityTerm(_message.Message):
+    """A wish about other pods, with a weight. Refused for now: needs affinity in the scheduler."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WEIGHT_FIELD_NUMBER: _builtins.int
@@ -7259,6 +7422,8 @@ Global___WeightedPodAffinityTerm: _TypeAlias = WeightedPodAffinityTerm  # noqa: 
 
 @_typing.final
 class WindowsSecurityContextOptions(_message.Message):
+    """Identity on Windows. Refused for now: needs Windows nodes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GMSA_CREDENTIAL_SPEC_NAME_FIELD_NUMBER: _builtins.int

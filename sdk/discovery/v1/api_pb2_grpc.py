@@ -84,25 +84,32 @@ class EndpointSlicesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -114,19 +121,24 @@ class EndpointSlicesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -38,13 +38,29 @@ class EndpointSlicesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EndpointSlicesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _endpoint_slice_pb2.EndpointSlice]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _endpoint_slice_pb2.EndpointSliceList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EndpointSliceWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.EndpointSliceWriteRequest, _endpoint_slice_pb2.EndpointSlice]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.EndpointSliceWriteRequest, _endpoint_slice_pb2.EndpointSlice]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _endpoint_slice_pb2.EndpointSlice]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _endpoint_slice_pb2.EndpointSlice]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _endpoint_slice_pb2.EndpointSliceList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class EndpointSlicesAsyncStub(EndpointSlicesStub):
@@ -52,13 +68,29 @@ class EndpointSlicesAsyncStub(EndpointSlicesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _endpoint_slice_pb2.EndpointSlice]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _endpoint_slice_pb2.EndpointSliceList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.EndpointSliceWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.EndpointSliceWriteRequest, _endpoint_slice_pb2.EndpointSlice]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.EndpointSliceWriteRequest, _endpoint_slice_pb2.EndpointSlice]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _endpoint_slice_pb2.EndpointSlice]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _endpoint_slice_pb2.EndpointSlice]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _endpoint_slice_pb2.EndpointSliceList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class EndpointSlicesServicer(metaclass=_abc_1.ABCMeta):
     """endpointslices.discovery.k8s.io."""
@@ -68,28 +100,37 @@ class EndpointSlicesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSliceList, _abc.Awaitable[_endpoint_slice_pb2.EndpointSliceList]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSliceList, _abc.Awaitable[_endpoint_slice_pb2.EndpointSliceList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.EndpointSliceWatchResponse], _abc.AsyncIterator[_api_pb2.EndpointSliceWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.EndpointSliceWatchResponse], _abc.AsyncIterator[_api_pb2.EndpointSliceWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.EndpointSliceWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -103,20 +144,27 @@ class EndpointSlicesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSlice, _abc.Awaitable[_endpoint_slice_pb2.EndpointSlice]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSliceList, _abc.Awaitable[_endpoint_slice_pb2.EndpointSliceList]]: ...
+    ) -> _typing.Union[_endpoint_slice_pb2.EndpointSliceList, _abc.Awaitable[_endpoint_slice_pb2.EndpointSliceList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_EndpointSlicesServicer_to_server(servicer: EndpointSlicesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,6 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
+    """The later form of core/v1 Event. Refused for now: needs conversion to the core group's events (use v1 Event)."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -41,28 +43,51 @@ class Event(_message.Message):
     DEPRECATED_LAST_TIMESTAMP_FIELD_NUMBER: _builtins.int
     DEPRECATED_COUNT_FIELD_NUMBER: _builtins.int
     reporting_controller: _builtins.str
+    """Who tells it."""
     reporting_instance: _builtins.str
+    """Which of several."""
     action: _builtins.str
+    """What was done or failed, one word."""
     reason: _builtins.str
+    """Why, one word."""
     note: _builtins.str
+    """A sentence for people."""
     type: _builtins.str
+    """`Normal` or `Warning`."""
     deprecated_count: _builtins.int
+    """core/v1's `count`."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """As every object's."""
+
     @_builtins.property
-    def event_time(self) -> _types_pb2.MicroTime: ...
+    def event_time(self) -> _types_pb2.MicroTime:
+        """When it happened first."""
+
     @_builtins.property
-    def series(self) -> Global___EventSeries: ...
+    def series(self) -> Global___EventSeries:
+        """How often it came again."""
+
     @_builtins.property
-    def regarding(self) -> _types_pb2_1.ObjectReference: ...
+    def regarding(self) -> _types_pb2_1.ObjectReference:
+        """What it happened to."""
+
     @_builtins.property
-    def related(self) -> _types_pb2_1.ObjectReference: ...
+    def related(self) -> _types_pb2_1.ObjectReference:
+        """A second object that has to do with it."""
+
     @_builtins.property
-    def deprecated_source(self) -> _event_pb2.EventSource: ...
+    def deprecated_source(self) -> _event_pb2.EventSource:
+        """core/v1's `source`."""
+
     @_builtins.property
-    def deprecated_first_timestamp(self) -> _types_pb2.Time: ...
+    def deprecated_first_timestamp(self) -> _types_pb2.Time:
+        """core/v1's `firstTimestamp`."""
+
     @_builtins.property
-    def deprecated_last_timestamp(self) -> _types_pb2.Time: ...
+    def deprecated_last_timestamp(self) -> _types_pb2.Time:
+        """core/v1's `lastTimestamp`."""
+
     def __init__(
         self,
         *,
@@ -151,14 +176,20 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class EventList(_message.Message):
+    """A page of events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -177,13 +208,18 @@ Global___EventList: _TypeAlias = EventList  # noqa: Y015
 
 @_typing.final
 class EventSeries(_message.Message):
+    """A row of equal events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COUNT_FIELD_NUMBER: _builtins.int
     LAST_OBSERVED_TIME_FIELD_NUMBER: _builtins.int
     count: _builtins.int
+    """How many so far."""
     @_builtins.property
-    def last_observed_time(self) -> _types_pb2.MicroTime: ...
+    def last_observed_time(self) -> _types_pb2.MicroTime:
+        """The latest."""
+
     def __init__(
         self,
         *,

@@ -27,6 +27,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ClusterRoleWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -34,12 +36,17 @@ class ClusterRoleWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ClusterRole as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _cluster_role_pb2.ClusterRole: ...
+    def object(self) -> _cluster_role_pb2.ClusterRole:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -58,13 +65,18 @@ Global___ClusterRoleWriteRequest: _TypeAlias = ClusterRoleWriteRequest  # noqa: 
 
 @_typing.final
 class ClusterRoleWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _cluster_role_pb2.ClusterRole: ...
+    def object(self) -> _cluster_role_pb2.ClusterRole:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -81,6 +93,8 @@ Global___ClusterRoleWatchEvent: _TypeAlias = ClusterRoleWatchEvent  # noqa: Y015
 
 @_typing.final
 class ClusterRoleWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -103,6 +117,8 @@ Global___ClusterRoleWatchResponse: _TypeAlias = ClusterRoleWatchResponse  # noqa
 
 @_typing.final
 class ClusterRoleBindingWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -110,12 +126,17 @@ class ClusterRoleBindingWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ClusterRoleBinding as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _cluster_role_binding_pb2.ClusterRoleBinding: ...
+    def object(self) -> _cluster_role_binding_pb2.ClusterRoleBinding:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -134,13 +155,18 @@ Global___ClusterRoleBindingWriteRequest: _TypeAlias = ClusterRoleBindingWriteReq
 
 @_typing.final
 class ClusterRoleBindingWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _cluster_role_binding_pb2.ClusterRoleBinding: ...
+    def object(self) -> _cluster_role_binding_pb2.ClusterRoleBinding:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -157,6 +183,8 @@ Global___ClusterRoleBindingWatchEvent: _TypeAlias = ClusterRoleBindingWatchEvent
 
 @_typing.final
 class ClusterRoleBindingWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -179,6 +207,8 @@ Global___ClusterRoleBindingWatchResponse: _TypeAlias = ClusterRoleBindingWatchRe
 
 @_typing.final
 class RoleWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -186,12 +216,17 @@ class RoleWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Role as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _role_pb2.Role: ...
+    def object(self) -> _role_pb2.Role:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -210,13 +245,18 @@ Global___RoleWriteRequest: _TypeAlias = RoleWriteRequest  # noqa: Y015
 
 @_typing.final
 class RoleWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _role_pb2.Role: ...
+    def object(self) -> _role_pb2.Role:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -233,6 +273,8 @@ Global___RoleWatchEvent: _TypeAlias = RoleWatchEvent  # noqa: Y015
 
 @_typing.final
 class RoleWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -255,6 +297,8 @@ Global___RoleWatchResponse: _TypeAlias = RoleWatchResponse  # noqa: Y015
 
 @_typing.final
 class RoleBindingWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -262,12 +306,17 @@ class RoleBindingWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a RoleBinding as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _role_binding_pb2.RoleBinding: ...
+    def object(self) -> _role_binding_pb2.RoleBinding:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -286,13 +335,18 @@ Global___RoleBindingWriteRequest: _TypeAlias = RoleBindingWriteRequest  # noqa: 
 
 @_typing.final
 class RoleBindingWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _role_binding_pb2.RoleBinding: ...
+    def object(self) -> _role_binding_pb2.RoleBinding:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -309,6 +363,8 @@ Global___RoleBindingWatchEvent: _TypeAlias = RoleBindingWatchEvent  # noqa: Y015
 
 @_typing.final
 class RoleBindingWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

@@ -87,25 +87,32 @@ class ClusterRolesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -117,19 +124,24 @@ class ClusterRolesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -463,25 +475,32 @@ class ClusterRoleBindingsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -493,19 +512,24 @@ class ClusterRoleBindingsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -839,25 +863,32 @@ class RolesServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -869,19 +900,24 @@ class RolesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1215,25 +1251,32 @@ class RoleBindingsServicer:
     """
 
     def Get(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Create(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1245,19 +1288,24 @@ class RoleBindingsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Patch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each object by itself, not atomic; the answer lists what was deleted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -41,13 +41,29 @@ class ClusterRolesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClusterRolesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _cluster_role_pb2.ClusterRole]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _cluster_role_pb2.ClusterRoleList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ClusterRoleWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleWriteRequest, _cluster_role_pb2.ClusterRole]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleWriteRequest, _cluster_role_pb2.ClusterRole]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _cluster_role_pb2.ClusterRole]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _cluster_role_pb2.ClusterRole]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _cluster_role_pb2.ClusterRoleList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class ClusterRolesAsyncStub(ClusterRolesStub):
@@ -55,13 +71,29 @@ class ClusterRolesAsyncStub(ClusterRolesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _cluster_role_pb2.ClusterRole]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _cluster_role_pb2.ClusterRoleList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ClusterRoleWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleWriteRequest, _cluster_role_pb2.ClusterRole]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleWriteRequest, _cluster_role_pb2.ClusterRole]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _cluster_role_pb2.ClusterRole]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _cluster_role_pb2.ClusterRole]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _cluster_role_pb2.ClusterRoleList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class ClusterRolesServicer(metaclass=_abc_1.ABCMeta):
     """clusterroles.rbac.authorization.k8s.io."""
@@ -71,28 +103,37 @@ class ClusterRolesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRoleList, _abc.Awaitable[_cluster_role_pb2.ClusterRoleList]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRoleList, _abc.Awaitable[_cluster_role_pb2.ClusterRoleList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ClusterRoleWatchResponse], _abc.AsyncIterator[_api_pb2.ClusterRoleWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ClusterRoleWatchResponse], _abc.AsyncIterator[_api_pb2.ClusterRoleWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ClusterRoleWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -106,21 +147,28 @@ class ClusterRolesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRole, _abc.Awaitable[_cluster_role_pb2.ClusterRole]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_pb2.ClusterRoleList, _abc.Awaitable[_cluster_role_pb2.ClusterRoleList]]: ...
+    ) -> _typing.Union[_cluster_role_pb2.ClusterRoleList, _abc.Awaitable[_cluster_role_pb2.ClusterRoleList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_ClusterRolesServicer_to_server(servicer: ClusterRolesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -132,13 +180,29 @@ class ClusterRoleBindingsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClusterRoleBindingsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _cluster_role_binding_pb2.ClusterRoleBinding]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _cluster_role_binding_pb2.ClusterRoleBindingList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ClusterRoleBindingWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleBindingWriteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleBindingWriteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _cluster_role_binding_pb2.ClusterRoleBinding]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _cluster_role_binding_pb2.ClusterRoleBindingList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class ClusterRoleBindingsAsyncStub(ClusterRoleBindingsStub):
@@ -146,13 +210,29 @@ class ClusterRoleBindingsAsyncStub(ClusterRoleBindingsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _cluster_role_binding_pb2.ClusterRoleBinding]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _cluster_role_binding_pb2.ClusterRoleBindingList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ClusterRoleBindingWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleBindingWriteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ClusterRoleBindingWriteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _cluster_role_binding_pb2.ClusterRoleBinding]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _cluster_role_binding_pb2.ClusterRoleBinding]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _cluster_role_binding_pb2.ClusterRoleBindingList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class ClusterRoleBindingsServicer(metaclass=_abc_1.ABCMeta):
     """clusterrolebindings.rbac.authorization.k8s.io."""
@@ -162,28 +242,37 @@ class ClusterRoleBindingsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBindingList, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBindingList]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBindingList, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBindingList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.ClusterRoleBindingWatchResponse], _abc.AsyncIterator[_api_pb2.ClusterRoleBindingWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ClusterRoleBindingWatchResponse], _abc.AsyncIterator[_api_pb2.ClusterRoleBindingWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.ClusterRoleBindingWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -197,21 +286,28 @@ class ClusterRoleBindingsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBinding, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBinding]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBindingList, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBindingList]]: ...
+    ) -> _typing.Union[_cluster_role_binding_pb2.ClusterRoleBindingList, _abc.Awaitable[_cluster_role_binding_pb2.ClusterRoleBindingList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_ClusterRoleBindingsServicer_to_server(servicer: ClusterRoleBindingsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -223,13 +319,29 @@ class RolesStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RolesAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _role_pb2.Role]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _role_pb2.RoleList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.RoleWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.RoleWriteRequest, _role_pb2.Role]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.RoleWriteRequest, _role_pb2.Role]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _role_pb2.Role]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _role_pb2.Role]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _role_pb2.RoleList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class RolesAsyncStub(RolesStub):
@@ -237,13 +349,29 @@ class RolesAsyncStub(RolesStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _role_pb2.Role]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _role_pb2.RoleList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.RoleWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.RoleWriteRequest, _role_pb2.Role]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.RoleWriteRequest, _role_pb2.Role]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _role_pb2.Role]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _role_pb2.Role]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _role_pb2.RoleList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class RolesServicer(metaclass=_abc_1.ABCMeta):
     """roles.rbac.authorization.k8s.io."""
@@ -253,28 +381,37 @@ class RolesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]: ...
+    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.RoleList, _abc.Awaitable[_role_pb2.RoleList]]: ...
+    ) -> _typing.Union[_role_pb2.RoleList, _abc.Awaitable[_role_pb2.RoleList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.RoleWatchResponse], _abc.AsyncIterator[_api_pb2.RoleWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.RoleWatchResponse], _abc.AsyncIterator[_api_pb2.RoleWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.RoleWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]: ...
+    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -288,21 +425,28 @@ class RolesServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]: ...
+    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]: ...
+    ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_pb2.RoleList, _abc.Awaitable[_role_pb2.RoleList]]: ...
+    ) -> _typing.Union[_role_pb2.RoleList, _abc.Awaitable[_role_pb2.RoleList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_RolesServicer_to_server(servicer: RolesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -314,13 +458,29 @@ class RoleBindingsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoleBindingsAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _role_binding_pb2.RoleBinding]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _role_binding_pb2.RoleBindingList]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.RoleBindingWatchResponse]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.RoleBindingWriteRequest, _role_binding_pb2.RoleBinding]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.RoleBindingWriteRequest, _role_binding_pb2.RoleBinding]
     Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _role_binding_pb2.RoleBinding]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _role_binding_pb2.RoleBinding]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _role_binding_pb2.RoleBindingList]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 @_typing.type_check_only
 class RoleBindingsAsyncStub(RoleBindingsStub):
@@ -328,13 +488,29 @@ class RoleBindingsAsyncStub(RoleBindingsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _role_binding_pb2.RoleBinding]  # type: ignore[assignment]
+    """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
     List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _role_binding_pb2.RoleBindingList]  # type: ignore[assignment]
+    """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
     Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.RoleBindingWatchResponse]  # type: ignore[assignment]
+    """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+    compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+    """
     Create: _aio.UnaryUnaryMultiCallable[_api_pb2.RoleBindingWriteRequest, _role_binding_pb2.RoleBinding]  # type: ignore[assignment]
+    """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+    ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+    may not change.
+    """
     Update: _aio.UnaryUnaryMultiCallable[_api_pb2.RoleBindingWriteRequest, _role_binding_pb2.RoleBinding]  # type: ignore[assignment]
     Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _role_binding_pb2.RoleBinding]  # type: ignore[assignment]
+    """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+    changes what may not change.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _role_binding_pb2.RoleBinding]  # type: ignore[assignment]
+    """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+    (Conflict) on a precondition.
+    """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _role_binding_pb2.RoleBindingList]  # type: ignore[assignment]
+    """Each object by itself, not atomic; the answer lists what was deleted."""
 
 class RoleBindingsServicer(metaclass=_abc_1.ABCMeta):
     """rolebindings.rbac.authorization.k8s.io."""
@@ -344,28 +520,37 @@ class RoleBindingsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.GetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]:
+        """Reads: linearizable unless the request asks for less. NOT_FOUND if there is none; PERMISSION_DENIED by RBAC."""
 
     @_abc_1.abstractmethod
     def List(
         self,
         request: _rpc_pb2.ListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBindingList, _abc.Awaitable[_role_binding_pb2.RoleBindingList]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBindingList, _abc.Awaitable[_role_binding_pb2.RoleBindingList]]:
+        """All pages of one list are of one revision. OUT_OF_RANGE (Expired) once that revision was compacted."""
 
     @_abc_1.abstractmethod
     def Watch(
         self,
         request: _rpc_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_api_pb2.RoleBindingWatchResponse], _abc.AsyncIterator[_api_pb2.RoleBindingWatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.RoleBindingWatchResponse], _abc.AsyncIterator[_api_pb2.RoleBindingWatchResponse]]:
+        """Changes in the order of their revisions, none twice, none left out; goes on from any revision that is not
+        compacted. OUT_OF_RANGE (Expired): list again. A reader that cannot keep up is closed.
+        """
 
     @_abc_1.abstractmethod
     def Create(
         self,
         request: _api_pb2.RoleBindingWriteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]:
+        """Writes: one object, atomically; acknowledged means on disk. INVALID_ARGUMENT names every wrong field. Create:
+        ALREADY_EXISTS. Update: NOT_FOUND, ABORTED (Conflict) on another resourceVersion, FAILED_PRECONDITION for what
+        may not change.
+        """
 
     @_abc_1.abstractmethod
     def Update(
@@ -379,20 +564,27 @@ class RoleBindingsServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.PatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]:
+        """Applied to the present object and stored as one. INVALID_ARGUMENT if it does not fit, FAILED_PRECONDITION if it
+        changes what may not change.
+        """
 
     @_abc_1.abstractmethod
     def Delete(
         self,
         request: _rpc_pb2.DeleteRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBinding, _abc.Awaitable[_role_binding_pb2.RoleBinding]]:
+        """Removes, or marks until grace and finalizers are over; the answer is the object as it was left. ABORTED
+        (Conflict) on a precondition.
+        """
 
     @_abc_1.abstractmethod
     def DeleteCollection(
         self,
         request: _rpc_pb2.DeleteCollectionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_role_binding_pb2.RoleBindingList, _abc.Awaitable[_role_binding_pb2.RoleBindingList]]: ...
+    ) -> _typing.Union[_role_binding_pb2.RoleBindingList, _abc.Awaitable[_role_binding_pb2.RoleBindingList]]:
+        """Each object by itself, not atomic; the answer lists what was deleted."""
 
 def add_RoleBindingsServicer_to_server(servicer: RoleBindingsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
