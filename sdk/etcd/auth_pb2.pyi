@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UserAddOptions(_message.Message):
+    """How a user is made."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NO_PASSWORD_FIELD_NUMBER: _builtins.int

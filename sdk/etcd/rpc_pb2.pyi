@@ -233,6 +233,8 @@ Global___PutRequest: _TypeAlias = PutRequest  # noqa: Y015
 
 @_typing.final
 class PutResponse(_message.Message):
+    """prev_kv is set if it was asked for and there was one."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -284,6 +286,8 @@ Global___DeleteRangeRequest: _TypeAlias = DeleteRangeRequest  # noqa: Y015
 
 @_typing.final
 class DeleteRangeResponse(_message.Message):
+    """How many keys went; prev_kvs if they were asked for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -551,6 +555,8 @@ Global___CompactionRequest: _TypeAlias = CompactionRequest  # noqa: Y015
 
 @_typing.final
 class CompactionResponse(_message.Message):
+    """The revision is compacted on the answering member."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -571,6 +577,8 @@ Global___CompactionResponse: _TypeAlias = CompactionResponse  # noqa: Y015
 
 @_typing.final
 class HashKVRequest(_message.Message):
+    """Asks for a hash over all keys up to a revision. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
@@ -590,6 +598,8 @@ Global___HashKVRequest: _TypeAlias = HashKVRequest  # noqa: Y015
 
 @_typing.final
 class HashKVResponse(_message.Message):
+    """A hash, and which revisions it covers. Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -619,6 +629,8 @@ Global___HashKVResponse: _TypeAlias = HashKVResponse  # noqa: Y015
 
 @_typing.final
 class HashResponse(_message.Message):
+    """A hash over the whole storage. Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -642,6 +654,8 @@ Global___HashResponse: _TypeAlias = HashResponse  # noqa: Y015
 
 @_typing.final
 class SnapshotResponse(_message.Message):
+    """A piece of a snapshot; remaining_bytes follow. Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -761,6 +775,8 @@ Global___WatchCreateRequest: _TypeAlias = WatchCreateRequest  # noqa: Y015
 
 @_typing.final
 class WatchCancelRequest(_message.Message):
+    """Ends one watch of the stream; answered with `canceled`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     WATCH_ID_FIELD_NUMBER: _builtins.int
@@ -848,6 +864,8 @@ Global___LeaseGrantRequest: _TypeAlias = LeaseGrantRequest  # noqa: Y015
 
 @_typing.final
 class LeaseGrantResponse(_message.Message):
+    """The lease's ID and the TTL granted, in seconds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -877,6 +895,8 @@ Global___LeaseGrantResponse: _TypeAlias = LeaseGrantResponse  # noqa: Y015
 
 @_typing.final
 class LeaseRevokeRequest(_message.Message):
+    """The lease's ID."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -896,6 +916,8 @@ Global___LeaseRevokeRequest: _TypeAlias = LeaseRevokeRequest  # noqa: Y015
 
 @_typing.final
 class LeaseRevokeResponse(_message.Message):
+    """The lease is gone."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -916,6 +938,8 @@ Global___LeaseRevokeResponse: _TypeAlias = LeaseRevokeResponse  # noqa: Y015
 
 @_typing.final
 class LeaseCheckpoint(_message.Message):
+    """The seconds left to a lease. Between members of etcd; not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -938,6 +962,8 @@ Global___LeaseCheckpoint: _TypeAlias = LeaseCheckpoint  # noqa: Y015
 
 @_typing.final
 class LeaseCheckpointRequest(_message.Message):
+    """Several checkpoints at once. Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CHECKPOINTS_FIELD_NUMBER: _builtins.int
@@ -958,6 +984,8 @@ Global___LeaseCheckpointRequest: _TypeAlias = LeaseCheckpointRequest  # noqa: Y0
 
 @_typing.final
 class LeaseCheckpointResponse(_message.Message):
+    """Not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -978,6 +1006,8 @@ Global___LeaseCheckpointResponse: _TypeAlias = LeaseCheckpointResponse  # noqa: 
 
 @_typing.final
 class LeaseKeepAliveRequest(_message.Message):
+    """Renews one lease."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -997,6 +1027,8 @@ Global___LeaseKeepAliveRequest: _TypeAlias = LeaseKeepAliveRequest  # noqa: Y015
 
 @_typing.final
 class LeaseKeepAliveResponse(_message.Message):
+    """The seconds that the lease has again; 0 if there is none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1023,6 +1055,8 @@ Global___LeaseKeepAliveResponse: _TypeAlias = LeaseKeepAliveResponse  # noqa: Y0
 
 @_typing.final
 class LeaseTimeToLiveRequest(_message.Message):
+    """Asks for the seconds left, and for the lease's keys if `keys` is set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -1080,6 +1114,8 @@ Global___LeaseTimeToLiveResponse: _TypeAlias = LeaseTimeToLiveResponse  # noqa: 
 
 @_typing.final
 class LeaseStatus(_message.Message):
+    """One lease of a list."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -1099,6 +1135,8 @@ Global___LeaseStatus: _TypeAlias = LeaseStatus  # noqa: Y015
 
 @_typing.final
 class LeaseLeasesResponse(_message.Message):
+    """Every lease there is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1158,6 +1196,8 @@ Global___Member: _TypeAlias = Member  # noqa: Y015
 
 @_typing.final
 class MemberAddRequest(_message.Message):
+    """A new member's addresses. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PEERURLS_FIELD_NUMBER: _builtins.int
@@ -1181,6 +1221,8 @@ Global___MemberAddRequest: _TypeAlias = MemberAddRequest  # noqa: Y015
 
 @_typing.final
 class MemberAddResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1209,6 +1251,8 @@ Global___MemberAddResponse: _TypeAlias = MemberAddResponse  # noqa: Y015
 
 @_typing.final
 class MemberRemoveRequest(_message.Message):
+    """The member that shall go. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -1228,6 +1272,8 @@ Global___MemberRemoveRequest: _TypeAlias = MemberRemoveRequest  # noqa: Y015
 
 @_typing.final
 class MemberRemoveResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1252,6 +1298,8 @@ Global___MemberRemoveResponse: _TypeAlias = MemberRemoveResponse  # noqa: Y015
 
 @_typing.final
 class MemberUpdateRequest(_message.Message):
+    """A member's new addresses. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -1275,6 +1323,8 @@ Global___MemberUpdateRequest: _TypeAlias = MemberUpdateRequest  # noqa: Y015
 
 @_typing.final
 class MemberUpdateResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1299,6 +1349,8 @@ Global___MemberUpdateResponse: _TypeAlias = MemberUpdateResponse  # noqa: Y015
 
 @_typing.final
 class MemberListRequest(_message.Message):
+    """Asks for the members."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LINEARIZABLE_FIELD_NUMBER: _builtins.int
@@ -1318,6 +1370,8 @@ Global___MemberListRequest: _TypeAlias = MemberListRequest  # noqa: Y015
 
 @_typing.final
 class MemberListResponse(_message.Message):
+    """Every member."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1342,6 +1396,8 @@ Global___MemberListResponse: _TypeAlias = MemberListResponse  # noqa: Y015
 
 @_typing.final
 class MemberPromoteRequest(_message.Message):
+    """The learner that shall vote. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
@@ -1361,6 +1417,8 @@ Global___MemberPromoteRequest: _TypeAlias = MemberPromoteRequest  # noqa: Y015
 
 @_typing.final
 class MemberPromoteResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1385,6 +1443,8 @@ Global___MemberPromoteResponse: _TypeAlias = MemberPromoteResponse  # noqa: Y015
 
 @_typing.final
 class DefragmentResponse(_message.Message):
+    """It is done."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1405,6 +1465,8 @@ Global___DefragmentResponse: _TypeAlias = DefragmentResponse  # noqa: Y015
 
 @_typing.final
 class MoveLeaderRequest(_message.Message):
+    """The member that shall lead. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGETID_FIELD_NUMBER: _builtins.int
@@ -1424,6 +1486,8 @@ Global___MoveLeaderRequest: _TypeAlias = MoveLeaderRequest  # noqa: Y015
 
 @_typing.final
 class MoveLeaderResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1444,6 +1508,8 @@ Global___MoveLeaderResponse: _TypeAlias = MoveLeaderResponse  # noqa: Y015
 
 @_typing.final
 class AlarmRequest(_message.Message):
+    """Asks for alarms; raising and clearing is refused."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _AlarmAction:
@@ -1484,6 +1550,8 @@ Global___AlarmRequest: _TypeAlias = AlarmRequest  # noqa: Y015
 
 @_typing.final
 class AlarmMember(_message.Message):
+    """One alarm of one member."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MEMBERID_FIELD_NUMBER: _builtins.int
@@ -1506,6 +1574,8 @@ Global___AlarmMember: _TypeAlias = AlarmMember  # noqa: Y015
 
 @_typing.final
 class AlarmResponse(_message.Message):
+    """Alarms that are raised: none."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1530,6 +1600,8 @@ Global___AlarmResponse: _TypeAlias = AlarmResponse  # noqa: Y015
 
 @_typing.final
 class DowngradeRequest(_message.Message):
+    """Asks for an older storage version. Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _DowngradeAction:
@@ -1567,6 +1639,8 @@ Global___DowngradeRequest: _TypeAlias = DowngradeRequest  # noqa: Y015
 
 @_typing.final
 class DowngradeResponse(_message.Message):
+    """Not sent for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1590,6 +1664,8 @@ Global___DowngradeResponse: _TypeAlias = DowngradeResponse  # noqa: Y015
 
 @_typing.final
 class DowngradeVersionTestRequest(_message.Message):
+    """Between members of etcd; not used here."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VER_FIELD_NUMBER: _builtins.int
@@ -1669,6 +1745,8 @@ Global___StatusResponse: _TypeAlias = StatusResponse  # noqa: Y015
 
 @_typing.final
 class DowngradeInfo(_message.Message):
+    """Whether a downgrade is under way: never."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
@@ -1691,6 +1769,8 @@ Global___DowngradeInfo: _TypeAlias = DowngradeInfo  # noqa: Y015
 
 @_typing.final
 class AuthenticateRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1713,6 +1793,8 @@ Global___AuthenticateRequest: _TypeAlias = AuthenticateRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserAddRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1742,6 +1824,8 @@ Global___AuthUserAddRequest: _TypeAlias = AuthUserAddRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserGetRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1761,6 +1845,8 @@ Global___AuthUserGetRequest: _TypeAlias = AuthUserGetRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserDeleteRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1780,6 +1866,8 @@ Global___AuthUserDeleteRequest: _TypeAlias = AuthUserDeleteRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserChangePasswordRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1805,6 +1893,8 @@ Global___AuthUserChangePasswordRequest: _TypeAlias = AuthUserChangePasswordReque
 
 @_typing.final
 class AuthUserGrantRoleRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
@@ -1827,6 +1917,8 @@ Global___AuthUserGrantRoleRequest: _TypeAlias = AuthUserGrantRoleRequest  # noqa
 
 @_typing.final
 class AuthUserRevokeRoleRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1849,6 +1941,8 @@ Global___AuthUserRevokeRoleRequest: _TypeAlias = AuthUserRevokeRoleRequest  # no
 
 @_typing.final
 class AuthRoleAddRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1868,6 +1962,8 @@ Global___AuthRoleAddRequest: _TypeAlias = AuthRoleAddRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleGetRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
@@ -1887,6 +1983,8 @@ Global___AuthRoleGetRequest: _TypeAlias = AuthRoleGetRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleDeleteRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
@@ -1906,6 +2004,8 @@ Global___AuthRoleDeleteRequest: _TypeAlias = AuthRoleDeleteRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleGrantPermissionRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -1929,6 +2029,8 @@ Global___AuthRoleGrantPermissionRequest: _TypeAlias = AuthRoleGrantPermissionReq
 
 @_typing.final
 class AuthRoleRevokePermissionRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLE_FIELD_NUMBER: _builtins.int
@@ -1954,6 +2056,8 @@ Global___AuthRoleRevokePermissionRequest: _TypeAlias = AuthRoleRevokePermissionR
 
 @_typing.final
 class AuthEnableResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1974,6 +2078,8 @@ Global___AuthEnableResponse: _TypeAlias = AuthEnableResponse  # noqa: Y015
 
 @_typing.final
 class AuthDisableResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -1994,6 +2100,8 @@ Global___AuthDisableResponse: _TypeAlias = AuthDisableResponse  # noqa: Y015
 
 @_typing.final
 class AuthStatusResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2020,6 +2128,8 @@ Global___AuthStatusResponse: _TypeAlias = AuthStatusResponse  # noqa: Y015
 
 @_typing.final
 class AuthenticateResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2043,6 +2153,8 @@ Global___AuthenticateResponse: _TypeAlias = AuthenticateResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserAddResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2063,6 +2175,8 @@ Global___AuthUserAddResponse: _TypeAlias = AuthUserAddResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserGetResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2087,6 +2201,8 @@ Global___AuthUserGetResponse: _TypeAlias = AuthUserGetResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserDeleteResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2107,6 +2223,8 @@ Global___AuthUserDeleteResponse: _TypeAlias = AuthUserDeleteResponse  # noqa: Y0
 
 @_typing.final
 class AuthUserChangePasswordResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2127,6 +2245,8 @@ Global___AuthUserChangePasswordResponse: _TypeAlias = AuthUserChangePasswordResp
 
 @_typing.final
 class AuthUserGrantRoleResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2147,6 +2267,8 @@ Global___AuthUserGrantRoleResponse: _TypeAlias = AuthUserGrantRoleResponse  # no
 
 @_typing.final
 class AuthUserRevokeRoleResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2167,6 +2289,8 @@ Global___AuthUserRevokeRoleResponse: _TypeAlias = AuthUserRevokeRoleResponse  # 
 
 @_typing.final
 class AuthRoleAddResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2187,6 +2311,8 @@ Global___AuthRoleAddResponse: _TypeAlias = AuthRoleAddResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleGetResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2211,6 +2337,8 @@ Global___AuthRoleGetResponse: _TypeAlias = AuthRoleGetResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleListResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2235,6 +2363,8 @@ Global___AuthRoleListResponse: _TypeAlias = AuthRoleListResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserListResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2259,6 +2389,8 @@ Global___AuthUserListResponse: _TypeAlias = AuthUserListResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleDeleteResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2279,6 +2411,8 @@ Global___AuthRoleDeleteResponse: _TypeAlias = AuthRoleDeleteResponse  # noqa: Y0
 
 @_typing.final
 class AuthRoleGrantPermissionResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2299,6 +2433,8 @@ Global___AuthRoleGrantPermissionResponse: _TypeAlias = AuthRoleGrantPermissionRe
 
 @_typing.final
 class AuthRoleRevokePermissionResponse(_message.Message):
+    """Not sent for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
@@ -2336,6 +2472,8 @@ Global___WatchProgressRequest: _TypeAlias = WatchProgressRequest  # noqa: Y015
 
 @_typing.final
 class LeaseLeasesRequest(_message.Message):
+    """Asks for all leases."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2351,6 +2489,8 @@ Global___LeaseLeasesRequest: _TypeAlias = LeaseLeasesRequest  # noqa: Y015
 
 @_typing.final
 class StatusRequest(_message.Message):
+    """Asks for the member's state."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2366,6 +2506,8 @@ Global___StatusRequest: _TypeAlias = StatusRequest  # noqa: Y015
 
 @_typing.final
 class DefragmentRequest(_message.Message):
+    """Asks for compact storage."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2381,6 +2523,8 @@ Global___DefragmentRequest: _TypeAlias = DefragmentRequest  # noqa: Y015
 
 @_typing.final
 class HashRequest(_message.Message):
+    """Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2396,6 +2540,8 @@ Global___HashRequest: _TypeAlias = HashRequest  # noqa: Y015
 
 @_typing.final
 class SnapshotRequest(_message.Message):
+    """Refused for now."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2411,6 +2557,8 @@ Global___SnapshotRequest: _TypeAlias = SnapshotRequest  # noqa: Y015
 
 @_typing.final
 class AuthEnableRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2426,6 +2574,8 @@ Global___AuthEnableRequest: _TypeAlias = AuthEnableRequest  # noqa: Y015
 
 @_typing.final
 class AuthDisableRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2441,6 +2591,8 @@ Global___AuthDisableRequest: _TypeAlias = AuthDisableRequest  # noqa: Y015
 
 @_typing.final
 class AuthStatusRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2456,6 +2608,8 @@ Global___AuthStatusRequest: _TypeAlias = AuthStatusRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserListRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -2471,6 +2625,8 @@ Global___AuthUserListRequest: _TypeAlias = AuthUserListRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleListRequest(_message.Message):
+    """Refused for now: needs users and roles in the store."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(

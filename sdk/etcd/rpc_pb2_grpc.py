@@ -67,13 +67,16 @@ class KVServicer:
     """
 
     def Range(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One consistent state, linearizable unless `serializable` is set. OUT_OF_RANGE if the revision was compacted or is
+        to come.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Put(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One revision; refused whole or stored whole. So for DeleteRange and Txn.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -91,7 +94,8 @@ class KVServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Compact(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Refused for revisions already compacted or not reached yet.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -294,7 +298,8 @@ class WatchServicer:
     """
 
     def Watch(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """A watch resumes from the revision after the last one seen, on any member, unless that was compacted.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -389,25 +394,29 @@ class LeaseServicer:
     """
 
     def LeaseGrant(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Answered once a majority has it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LeaseRevoke(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """The lease and all its keys go at one revision.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LeaseKeepAlive(self, request_iterator, context):
-        """Missing associated documentation comment in .proto file."""
+        """Each request is answered in turn, with the new TTL, 0 if there is no such lease.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LeaseTimeToLive(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads; extends nothing.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -636,7 +645,8 @@ class ClusterServicer:
     """
 
     def MemberAdd(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Refused for now: needs changes of membership in the store. So for all but MemberList.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -654,7 +664,8 @@ class ClusterServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MemberList(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """As the answering member knows it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -898,25 +909,29 @@ class MaintenanceServicer:
     """
 
     def Alarm(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Only GET, which finds none; raising and clearing alarms is refused.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Status(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Of the answering member alone; works without a leader, and then says so in `errors`.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Defragment(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Done at once: there is nothing to defragment.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Hash(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Refused for now, as all that follow.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1319,7 +1334,8 @@ class AuthServicer:
     """
 
     def AuthEnable(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

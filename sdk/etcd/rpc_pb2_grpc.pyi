@@ -36,10 +36,15 @@ class KVStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> KVAsyncStub: ...
     Range: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.RangeRequest, _rpc_pb2.RangeResponse]
+    """One consistent state, linearizable unless `serializable` is set. OUT_OF_RANGE if the revision was compacted or is
+    to come.
+    """
     Put: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PutRequest, _rpc_pb2.PutResponse]
+    """One revision; refused whole or stored whole. So for DeleteRange and Txn."""
     DeleteRange: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRangeRequest, _rpc_pb2.DeleteRangeResponse]
     Txn: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.TxnRequest, _rpc_pb2.TxnResponse]
     Compact: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.CompactionRequest, _rpc_pb2.CompactionResponse]
+    """Refused for revisions already compacted or not reached yet."""
 
 @_typing.type_check_only
 class KVAsyncStub(KVStub):
@@ -47,10 +52,15 @@ class KVAsyncStub(KVStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Range: _aio.UnaryUnaryMultiCallable[_rpc_pb2.RangeRequest, _rpc_pb2.RangeResponse]  # type: ignore[assignment]
+    """One consistent state, linearizable unless `serializable` is set. OUT_OF_RANGE if the revision was compacted or is
+    to come.
+    """
     Put: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PutRequest, _rpc_pb2.PutResponse]  # type: ignore[assignment]
+    """One revision; refused whole or stored whole. So for DeleteRange and Txn."""
     DeleteRange: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRangeRequest, _rpc_pb2.DeleteRangeResponse]  # type: ignore[assignment]
     Txn: _aio.UnaryUnaryMultiCallable[_rpc_pb2.TxnRequest, _rpc_pb2.TxnResponse]  # type: ignore[assignment]
     Compact: _aio.UnaryUnaryMultiCallable[_rpc_pb2.CompactionRequest, _rpc_pb2.CompactionResponse]  # type: ignore[assignment]
+    """Refused for revisions already compacted or not reached yet."""
 
 class KVServicer(metaclass=_abc_1.ABCMeta):
     """Keys and values. Every write is one revision of the whole store; answered means on the disks of a majority."""
@@ -60,14 +70,18 @@ class KVServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.RangeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.RangeResponse, _abc.Awaitable[_rpc_pb2.RangeResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.RangeResponse, _abc.Awaitable[_rpc_pb2.RangeResponse]]:
+        """One consistent state, linearizable unless `serializable` is set. OUT_OF_RANGE if the revision was compacted or is
+        to come.
+        """
 
     @_abc_1.abstractmethod
     def Put(
         self,
         request: _rpc_pb2.PutRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.PutResponse, _abc.Awaitable[_rpc_pb2.PutResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.PutResponse, _abc.Awaitable[_rpc_pb2.PutResponse]]:
+        """One revision; refused whole or stored whole. So for DeleteRange and Txn."""
 
     @_abc_1.abstractmethod
     def DeleteRange(
@@ -88,7 +102,8 @@ class KVServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.CompactionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.CompactionResponse, _abc.Awaitable[_rpc_pb2.CompactionResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.CompactionResponse, _abc.Awaitable[_rpc_pb2.CompactionResponse]]:
+        """Refused for revisions already compacted or not reached yet."""
 
 def add_KVServicer_to_server(servicer: KVServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -100,6 +115,7 @@ class WatchStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WatchAsyncStub: ...
     Watch: _grpc.StreamStreamMultiCallable[_rpc_pb2.WatchRequest, _rpc_pb2.WatchResponse]
+    """A watch resumes from the revision after the last one seen, on any member, unless that was compacted."""
 
 @_typing.type_check_only
 class WatchAsyncStub(WatchStub):
@@ -107,6 +123,7 @@ class WatchAsyncStub(WatchStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.StreamStreamMultiCallable[_rpc_pb2.WatchRequest, _rpc_pb2.WatchResponse]  # type: ignore[assignment]
+    """A watch resumes from the revision after the last one seen, on any member, unless that was compacted."""
 
 class WatchServicer(metaclass=_abc_1.ABCMeta):
     """Ordered, unique, gap-free changes from a revision on, or an answer that the revision is gone."""
@@ -116,7 +133,8 @@ class WatchServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_rpc_pb2.WatchRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.WatchResponse], _abc.AsyncIterator[_rpc_pb2.WatchResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.WatchResponse], _abc.AsyncIterator[_rpc_pb2.WatchResponse]]:
+        """A watch resumes from the revision after the last one seen, on any member, unless that was compacted."""
 
 def add_WatchServicer_to_server(servicer: WatchServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -128,9 +146,13 @@ class LeaseStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LeaseAsyncStub: ...
     LeaseGrant: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.LeaseGrantRequest, _rpc_pb2.LeaseGrantResponse]
+    """Answered once a majority has it."""
     LeaseRevoke: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.LeaseRevokeRequest, _rpc_pb2.LeaseRevokeResponse]
+    """The lease and all its keys go at one revision."""
     LeaseKeepAlive: _grpc.StreamStreamMultiCallable[_rpc_pb2.LeaseKeepAliveRequest, _rpc_pb2.LeaseKeepAliveResponse]
+    """Each request is answered in turn, with the new TTL, 0 if there is no such lease."""
     LeaseTimeToLive: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.LeaseTimeToLiveRequest, _rpc_pb2.LeaseTimeToLiveResponse]
+    """Reads; extends nothing."""
     LeaseLeases: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.LeaseLeasesRequest, _rpc_pb2.LeaseLeasesResponse]
 
 @_typing.type_check_only
@@ -139,9 +161,13 @@ class LeaseAsyncStub(LeaseStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     LeaseGrant: _aio.UnaryUnaryMultiCallable[_rpc_pb2.LeaseGrantRequest, _rpc_pb2.LeaseGrantResponse]  # type: ignore[assignment]
+    """Answered once a majority has it."""
     LeaseRevoke: _aio.UnaryUnaryMultiCallable[_rpc_pb2.LeaseRevokeRequest, _rpc_pb2.LeaseRevokeResponse]  # type: ignore[assignment]
+    """The lease and all its keys go at one revision."""
     LeaseKeepAlive: _aio.StreamStreamMultiCallable[_rpc_pb2.LeaseKeepAliveRequest, _rpc_pb2.LeaseKeepAliveResponse]  # type: ignore[assignment]
+    """Each request is answered in turn, with the new TTL, 0 if there is no such lease."""
     LeaseTimeToLive: _aio.UnaryUnaryMultiCallable[_rpc_pb2.LeaseTimeToLiveRequest, _rpc_pb2.LeaseTimeToLiveResponse]  # type: ignore[assignment]
+    """Reads; extends nothing."""
     LeaseLeases: _aio.UnaryUnaryMultiCallable[_rpc_pb2.LeaseLeasesRequest, _rpc_pb2.LeaseLeasesResponse]  # type: ignore[assignment]
 
 class LeaseServicer(metaclass=_abc_1.ABCMeta):
@@ -152,28 +178,32 @@ class LeaseServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.LeaseGrantRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.LeaseGrantResponse, _abc.Awaitable[_rpc_pb2.LeaseGrantResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.LeaseGrantResponse, _abc.Awaitable[_rpc_pb2.LeaseGrantResponse]]:
+        """Answered once a majority has it."""
 
     @_abc_1.abstractmethod
     def LeaseRevoke(
         self,
         request: _rpc_pb2.LeaseRevokeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.LeaseRevokeResponse, _abc.Awaitable[_rpc_pb2.LeaseRevokeResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.LeaseRevokeResponse, _abc.Awaitable[_rpc_pb2.LeaseRevokeResponse]]:
+        """The lease and all its keys go at one revision."""
 
     @_abc_1.abstractmethod
     def LeaseKeepAlive(
         self,
         request_iterator: _MaybeAsyncIterator[_rpc_pb2.LeaseKeepAliveRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.LeaseKeepAliveResponse], _abc.AsyncIterator[_rpc_pb2.LeaseKeepAliveResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.LeaseKeepAliveResponse], _abc.AsyncIterator[_rpc_pb2.LeaseKeepAliveResponse]]:
+        """Each request is answered in turn, with the new TTL, 0 if there is no such lease."""
 
     @_abc_1.abstractmethod
     def LeaseTimeToLive(
         self,
         request: _rpc_pb2.LeaseTimeToLiveRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.LeaseTimeToLiveResponse, _abc.Awaitable[_rpc_pb2.LeaseTimeToLiveResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.LeaseTimeToLiveResponse, _abc.Awaitable[_rpc_pb2.LeaseTimeToLiveResponse]]:
+        """Reads; extends nothing."""
 
     @_abc_1.abstractmethod
     def LeaseLeases(
@@ -192,9 +222,11 @@ class ClusterStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ClusterAsyncStub: ...
     MemberAdd: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MemberAddRequest, _rpc_pb2.MemberAddResponse]
+    """Refused for now: needs changes of membership in the store. So for all but MemberList."""
     MemberRemove: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MemberRemoveRequest, _rpc_pb2.MemberRemoveResponse]
     MemberUpdate: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MemberUpdateRequest, _rpc_pb2.MemberUpdateResponse]
     MemberList: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MemberListRequest, _rpc_pb2.MemberListResponse]
+    """As the answering member knows it."""
     MemberPromote: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MemberPromoteRequest, _rpc_pb2.MemberPromoteResponse]
 
 @_typing.type_check_only
@@ -203,9 +235,11 @@ class ClusterAsyncStub(ClusterStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     MemberAdd: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MemberAddRequest, _rpc_pb2.MemberAddResponse]  # type: ignore[assignment]
+    """Refused for now: needs changes of membership in the store. So for all but MemberList."""
     MemberRemove: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MemberRemoveRequest, _rpc_pb2.MemberRemoveResponse]  # type: ignore[assignment]
     MemberUpdate: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MemberUpdateRequest, _rpc_pb2.MemberUpdateResponse]  # type: ignore[assignment]
     MemberList: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MemberListRequest, _rpc_pb2.MemberListResponse]  # type: ignore[assignment]
+    """As the answering member knows it."""
     MemberPromote: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MemberPromoteRequest, _rpc_pb2.MemberPromoteResponse]  # type: ignore[assignment]
 
 class ClusterServicer(metaclass=_abc_1.ABCMeta):
@@ -216,7 +250,8 @@ class ClusterServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.MemberAddRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.MemberAddResponse, _abc.Awaitable[_rpc_pb2.MemberAddResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.MemberAddResponse, _abc.Awaitable[_rpc_pb2.MemberAddResponse]]:
+        """Refused for now: needs changes of membership in the store. So for all but MemberList."""
 
     @_abc_1.abstractmethod
     def MemberRemove(
@@ -237,7 +272,8 @@ class ClusterServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.MemberListRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.MemberListResponse, _abc.Awaitable[_rpc_pb2.MemberListResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.MemberListResponse, _abc.Awaitable[_rpc_pb2.MemberListResponse]]:
+        """As the answering member knows it."""
 
     @_abc_1.abstractmethod
     def MemberPromote(
@@ -256,9 +292,13 @@ class MaintenanceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MaintenanceAsyncStub: ...
     Alarm: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AlarmRequest, _rpc_pb2.AlarmResponse]
+    """Only GET, which finds none; raising and clearing alarms is refused."""
     Status: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.StatusRequest, _rpc_pb2.StatusResponse]
+    """Of the answering member alone; works without a leader, and then says so in `errors`."""
     Defragment: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DefragmentRequest, _rpc_pb2.DefragmentResponse]
+    """Done at once: there is nothing to defragment."""
     Hash: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.HashRequest, _rpc_pb2.HashResponse]
+    """Refused for now, as all that follow."""
     HashKV: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.HashKVRequest, _rpc_pb2.HashKVResponse]
     Snapshot: _grpc.UnaryStreamMultiCallable[_rpc_pb2.SnapshotRequest, _rpc_pb2.SnapshotResponse]
     MoveLeader: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MoveLeaderRequest, _rpc_pb2.MoveLeaderResponse]
@@ -270,9 +310,13 @@ class MaintenanceAsyncStub(MaintenanceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Alarm: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AlarmRequest, _rpc_pb2.AlarmResponse]  # type: ignore[assignment]
+    """Only GET, which finds none; raising and clearing alarms is refused."""
     Status: _aio.UnaryUnaryMultiCallable[_rpc_pb2.StatusRequest, _rpc_pb2.StatusResponse]  # type: ignore[assignment]
+    """Of the answering member alone; works without a leader, and then says so in `errors`."""
     Defragment: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DefragmentRequest, _rpc_pb2.DefragmentResponse]  # type: ignore[assignment]
+    """Done at once: there is nothing to defragment."""
     Hash: _aio.UnaryUnaryMultiCallable[_rpc_pb2.HashRequest, _rpc_pb2.HashResponse]  # type: ignore[assignment]
+    """Refused for now, as all that follow."""
     HashKV: _aio.UnaryUnaryMultiCallable[_rpc_pb2.HashKVRequest, _rpc_pb2.HashKVResponse]  # type: ignore[assignment]
     Snapshot: _aio.UnaryStreamMultiCallable[_rpc_pb2.SnapshotRequest, _rpc_pb2.SnapshotResponse]  # type: ignore[assignment]
     MoveLeader: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MoveLeaderRequest, _rpc_pb2.MoveLeaderResponse]  # type: ignore[assignment]
@@ -286,28 +330,32 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.AlarmRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.AlarmResponse, _abc.Awaitable[_rpc_pb2.AlarmResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.AlarmResponse, _abc.Awaitable[_rpc_pb2.AlarmResponse]]:
+        """Only GET, which finds none; raising and clearing alarms is refused."""
 
     @_abc_1.abstractmethod
     def Status(
         self,
         request: _rpc_pb2.StatusRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.StatusResponse, _abc.Awaitable[_rpc_pb2.StatusResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.StatusResponse, _abc.Awaitable[_rpc_pb2.StatusResponse]]:
+        """Of the answering member alone; works without a leader, and then says so in `errors`."""
 
     @_abc_1.abstractmethod
     def Defragment(
         self,
         request: _rpc_pb2.DefragmentRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.DefragmentResponse, _abc.Awaitable[_rpc_pb2.DefragmentResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.DefragmentResponse, _abc.Awaitable[_rpc_pb2.DefragmentResponse]]:
+        """Done at once: there is nothing to defragment."""
 
     @_abc_1.abstractmethod
     def Hash(
         self,
         request: _rpc_pb2.HashRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.HashResponse, _abc.Awaitable[_rpc_pb2.HashResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.HashResponse, _abc.Awaitable[_rpc_pb2.HashResponse]]:
+        """Refused for now, as all that follow."""
 
     @_abc_1.abstractmethod
     def HashKV(
@@ -347,6 +395,7 @@ class AuthStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthAsyncStub: ...
     AuthEnable: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthEnableRequest, _rpc_pb2.AuthEnableResponse]
+    """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
     AuthDisable: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthDisableRequest, _rpc_pb2.AuthDisableResponse]
     AuthStatus: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthStatusRequest, _rpc_pb2.AuthStatusResponse]
     Authenticate: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthenticateRequest, _rpc_pb2.AuthenticateResponse]
@@ -370,6 +419,7 @@ class AuthAsyncStub(AuthStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AuthEnable: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthEnableRequest, _rpc_pb2.AuthEnableResponse]  # type: ignore[assignment]
+    """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
     AuthDisable: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthDisableRequest, _rpc_pb2.AuthDisableResponse]  # type: ignore[assignment]
     AuthStatus: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthStatusRequest, _rpc_pb2.AuthStatusResponse]  # type: ignore[assignment]
     Authenticate: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthenticateRequest, _rpc_pb2.AuthenticateResponse]  # type: ignore[assignment]
@@ -395,7 +445,8 @@ class AuthServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.AuthEnableRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.AuthEnableResponse, _abc.Awaitable[_rpc_pb2.AuthEnableResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.AuthEnableResponse, _abc.Awaitable[_rpc_pb2.AuthEnableResponse]]:
+        """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
 
     @_abc_1.abstractmethod
     def AuthDisable(

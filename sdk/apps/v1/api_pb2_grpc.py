@@ -162,7 +162,7 @@ class DeploymentsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -681,7 +681,7 @@ class ReplicaSetsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

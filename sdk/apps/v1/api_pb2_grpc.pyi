@@ -65,7 +65,7 @@ class DeploymentsStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _deployment_pb2.DeploymentList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]
     """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]
@@ -100,7 +100,7 @@ class DeploymentsAsyncStub(DeploymentsStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _deployment_pb2.DeploymentList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.DeploymentWriteRequest, _deployment_pb2.Deployment]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]  # type: ignore[assignment]
     """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]  # type: ignore[assignment]
@@ -186,7 +186,7 @@ class DeploymentsServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.DeploymentWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_deployment_pb2.Deployment, _abc.Awaitable[_deployment_pb2.Deployment]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
     @_abc_1.abstractmethod
     def GetScale(
@@ -237,7 +237,7 @@ class ReplicaSetsStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replica_set_pb2.ReplicaSetList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]
     """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]
@@ -272,7 +272,7 @@ class ReplicaSetsAsyncStub(ReplicaSetsStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replica_set_pb2.ReplicaSetList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicaSetWriteRequest, _replica_set_pb2.ReplicaSet]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]  # type: ignore[assignment]
     """The number of replicas alone, with the workload's own resourceVersion; errors as for Get and Update."""
     UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]  # type: ignore[assignment]
@@ -358,7 +358,7 @@ class ReplicaSetsServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.ReplicaSetWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_replica_set_pb2.ReplicaSet, _abc.Awaitable[_replica_set_pb2.ReplicaSet]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
     @_abc_1.abstractmethod
     def GetScale(

@@ -1317,7 +1317,7 @@ class NamespacesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1756,7 +1756,7 @@ class NodesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -2208,7 +2208,7 @@ class PodsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -3616,7 +3616,7 @@ class ServicesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateStatus(self, request, context):
-        """Takes metadata and status only; the spec stays as it is.
+        """Takes the status only; all else stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -488,7 +488,7 @@ class NamespacesStub:
     (Conflict) on a precondition.
     """
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     Finalize: _grpc.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]
     """Takes spec.finalizers only; a namespace being deleted goes with the last of them."""
 
@@ -520,7 +520,7 @@ class NamespacesAsyncStub(NamespacesStub):
     (Conflict) on a precondition.
     """
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     Finalize: _aio.UnaryUnaryMultiCallable[_api_pb2.NamespaceWriteRequest, _namespace_pb2.Namespace]  # type: ignore[assignment]
     """Takes spec.finalizers only; a namespace being deleted goes with the last of them."""
 
@@ -597,7 +597,7 @@ class NamespacesServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.NamespaceWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_namespace_pb2.Namespace, _abc.Awaitable[_namespace_pb2.Namespace]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
     @_abc_1.abstractmethod
     def Finalize(
@@ -641,7 +641,7 @@ class NodesStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _node_pb2.NodeList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
 
 @_typing.type_check_only
 class NodesAsyncStub(NodesStub):
@@ -673,7 +673,7 @@ class NodesAsyncStub(NodesStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _node_pb2.NodeList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.NodeWriteRequest, _node_pb2.Node]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
 
 class NodesServicer(metaclass=_abc_1.ABCMeta):
     """nodes."""
@@ -756,7 +756,7 @@ class NodesServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.NodeWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.Node, _abc.Awaitable[_node_pb2.Node]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
 def add_NodesServicer_to_server(servicer: NodesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -792,7 +792,7 @@ class PodsStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_pb2.PodList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     Bind: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]
@@ -832,7 +832,7 @@ class PodsAsyncStub(PodsStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_pb2.PodList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
     Bind: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]  # type: ignore[assignment]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]  # type: ignore[assignment]
@@ -923,7 +923,7 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.PodWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
     @_abc_1.abstractmethod
     def Bind(
@@ -1281,7 +1281,7 @@ class ServicesStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_pb2.ServiceList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
 
 @_typing.type_check_only
 class ServicesAsyncStub(ServicesStub):
@@ -1313,7 +1313,7 @@ class ServicesAsyncStub(ServicesStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_pb2.ServiceList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ServiceWriteRequest, _service_pb2.Service]  # type: ignore[assignment]
-    """Takes metadata and status only; the spec stays as it is."""
+    """Takes the status only; all else stays as it is."""
 
 class ServicesServicer(metaclass=_abc_1.ABCMeta):
     """services."""
@@ -1396,6 +1396,6 @@ class ServicesServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.ServiceWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.Service, _abc.Awaitable[_service_pb2.Service]]:
-        """Takes metadata and status only; the spec stays as it is."""
+        """Takes the status only; all else stays as it is."""
 
 def add_ServicesServicer_to_server(servicer: ServicesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

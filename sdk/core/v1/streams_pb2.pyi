@@ -103,6 +103,8 @@ Global___BindManyRequest: _TypeAlias = BindManyRequest  # noqa: Y015
 
 @_typing.final
 class BindManyResponse(_message.Message):
+    """What became of each."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int

@@ -33,7 +33,8 @@ class _PatchStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PatchSt
     PATCH_STRATEGY_MERGE: _PatchStrategy.ValueType  # 1
     PATCH_STRATEGY_REPLACE: _PatchStrategy.ValueType  # 2
 
-class PatchStrategy(_PatchStrategy, metaclass=_PatchStrategyEnumTypeWrapper): ...
+class PatchStrategy(_PatchStrategy, metaclass=_PatchStrategyEnumTypeWrapper):
+    """What a strategic merge patch does with a list or map."""
 
 PATCH_STRATEGY_UNSPECIFIED: PatchStrategy.ValueType  # 0
 PATCH_STRATEGY_MERGE: PatchStrategy.ValueType  # 1
@@ -51,7 +52,8 @@ class _ListTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ListType.Val
     LIST_TYPE_SET: _ListType.ValueType  # 2
     LIST_TYPE_MAP: _ListType.ValueType  # 3
 
-class ListType(_ListType, metaclass=_ListTypeEnumTypeWrapper): ...
+class ListType(_ListType, metaclass=_ListTypeEnumTypeWrapper):
+    """How a list's elements are told apart."""
 
 LIST_TYPE_UNSPECIFIED: ListType.ValueType  # 0
 LIST_TYPE_ATOMIC: ListType.ValueType  # 1
@@ -124,12 +126,15 @@ class FieldFacts(_message.Message):
     pointer: _builtins.bool
     """Absent and zero differ; printed whenever present."""
     patch_strategy: Global___PatchStrategy.ValueType
+    """Unset: replace."""
     patch_merge_key: _builtins.str
     """The JSON name of the field by which a strategic merge patch matches list elements."""
     retain_keys: _builtins.bool
     """The union member not named by a patch is cleared."""
     list_type: Global___ListType.ValueType
+    """Unset: atomic."""
     required: _builtins.bool
+    """An object without it is refused."""
     default: _builtins.str
     """The default's JSON text, if the type alone tells it."""
     @_builtins.property
@@ -160,11 +165,14 @@ Global___FieldFacts: _TypeAlias = FieldFacts  # noqa: Y015
 
 @_typing.final
 class MessageFacts(_message.Message):
+    """Facts about one message."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FORMAT_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     format: Global___Format.ValueType
+    """How its JSON looks, if not as an object."""
     @_builtins.property
     def resource(self) -> Global___Resource:
         """Set on the message of a kind that the API knows."""
@@ -202,24 +210,39 @@ class Resource(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     version: _builtins.str
+    """E.g. v1."""
     kind: _builtins.str
+    """The message's name."""
     name: _builtins.str
     """The plural, as in paths and roles."""
     singular: _builtins.str
+    """As a command line takes it."""
     namespaced: _builtins.bool
+    """Whether its objects live in namespaces."""
     service: _builtins.str
     """The gRPC service that serves it; empty while the kind is known but not served."""
     @_builtins.property
-    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Abbreviations that a command line takes."""
+
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collective names, e.g. all."""
+
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be done with it, while it is served."""
+
     @_builtins.property
-    def subresources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subresource]: ...
+    def subresources(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subresource]:
+        """Parts that are read or written by themselves."""
+
     @_builtins.property
-    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]: ...
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___Column]:
+        """Of `get`, in their order."""
+
     def __init__(
         self,
         *,
@@ -246,15 +269,21 @@ Global___Resource: _TypeAlias = Resource  # noqa: Y015
 
 @_typing.final
 class Subresource(_message.Message):
+    """A part of a kind that is read or written by itself."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     VERBS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As in paths and roles, e.g. status."""
     kind: _builtins.str
+    """What it takes and answers with."""
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be done with it."""
+
     def __init__(
         self,
         *,
@@ -281,8 +310,11 @@ class Column(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The heading."""
     type: _builtins.str
+    """As in OpenAPI: string, integer, …"""
     format: _builtins.str
+    """`name` for the column with the object's name."""
     priority: _builtins.int
     """0 in the default table, 1 in the wide one."""
     def __init__(
