@@ -4240,7 +4240,7 @@ class PodSecurityContext(_message.Message):
     supplemental_groups_policy: _builtins.str
     """Only `Merge`; others are refused for now: needs supplemental group policies in the node agent."""
     fs_group: _builtins.int
-    """Group that owns the pod's volumes, and a further group of every container."""
+    """Group that owns the pod's volumes (not hostPath), and a further group of every container."""
     fs_group_change_policy: _builtins.str
     """Only `Always`; others are refused for now: needs changing ownership of volumes only when needed."""
     se_linux_change_policy: _builtins.str
@@ -4497,7 +4497,7 @@ class PodSpec(_message.Message):
     set_hostname_as_fqdn: _builtins.bool
     """Refused for now: needs host name overrides in the node agent."""
     host_users: _builtins.bool
-    """False is refused for now: needs user namespaces in the node agent."""
+    """Only true: false would need user namespaces in the node agent."""
     hostname_override: _builtins.str
     """Refused for now: needs host name overrides in the node agent."""
     @_builtins.property
