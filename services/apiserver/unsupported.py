@@ -198,5 +198,6 @@ def _offences(found: Any, plan: _Plan, path: str) -> Iterator[tuple[str, str]]:
 
 def _means_something(value: Any, harmless: tuple[object, ...]) -> bool:
     if isinstance(value, (str, int, float, bytes)):
-        return bool(value) and value not in harmless
+        # Where a value is harmless, the zero may be what asks for something: hostUsers: false.
+        return value not in (*harmless, "") if harmless else bool(value)
     return True

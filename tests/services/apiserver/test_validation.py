@@ -77,6 +77,18 @@ async def test_fields_that_nothing_acts_upon_are_refused_by_path(api: Api, names
     assert found["spec.affinity"].startswith("not supported yet: it needs affinity in the scheduler")
 
 
+@pytest.mark.parametrize(("value", "refused"), [(False, {"spec.hostUsers"}), (True, set())])
+async def test_a_user_namespace_is_asked_for_by_saying_no(
+    api: Api, namespace: str, value: bool, refused: set[str]
+) -> None:
+    pod = a_pod(namespace)
+    pod.spec.host_users = value
+    if refused:
+        assert set(await causes_of(api.create(pod))) == refused
+    else:
+        await api.create(pod)
+
+
 async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
     with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs the job controller"):
         await api.call("raftsman.batch.v1.Jobs", "Create", meta.WriteRequest(), batch.Job)
