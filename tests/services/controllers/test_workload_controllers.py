@@ -159,7 +159,7 @@ async def test_a_name_that_is_taken_by_a_stranger_leads_to_another(api: Troubled
 
 
 async def test_a_replica_set_that_is_refused_shows_on_the_deployment(api: Troubled) -> None:
-    api.refuse["ReplicaSet"] = [errors.Invalid("the template is wrong")]
+    api.refuse["ReplicaSet"] = [errors.Invalid("the template is wrong")] * 100
     async with running(api, DeploymentController()):
         await api.put(deployment())
 
@@ -168,6 +168,7 @@ async def test_a_replica_set_that_is_refused_shows_on_the_deployment(api: Troubl
             return next((str(c.reason) for c in conditions if c.type == "Progressing"), "")
 
         await eventually(lambda: reason() == "ReplicaSetCreateError")
+        api.refuse["ReplicaSet"].clear()
         await eventually(lambda: api.all(apps.ReplicaSet))
         await eventually(lambda: "ScalingReplicaSet" in events(api))
     assert "ReplicaSetCreateError" in events(api)
