@@ -19,7 +19,7 @@ from .layout import Layout
 from .settings import Settings
 
 # Program -> Debian's package that brings it.
-PROGRAMS = {"podman": "podman", "conmon": "conmon", "ip": "iproute2"}
+PROGRAMS = {"podman": "podman", "conmon": "conmon", "ip": "iproute2", "setpriv": "util-linux"}
 RUNTIMES = ("runc", "crun")
 # One module of each thing that the extras `server` and `node` bring.
 MODULES = ("pysyncobj", "cryptography", "podman", "grpc_health")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ctypes
 import dataclasses
 import fcntl
 import json
@@ -32,10 +31,10 @@ STABLE_S = 60.0
 STOP_TIMEOUT_S = 15.0
 LOG_BYTES_MAX = 20 << 20
 LOG_CHECK_S = 60.0
-PR_SET_PDEATHSIG = 1
+# setpriv(1): the kernel sends SIGTERM when the supervisor is gone, however it went.
+ENDS_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
 
 log = logs.get(__name__)
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Supervisor:
@@ -114,13 +113,13 @@ class Child:
         try:
             environment = {**os.environ, "NOTIFY_SOCKET": str(self._notify_path), "PYTHONUNBUFFERED": "1"}
             return await asyncio.create_subprocess_exec(
+                *ENDS_WITH_PARENT,
                 *self._command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
             )
         finally:
             os.close(descriptor)
@@ -136,10 +135,6 @@ class Child:
             ready_s = time.monotonic() - started
             log.info("process ready", process=self.name, after_s=f"{ready_s:.2f}")
             self._report(f"ready {self.name} {ready_s:.2f}")
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def trim(path: Path) -> None:

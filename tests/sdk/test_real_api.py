@@ -171,6 +171,7 @@ async def test_a_watch_goes_on_through_a_crash_of_the_server(cluster: Cluster, c
         follower = group.create_task(follow())
         await eventually(lambda: len(seen) == 1)
         await asyncio.to_thread(restart_api, cluster)
+        await client.whoami()  # reads are repeated until the channel is there again; a write never is
         await client.create(config_map(namespace, "after"))
         await client.delete(core.ConfigMap, "before", namespace=namespace)
         await eventually(lambda: len(seen) == 3)
@@ -186,6 +187,7 @@ async def test_an_informer_is_true_again_after_a_crash_of_the_server(
         await maps.synced()
         await client.create(config_map(namespace, "a"))
         await asyncio.to_thread(restart_api, cluster)
+        await client.whoami()  # reads are repeated until the channel is there again; a write never is
         await client.create(config_map(namespace, "b"))
         await client.delete(core.ConfigMap, "a", namespace=namespace)
         await eventually(lambda: set(maps.cache.keys()) == {Key(namespace, "b")})

@@ -74,14 +74,15 @@ async def test_a_part_that_ignores_the_request_to_stop_is_killed(
 async def test_children_end_with_their_supervisor(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\nfrom raftsman.cluster import supervisor\n"
-        "command = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
-        "p = subprocess.Popen(command, preexec_fn=supervisor._die_with_parent)\n"
+        "command = [*supervisor.ENDS_WITH_PARENT, sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "p = subprocess.Popen(command)\n"
         "print(p.pid, flush=True)\ntime.sleep(60)\n"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout
     pid = int(await parent.stdout.readline())
     handle = os.pidfd_open(pid)
+    await until(lambda: not Path(f"/proc/{pid}/cmdline").read_text().startswith("setpriv"))
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
