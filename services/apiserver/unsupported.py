@@ -8,10 +8,7 @@ value is listed as meaningless (`Value.harmless`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
-
-from google.protobuf.descriptor import FieldDescriptor
 
 from .validation.causes import Causes
 
@@ -121,14 +118,6 @@ SERVICE_SPEC = {
     "healthCheckNodePort": "the cloud controller",
     "trafficDistribution": "topology hints",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One name of a path."""
-
-    field: FieldDescriptor
-    each: bool
 
 
 Check = Callable[[Any, Causes, str], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
@@ -221,8 +221,3 @@ class State:
 
 def _sub(change: Change) -> int:
     return change.record.sub
-
-
-def histories_of(state: State) -> Sequence[Sequence[Record]]:
-    """What a snapshot writes: the records of every key."""
-    return state.index.copy_of_histories()

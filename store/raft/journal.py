@@ -7,7 +7,6 @@ term); the first one held is the newest that compaction left, its command no lon
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 import msgspec
 from pysyncobj.journal import Journal
@@ -177,8 +176,3 @@ class WalJournal(Journal):  # type: ignore[misc]
 
     def getVotedForNodeId(self) -> str | None:
         return self._meta.vote
-
-
-def opener(log: wal.Wal) -> Callable[[object], WalJournal]:
-    """What stands in for pysyncobj's createJournal."""
-    return lambda _file: WalJournal(log)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from raftsman.agents.node.runtime import Container, Phase
+from raftsman.agents.node.runtime import Container
 from raftsman.core import v1 as core
 
 from .observation import Backoff, Fault
@@ -89,7 +89,3 @@ class Record:
 
 def revision_of(pod: core.Pod) -> int:
     return int(pod.metadata.resource_version or 0)
-
-
-def is_running(container: Container) -> bool:
-    return container.phase is Phase.RUNNING

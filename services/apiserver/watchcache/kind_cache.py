@@ -69,10 +69,6 @@ class KindCache:
         for named in self._objects.values():
             yield from named.values()
 
-    def changed_since(self, revision: int) -> bool:
-        """Whether anything of this kind changed after `revision`, as far as the window knows; True when unsure."""
-        return revision < self._complete_after or bool(self._window and self._window[-1].revision > revision)
-
     # Writing: the feed alone
 
     def replace(self, objects: Iterable[CachedObject], revision: int) -> None:
