@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .layout import Layout
 from .settings import Settings
@@ -11,17 +12,22 @@ from .settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One part: its name (and its log's), and what to execute."""
+    """One part: its name (and its log's), what to execute, and what to add to the environment."""
 
     name: str
     command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def processes(layout: Layout, settings: Settings) -> tuple[Process, ...]:
     """The four parts, in the order in which they depend on one another."""
     return (
         Process("store", _python("raftsman.store", _store(layout, settings), settings)),
-        Process("apiserver", _python("raftsman.services.apiserver", _apiserver(layout, settings), settings)),
+        Process(
+            "apiserver",
+            _python("raftsman.services.apiserver", _apiserver(layout, settings), settings),
+            {"TMPDIR": str(layout.run_dir)},  # its socket then goes with the cluster, however it ends
+        ),
         Process("control", _python("raftsman.services.control", _control(layout, settings), settings)),
         Process("agent", _python("raftsman.agents.agent", _agent(layout, settings), settings)),
     )

@@ -70,6 +70,7 @@ class Child:
     def __init__(self, process: Process, layout: Layout, report: Callable[[str], None]) -> None:
         self.name = process.name
         self._command = process.command
+        self._environment = process.environment
         self._log_path = layout.logs / f"{process.name}.log"
         self._notify_path = layout.run_dir / f"{process.name}.notify"
         self._report = report
@@ -111,7 +112,8 @@ class Child:
     async def _start(self) -> asyncio.subprocess.Process:
         descriptor = os.open(self._log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            environment = {**os.environ, "NOTIFY_SOCKET": str(self._notify_path), "PYTHONUNBUFFERED": "1"}
+            own = {"NOTIFY_SOCKET": str(self._notify_path), "PYTHONUNBUFFERED": "1"}
+            environment = {**os.environ, **self._environment, **own}
             return await asyncio.create_subprocess_exec(
                 *ENDS_WITH_PARENT,
                 *self._command,

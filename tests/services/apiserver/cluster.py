@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -31,9 +32,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _started(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+def _started(arguments: list[str], log: Path, *, scratch: str | None = None) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "TMPDIR": scratch} if scratch else None
     with log.open("ab") as out:
-        return subprocess.Popen(arguments, stdout=out, stderr=out, start_new_session=True)
+        return subprocess.Popen(arguments, stdout=out, stderr=out, start_new_session=True, env=environment)
 
 
 def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -106,12 +108,15 @@ class ApiServerProcess:
             "--kubelet-certificate-authority", authority.ca, "--kubelet-client-certificate", kubelet_cert,
             "--kubelet-client-key", kubelet_key, "--root-ca-file", authority.ca,
         ]  # fmt: skip
-        self.process = _started(self._arguments, self.log)
+        # Its socket is gone with this object, also when the process is killed; a test's own folder is too long for it.
+        self._scratch = tempfile.TemporaryDirectory(prefix="rm-apiserver-")
+        self.process = _started(self._arguments, self.log, scratch=self._scratch.name)
         _await_ready(self.process, f"http://127.0.0.1:{self.health_port}/readyz", self.log)
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(15)
+        self._scratch.cleanup()
 
     def client(
         self, name: str = "kubernetes-admin", *, groups: tuple[str, ...] = ("system:masters",), token: str = ""

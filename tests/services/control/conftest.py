@@ -59,6 +59,7 @@ class Cluster:
         prepare(self.layout, self.settings)
         self.layout.logs.mkdir(parents=True, exist_ok=True)
         self.running: dict[str, Running] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="rm-control-")
 
     def process(self, name: str) -> Process:
         return next(p for p in processes(self.layout, self.settings) if p.name == name)
@@ -67,7 +68,10 @@ class Cluster:
         log = self.layout.logs / f"{name}.log"
         with log.open("ab") as out:
             command = self.process(name).command
-            process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+            process = subprocess.Popen(
+                command, stdout=out, stderr=out, start_new_session=True,
+                env={**os.environ, "TMPDIR": self._scratch.name},
+            )  # fmt: skip
         self.running[name] = Running(process, log)
         return self.running[name]
 
