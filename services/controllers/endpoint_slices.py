@@ -15,7 +15,6 @@ from raftsman import errors
 from raftsman.controller import Controller, Key, Result, Watch
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
-from raftsman.metadata import key_of
 
 from . import service_pods
 from .endpoint_slices_plan import MANAGED_LABEL, MANAGER, SERVICE_LABEL, Observed, Plan, decide
@@ -44,9 +43,7 @@ class EndpointSliceController(Controller):
 
     def __init__(self) -> None:
         self.watches = (
-            Watch(core.Service, indexers={service_pods.SERVICES_BY_SELECTOR: service_pods.selector_index}),
-            Watch(core.Pod, key=self._services, changed=pod_matters,
-                  indexers={service_pods.PODS_BY_LABEL: service_pods.label_index}),
+            *service_pods.watches(self._services),
             Watch(discovery.EndpointSlice, key=service_key, indexers={SLICES_BY_SERVICE: slice_index}),
         )  # fmt: skip
         self._own = OwnWrites()
@@ -89,18 +86,3 @@ def _owned(found: discovery.EndpointSlice, service: core.Service) -> bool:
     """Not one of an earlier service of the same name, which goes away by itself."""
     owners = {reference.uid for reference in found.metadata.owner_references}
     return not owners or service.metadata.uid in owners
-
-
-def pod_matters(old: core.Pod, new: core.Pod) -> bool:
-    """Whether an update of a pod can change an endpoint."""
-    return _facts(old) != _facts(new)
-
-
-def _facts(pod: core.Pod) -> tuple[object, ...]:
-    ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
-    addresses = (pod.status.pod_ip, *(entry.ip for entry in pod.status.pod_ips))
-    deleting = pod.metadata.HasField("deletion_timestamp")
-    return (
-        key_of(pod), pod.metadata.uid, dict(pod.metadata.labels), addresses, pod.status.phase, ready, deleting,
-        pod.spec.node_name, pod.spec.hostname, pod.spec.subdomain,
-    )  # fmt: skip

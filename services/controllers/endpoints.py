@@ -14,7 +14,6 @@ from raftsman.controller import Controller, Key, Result, Watch
 from raftsman.core import v1 as core
 
 from . import service_pods
-from .endpoint_slices import pod_matters
 from .endpoints_plan import Observed, decide
 from .own_writes import FORGET_S, OwnWrites
 
@@ -26,9 +25,7 @@ class EndpointsController(Controller):
 
     def __init__(self) -> None:
         self.watches = (
-            Watch(core.Service, indexers={service_pods.SERVICES_BY_SELECTOR: service_pods.selector_index}),
-            Watch(core.Pod, key=self._services, changed=pod_matters,
-                  indexers={service_pods.PODS_BY_LABEL: service_pods.label_index}),
+            *service_pods.watches(self._services),
             Watch(core.Endpoints),
         )  # fmt: skip
         self._own = OwnWrites()

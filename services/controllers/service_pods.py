@@ -1,15 +1,16 @@
 """Which pods stand behind a service, on which ports, and whether they can be used. Shared by the two that publish it.
 
-Pure, apart from the indexes, which find the services of a pod and the pods of a service without looking at all of them.
+Pure, apart from the watches and their indexes, which find the services of a pod and the pods of a service without
+looking at all of them.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from raftsman.controller import Key
+from raftsman.controller import Key, Watch
 from raftsman.core import v1 as core
 from raftsman.informer import Cache
 from raftsman.metadata import key_of
@@ -30,6 +31,29 @@ def selector_index(service: core.Service) -> str | None:
         return None
     name, value = min(service.spec.selector.items())
     return f"{service.metadata.namespace}/{name}={value}"
+
+
+def watches(services: Callable[[core.Pod], Iterable[Key]]) -> tuple[Watch, Watch]:
+    """What a controller follows that publishes services' pods; `services` gives the services of a pod."""
+    return (
+        Watch(core.Service, indexers={SERVICES_BY_SELECTOR: selector_index}),
+        Watch(core.Pod, key=services, changed=_pod_matters, indexers={PODS_BY_LABEL: label_index}),
+    )
+
+
+def _pod_matters(old: core.Pod, new: core.Pod) -> bool:
+    """Whether an update of a pod can change an endpoint."""
+    return _facts(old) != _facts(new)
+
+
+def _facts(pod: core.Pod) -> tuple[object, ...]:
+    ready = any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
+    addresses = (pod.status.pod_ip, *(entry.ip for entry in pod.status.pod_ips))
+    deleting = pod.metadata.HasField("deletion_timestamp")
+    return (
+        key_of(pod), pod.metadata.uid, dict(pod.metadata.labels), addresses, pod.status.phase, ready, deleting,
+        pod.spec.node_name, pod.spec.hostname, pod.spec.subdomain,
+    )  # fmt: skip
 
 
 def services_of(pod: core.Pod, services: Cache[core.Service]) -> list[Key]:
