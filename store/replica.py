@@ -19,8 +19,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 from raftsman import logs
-from raftsman.etcd import rpc_pb2
-from raftsman.store import commands, errors, mvcc, snapshot
+from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.raft import events
 from raftsman.store.raft.driver import Driver, Start
 
@@ -267,40 +266,18 @@ class Replica:
             _resolve(future, result)
 
     def _execute(self, kind: Kind, payload: bytes) -> Message:
+        """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
         state = self.state
-        answer: Message
-        if kind is Kind.PUT:
-            answer = state.put(rpc_pb2.PutRequest.FromString(payload))
-        elif kind is Kind.TXN:
-            answer = state.txn(rpc_pb2.TxnRequest.FromString(payload))
-        elif kind is Kind.DELETE_RANGE:
-            answer = state.delete_range(rpc_pb2.DeleteRangeRequest.FromString(payload))
-        elif kind is Kind.COMPACT:
-            revision = rpc_pb2.CompactionRequest.FromString(payload).revision
-            self._publish()
-            state.compact(revision)
-            answer = rpc_pb2.CompactionResponse()
+        if kind is Kind.COMPACT:
+            self._publish()  # before what is new may be forgotten
+        answer = apply.BY_KIND[kind](state, payload)
+        if kind is Kind.COMPACT:
             for observer in self.observers:
-                observer.compacted(revision)
-        else:
-            return self._execute_lease(kind, payload)
-        answer.header.revision = state.revision
-        return answer
-
-    def _execute_lease(self, kind: Kind, payload: bytes) -> Message:
-        answer: rpc_pb2.LeaseGrantResponse | rpc_pb2.LeaseRevokeResponse
-        if kind is Kind.LEASE_GRANT:
-            grant = rpc_pb2.LeaseGrantRequest.FromString(payload)
-            lease = self.state.grant(grant.ID, grant.TTL)
-            lease_id = lease.id
-            answer = rpc_pb2.LeaseGrantResponse(ID=lease.id, TTL=lease.ttl_s)
-        else:
-            lease_id = rpc_pb2.LeaseRevokeRequest.FromString(payload).ID
-            self.state.revoke(lease_id)
-            answer = rpc_pb2.LeaseRevokeResponse()
-        for observer in self.observers:
-            observer.lease_changed(lease_id)
-        answer.header.revision = self.state.revision
+                observer.compacted(state.compacted)
+        elif kind is Kind.LEASE_GRANT or kind is Kind.LEASE_REVOKE:
+            lease_id = apply.lease_of(kind, payload)
+            for observer in self.observers:
+                observer.lease_changed(lease_id)
         return answer
 
     def _release_reads(self) -> None:
@@ -323,11 +300,9 @@ class Replica:
             head = snapshot.Head(
                 self.applied, self.applied_term, self.state.revision, self.state.compacted, self._cluster
             )
-            leases, histories = self.state.copy_of_leases(), self.state.index.copy_of_histories()
+            capture = snapshot.Capture(head, self.state.copy_of_parts(), self.state.index.copy_of_histories())
             self._bytes_since = 0
-            path = await asyncio.to_thread(
-                snapshot.write, self._folder / "snap", snapshot.Capture(head, leases, histories)
-            )
+            path = await asyncio.to_thread(snapshot.write, self._folder / "snap", capture)
             self.snapshot_index = max(self.snapshot_index, head.index)
             self._snapshot_bytes = _clamped(path.stat().st_size // SNAPSHOT_SHARE)
             self.driver.compact(head.index)

@@ -1,6 +1,6 @@
 """The state on disk: a stream of checked frames, written aside, synced, renamed; never changed afterwards.
 
-    file `snap-<index>.rms`:  magic "RMSS", version | frame head | frame lease list | frames of records | frame end
+    file `snap-<index>.rms`:  magic "RMSS", version | frame head | frame parts | frames of records | frame end
     frame: length, CRC, msgpack
 
 A snapshot holds everything that the log said up to `index`; the log before it may go once `write` returns. One that
@@ -14,12 +14,12 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from raftsman.store import mvcc
 
-VERSION = 1
+VERSION = 2
 FRAME_RECORDS = 500
 SYNC_BYTES = 4 << 20
 """Written back in pieces: one flush of everything at the end would hold up the log's own syncs."""
@@ -46,7 +46,7 @@ class Capture(msgspec.Struct, frozen=True):
     """A state held still, to be written while the live one goes on."""
 
     head: Head
-    leases: list[tuple[int, int]]
+    parts: dict[str, object]
     histories: Sequence[Sequence[mvcc.Record]]
 
 
@@ -54,7 +54,7 @@ _Row = tuple[bytes, bytes, int, int, int, int, int]
 _encode = msgspec.msgpack.Encoder().encode
 _rows = msgspec.msgpack.Decoder(list[_Row])
 _head = msgspec.msgpack.Decoder(Head)
-_leases = msgspec.msgpack.Decoder(list[tuple[int, int]])
+_parts = msgspec.msgpack.Decoder(dict[str, Any])
 _count = msgspec.msgpack.Decoder(int)
 
 
@@ -64,7 +64,7 @@ def write(folder: Path, capture: Capture) -> Path:
     def fill(file: BinaryIO) -> None:
         file.write(_MAGIC)
         _put(file, capture.head)
-        _put(file, capture.leases)
+        _put(file, capture.parts)
         count = synced = 0
         for rows in _batches(capture.histories):
             _put(file, rows)
@@ -158,14 +158,14 @@ def load(path: Path) -> tuple[Head, mvcc.State]:
             return _load(_frames(path, file))
         except (msgspec.DecodeError, StopIteration) as error:
             raise SnapshotDamaged(f"{path} is damaged: {error or 'it ends too early'}") from error
+        except mvcc.UnknownPart as error:
+            raise SnapshotDamaged(f"{path} was written by a newer program: it holds {error}") from error
 
 
 def _load(frames: Iterator[bytes]) -> tuple[Head, mvcc.State]:
     head = _head.decode(next(frames))
-    leases = _leases.decode(next(frames))
-    state = mvcc.State.restored(
-        revision=head.revision, compacted=head.compacted, leases=leases, records=_records(frames)
-    )
+    parts = _parts.decode(next(frames))
+    state = mvcc.State.restored(revision=head.revision, compacted=head.compacted, parts=parts, records=_records(frames))
     return head, state
 
 

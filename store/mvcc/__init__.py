@@ -5,6 +5,6 @@ the same state. Requests and answers are etcd's own messages; answers carry no h
 """
 
 from .records import Change, Record
-from .state import State
+from .state import State, UnknownPart
 
-__all__ = ["Change", "Record", "State"]
+__all__ = ["Change", "Record", "State", "UnknownPart"]

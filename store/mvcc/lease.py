@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raftsman.store import errors
@@ -61,3 +62,13 @@ class Leases:
             before.keys.discard(key)
         if new:
             self._by_id[new].keys.add(key)
+
+    # -- state.Part
+
+    def dump(self) -> list[tuple[int, int]]:
+        """(id, ttl in seconds) of every lease; which keys hang on it stands in the keys' records."""
+        return [(lease.id, lease.ttl_s) for _, lease in sorted(self._by_id.items())]
+
+    def load(self, dumped: Iterable[tuple[int, int]]) -> None:
+        for lease_id, ttl_s in dumped:
+            self.grant(lease_id, ttl_s)

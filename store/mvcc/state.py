@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
@@ -17,6 +18,20 @@ FIRST_REVISION = 1
 HISTORY_KEPT = 1000
 """Changes kept in spite of a compaction, so that it does not end watches that are a moment behind."""
 _Branch = Callable[[], bool]
+
+
+class Part(Protocol):
+    """What the state holds beside keys. Both forms are on disk: a part reads what its earlier versions wrote."""
+
+    def dump(self) -> object:
+        """Everything it holds, as values that msgpack takes; later changes do not touch them."""
+
+    def load(self, dumped: Any) -> None:
+        """Take what `dump` answered for the whole of this part. Called once, on a new state."""
+
+
+class UnknownPart(Exception):
+    """A snapshot holds a part that this program is too old for."""
 
 
 class State:
@@ -37,6 +52,7 @@ class State:
         self.index = KeyIndex()
         self.history = History(FIRST_REVISION + 1)
         self.leases = Leases()
+        self.parts: dict[str, Part] = {"leases": self.leases}
         self._pending: list[Change] = []
 
     # -- reads
@@ -191,20 +207,25 @@ class State:
 
     # -- snapshots
 
-    def copy_of_leases(self) -> list[tuple[int, int]]:
-        """(id, ttl in seconds) of every lease."""
-        return [(lease.id, lease.ttl_s) for lease in map(self.leases.require, self.leases.ids())]
+    def copy_of_parts(self) -> dict[str, object]:
+        """What every part holds beside the keys, by the part's name, as values that msgpack takes."""
+        return {name: part.dump() for name, part in self.parts.items()}
 
     @classmethod
     def restored(
-        cls, *, revision: int, compacted: int, leases: Iterable[tuple[int, int]], records: Iterable[Record]
+        cls, *, revision: int, compacted: int, parts: Mapping[str, object], records: Iterable[Record]
     ) -> State:
-        """The state that a snapshot describes. `records` are grouped by key, each key's by revision."""
+        """The state that a snapshot describes. `records` are grouped by key, each key's by revision.
+
+        Raises UnknownPart when the snapshot holds what this program does not know.
+        """
         state = cls()
         state.revision = revision
         state.compacted = compacted
-        for lease_id, ttl_s in leases:
-            state.leases.grant(lease_id, ttl_s)
+        for name, dumped in parts.items():
+            if name not in state.parts:
+                raise UnknownPart(name)
+            state.parts[name].load(dumped)
         first = max(compacted, FIRST_REVISION + 1)
         changes: list[list[Change]] = [[] for _ in range(revision - first + 1)]
         for record in records:

@@ -16,7 +16,7 @@ def captured(keys: int) -> tuple[snapshot.Capture, mvcc.State]:
         state.put(rpc_pb2.PutRequest(key=b"%d" % number, value=b"v" * 5, lease=7 if number % 2 else 0))
     state.delete_range(rpc_pb2.DeleteRangeRequest(key=b"0"))
     head = snapshot.Head(index=keys, term=2, revision=state.revision, compacted=0, cluster="c")
-    return snapshot.Capture(head, state.copy_of_leases(), state.index.copy_of_histories()), state
+    return snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories()), state
 
 
 def test_a_state_is_read_back_with_its_history(tmp_path: Path) -> None:

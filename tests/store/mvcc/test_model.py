@@ -91,7 +91,7 @@ class Model(RuleBasedStateMachine):
         state = self.state
         head = snapshot.Head(9, 3, state.revision, state.compacted, "c")
         with TemporaryDirectory() as folder:
-            capture = snapshot.Capture(head, state.copy_of_leases(), state.index.copy_of_histories())
+            capture = snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories())
             path = snapshot.write(Path(folder), capture)
             assert snapshot.verify(path) == head
             loaded, self.state = snapshot.load(path)
