@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2
+from raftsman.store import errors
 from raftsman.store.commands import Kind
 from raftsman.store.mvcc import State
 
@@ -57,6 +58,18 @@ def _lease_revoke(state: State, payload: bytes) -> Message:
     return answer
 
 
+def _alarm(state: State, payload: bytes) -> Message:
+    request = rpc_pb2.AlarmRequest.FromString(payload)
+    answer = rpc_pb2.AlarmResponse()
+    answer.header.revision = state.revision
+    if request.action == rpc_pb2.AlarmRequest.ACTIVATE:
+        state.alarms.activate(request.alarm, request.memberID)
+    elif not state.alarms.deactivate(request.alarm, request.memberID):
+        return answer
+    answer.alarms.add(memberID=request.memberID, alarm=request.alarm)
+    return answer
+
+
 BY_KIND: dict[Kind, Apply] = {
     Kind.PUT: _put,
     Kind.DELETE_RANGE: _delete_range,
@@ -64,7 +77,48 @@ BY_KIND: dict[Kind, Apply] = {
     Kind.COMPACT: _compact,
     Kind.LEASE_GRANT: _lease_grant,
     Kind.LEASE_REVOKE: _lease_revoke,
+    Kind.ALARM: _alarm,
 }
+
+_OF_KEYS = frozenset({Kind.PUT, Kind.DELETE_RANGE, Kind.TXN, Kind.COMPACT, Kind.LEASE_GRANT, Kind.LEASE_REVOKE})
+
+
+def execute(state: State, kind: Kind, payload: bytes) -> Message:
+    """Apply one operation. Raises StoreError where the state, or an alarm that is raised, refuses it."""
+    alarms = state.alarms
+    if alarms.corrupt and kind in _OF_KEYS:
+        raise errors.corrupt()
+    if alarms.no_space and growth(kind, payload):
+        raise errors.no_space()
+    return BY_KIND[kind](state, payload)
+
+
+KEY_BYTES = 256
+LEASE_BYTES = 64
+"""What a record and a lease are counted with beside their bytes, as etcd does, before they are made."""
+
+
+def growth(kind: Kind, payload: bytes) -> int:
+    """By how many bytes an operation may make the state larger: 0 for what only deletes or has nothing to do with it.
+
+    A transaction counts as its larger branch does, with what is nested in it.
+    """
+    if kind is Kind.PUT:
+        return KEY_BYTES + len(payload)
+    if kind is Kind.TXN:
+        return _txn_growth(rpc_pb2.TxnRequest.FromString(payload))
+    return LEASE_BYTES if kind is Kind.LEASE_GRANT else 0
+
+
+def _txn_growth(request: rpc_pb2.TxnRequest) -> int:
+    return max(sum(map(_operation_growth, branch)) for branch in (request.success, request.failure))
+
+
+def _operation_growth(operation: rpc_pb2.RequestOp) -> int:
+    kind = operation.WhichOneof("request")
+    if kind == "request_put":
+        return KEY_BYTES + len(operation.request_put.key) + len(operation.request_put.value)
+    return _txn_growth(operation.request_txn) if kind == "request_txn" else 0
 
 
 def lease_of(kind: Kind, payload: bytes) -> int:

@@ -80,6 +80,14 @@ def too_many_requests() -> StoreError:
     return StoreError(_Code.RESOURCE_EXHAUSTED, "etcdserver: too many requests")
 
 
+def no_space() -> StoreError:
+    return StoreError(_Code.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded")
+
+
+def corrupt() -> StoreError:
+    return StoreError(_Code.DATA_LOSS, "etcdserver: corrupt cluster")
+
+
 def no_leader() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: no leader")
 

@@ -270,7 +270,7 @@ class Replica:
         state = self.state
         if kind is Kind.COMPACT:
             self._publish()  # before what is new may be forgotten
-        answer = apply.BY_KIND[kind](state, payload)
+        answer = apply.execute(state, kind, payload)
         if kind is Kind.COMPACT:
             for observer in self.observers:
                 observer.compacted(state.compacted)

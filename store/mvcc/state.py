@@ -9,6 +9,7 @@ from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 
 from . import compare, index, query
+from .alarms import Alarms
 from .history import History
 from .index import KeyIndex
 from .lease import Lease, Leases
@@ -52,13 +53,16 @@ class State:
         self.index = KeyIndex()
         self.history = History(FIRST_REVISION + 1)
         self.leases = Leases()
-        self.parts: dict[str, Part] = {"leases": self.leases}
+        self.alarms = Alarms()
+        self.parts: dict[str, Part] = {"leases": self.leases, "alarms": self.alarms}
         self._pending: list[Change] = []
 
     # -- reads
 
     def range(self, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:
-        """One key or a range, now or at a revision. Raises compacted and future revision."""
+        """One key or a range, now or at a revision. Raises compacted, future revision and corrupt."""
+        if self.alarms.corrupt:
+            raise errors.corrupt()
         query.check_revision(request.revision, current=self.revision, compacted=self.compacted)
         return query.evaluate(self.index, request, current=self._reading_revision)
 
@@ -82,6 +86,8 @@ class State:
 
     def txn(self, request: rpc_pb2.TxnRequest) -> rpc_pb2.TxnResponse:
         """All or nothing: what would be refused inside is refused before anything is written."""
+        if self.alarms.corrupt:
+            raise errors.corrupt()
         path: list[bool] = []
         self._choose(request, path)
         self._check_txn(request, iter(path).__next__)
