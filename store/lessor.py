@@ -8,13 +8,12 @@ deadline.
 from __future__ import annotations
 
 import asyncio
-import time
 
 from raftsman import logs
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.commands import Kind
-from raftsman.store.raft import events
+from raftsman.store.raft import clock, events
 from raftsman.store.replica import Replica
 
 REVOKES_MAX = 64
@@ -39,13 +38,13 @@ class Lessor:
         lease = self._replica.state.leases.require(lease_id)
         if lease_id in self._revoking:
             raise errors.lease_not_found()
-        self._deadlines[lease_id] = time.monotonic() + lease.ttl_s
+        self._deadlines[lease_id] = clock.now() + lease.ttl_s
         return lease.ttl_s
 
     def remaining_s(self, lease_id: int) -> int:
         """Whole seconds left, 0 when it is being revoked. The leader only. Raises lease_not_found."""
         self._replica.state.leases.require(lease_id)
-        return max(0, int(self._deadlines.get(lease_id, 0.0) - time.monotonic()))
+        return max(0, int(self._deadlines.get(lease_id, 0.0) - clock.now()))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -68,7 +67,7 @@ class Lessor:
         if lease is None:
             self._deadlines.pop(lease_id, None)
         elif self._role.leading:
-            self._deadlines[lease_id] = time.monotonic() + lease.ttl_s
+            self._deadlines[lease_id] = clock.now() + lease.ttl_s
             self._schedule()
 
     def replaced(self) -> None:
@@ -83,7 +82,7 @@ class Lessor:
     # -- expiry
 
     def _restart_all(self) -> None:
-        now = time.monotonic()
+        now = clock.now()
         leases = self._replica.state.leases
         self._deadlines = {lease_id: now + leases.require(lease_id).ttl_s for lease_id in leases.ids()}
 
@@ -93,12 +92,12 @@ class Lessor:
             self._timer = None
         waiting = [at for lease_id, at in self._deadlines.items() if lease_id not in self._revoking]
         if waiting and len(self._revoking) < REVOKES_MAX:
-            delay = max(0.0, min(waiting) - time.monotonic())
+            delay = max(0.0, min(waiting) - clock.now())
             self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
-        now = time.monotonic()
+        now = clock.now()
         for lease_id, at in list(self._deadlines.items()):
             if at <= now and lease_id not in self._revoking and len(self._revoking) < REVOKES_MAX:
                 task = asyncio.get_running_loop().create_task(self._revoke(lease_id), name=f"revoke {lease_id:x}")
@@ -112,7 +111,7 @@ class Lessor:
         except errors.StoreError as error:
             log.warning("lease could not be revoked", lease=f"{lease_id:x}", error=error)
             if lease_id in self._deadlines:
-                self._deadlines[lease_id] = time.monotonic() + RETRY_S
+                self._deadlines[lease_id] = clock.now() + RETRY_S
         finally:
             self._revoking.pop(lease_id, None)
             self._schedule()

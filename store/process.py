@@ -21,6 +21,7 @@ from raftsman.store.raft.transport import PeerTls, split
 from raftsman.store.replica import Replica
 from raftsman.store.server.answers import Answers
 from raftsman.store.server.listener import Listener
+from raftsman.store.wal import disk
 
 SWITCH_S = 0.001
 STOP_GRACE_S = 1.0
@@ -63,7 +64,7 @@ async def _serve(config: flags.Config) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """One process a data directory."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk.REAL.make_folder(folder)
         descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise CannotStart(f"--data-dir {folder} cannot be used: {error}") from error

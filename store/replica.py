@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random, SystemRandom
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -22,6 +23,7 @@ from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.raft import events
 from raftsman.store.raft.driver import Driver, Start
+from raftsman.store.wal.disk import REAL, Disk
 
 PENDING_MAX = 20_000
 PENDING_BYTES_MAX = 128 << 20
@@ -71,12 +73,25 @@ class _Waiters:
 class Replica:
     """This member's state, its waiters and its snapshots."""
 
-    def __init__(self, folder: Path, *, member_number: int, cluster: str, lone: bool, snapshot_count: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        member_number: int,
+        cluster: str,
+        lone: bool,
+        snapshot_count: int,
+        disk: Disk = REAL,
+        random: Random | None = None,
+    ) -> None:
         self._folder = folder
+        self._disk = disk
         self._cluster = cluster
         self._lone = lone
         self._snapshot_count = snapshot_count
-        self._numbers = itertools.count((member_number & 0xFFFF) << 47 | int.from_bytes(os.urandom(3), "big") << 23)
+        self._numbers = itertools.count(
+            (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
+        )
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
@@ -93,19 +108,19 @@ class Replica:
 
     def load(self) -> Start:
         """Take the newest snapshot for the state. Raises SnapshotDamaged."""
-        path = snapshot.newest(self._folder / "snap")
+        path = snapshot.newest(self._folder / "snap", disk=self._disk)
         if path is not None:
             self._install(path)
         return Start(index=self.applied, term=self.applied_term, log_folder=self._folder / "wal")
 
     def _install(self, path: Path) -> None:
-        head, state = snapshot.load(path)
+        head, state = snapshot.load(path, disk=self._disk)
         if head.cluster != self._cluster:
             raise snapshot.SnapshotDamaged(f"{path} belongs to another cluster than the flags describe")
         self.state = state
         self._published = state.revision
         self.applied, self.applied_term, self.snapshot_index = head.index, head.term, head.index
-        self._snapshot_bytes = _clamped(path.stat().st_size // SNAPSHOT_SHARE)
+        self._snapshot_bytes = _clamped(self._disk.size(path) // SNAPSHOT_SHARE)
 
     def attach(self, driver: Driver) -> None:
         self._driver = driver
@@ -223,7 +238,7 @@ class Replica:
             _resolve(self._waiters.calls.get(event.number), event.payload)
         else:
             self._install(event.path)
-            snapshot.drop_older(event.path)
+            snapshot.drop_older(event.path, disk=self._disk)
             self._release_reads()
             for observer in self.observers:
                 observer.replaced()
@@ -302,11 +317,11 @@ class Replica:
             )
             capture = snapshot.Capture(head, self.state.copy_of_parts(), self.state.index.copy_of_histories())
             self._bytes_since = 0
-            path = await asyncio.to_thread(snapshot.write, self._folder / "snap", capture)
+            path = await asyncio.to_thread(snapshot.write, self._folder / "snap", capture, disk=self._disk)
             self.snapshot_index = max(self.snapshot_index, head.index)
-            self._snapshot_bytes = _clamped(path.stat().st_size // SNAPSHOT_SHARE)
+            self._snapshot_bytes = _clamped(self._disk.size(path) // SNAPSHOT_SHARE)
             self.driver.compact(head.index)
-            snapshot.drop_older(path)
+            snapshot.drop_older(path, disk=self._disk)
             log.info("snapshot written", index=head.index, revision=head.revision)
         except OSError as error:
             self._bytes_since += covered

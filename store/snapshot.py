@@ -9,7 +9,7 @@ does not check out raises SnapshotDamaged: it was renamed only when it was whole
 
 from __future__ import annotations
 
-import os
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,9 +18,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 from raftsman.store import mvcc
+from raftsman.store.wal.disk import REAL, Disk, File
 
 VERSION = 2
 FRAME_RECORDS = 500
+WRITE_BYTES = 1 << 18
 SYNC_BYTES = 4 << 20
 """Written back in pieces: one flush of everything at the end would hold up the log's own syncs."""
 _MAGIC = b"RMSS" + bytes((VERSION,))
@@ -58,10 +60,10 @@ _parts = msgspec.msgpack.Decoder(dict[str, Any])
 _count = msgspec.msgpack.Decoder(int)
 
 
-def write(folder: Path, capture: Capture) -> Path:
+def write(folder: Path, capture: Capture, *, disk: Disk = REAL) -> Path:
     """Write a snapshot; when this returns it survives a power loss. Blocking: call it off the loop."""
 
-    def fill(file: BinaryIO) -> None:
+    def fill(file: io.BufferedWriter[File]) -> None:
         file.write(_MAGIC)
         _put(file, capture.head)
         _put(file, capture.parts)
@@ -72,68 +74,60 @@ def write(folder: Path, capture: Capture) -> Path:
             if file.tell() - synced >= SYNC_BYTES:
                 synced = file.tell()
                 file.flush()
-                os.fdatasync(file.fileno())
+                disk.sync_data(file.raw)
         _put(file, count)
 
     path = folder / f"snap-{capture.head.index:016x}{_SUFFIX}"
-    place(path, fill)
+    place(path, fill, disk=disk)
     return path
 
 
-def place(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+def place(path: Path, fill: Callable[[io.BufferedWriter[File]], None], *, disk: Disk = REAL) -> None:
     """Make a file whole or not at all: aside, synced, renamed, folder synced."""
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o700, parents=True)
-        _sync_folder(path.parent.parent)
+    disk.make_folder(path.parent)
     aside = path.with_suffix(".tmp")
     try:
-        with open(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb", buffering=1 << 18) as file:
+        with io.BufferedWriter(disk.create(aside), WRITE_BYTES) as file:
             fill(file)
             file.flush()
-            os.fsync(file.fileno())
-        os.rename(aside, path)
+            disk.sync(file.raw)
+        disk.rename(aside, path)
     except OSError:
-        aside.unlink(missing_ok=True)  # half a file on a full disk helps nobody
+        disk.unlink(aside)  # half a file on a full disk helps nobody
         raise
-    _sync_folder(path.parent)
+    disk.sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def adopt(arrived: Path, path: Path) -> None:
+def adopt(arrived: Path, path: Path, *, disk: Disk = REAL) -> None:
     """Make a received file, which was verified, a snapshot of this member's."""
-    descriptor = os.open(arrived, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(arrived, path)
-    _sync_folder(path.parent)
+    with disk.open(arrived) as file:
+        disk.sync(file)
+    disk.rename(arrived, path)
+    disk.sync_folder(path.parent)
 
 
-def newest(folder: Path) -> Path | None:
+def newest(folder: Path, *, disk: Disk = REAL) -> Path | None:
     """The snapshot to start from; what a crash left unfinished is removed."""
-    for leftover in [*folder.glob("*.tmp"), *folder.glob("*.receiving")]:
-        leftover.unlink()
-    return max(folder.glob(f"snap-*{_SUFFIX}"), default=None)
+    for leftover in [*disk.list(folder, "*.tmp"), *disk.list(folder, "*.receiving")]:
+        disk.unlink(leftover)
+    return stored(folder, disk=disk)
 
 
-def drop_older(path: Path) -> None:
+def stored(folder: Path, *, disk: Disk = REAL) -> Path | None:
+    """The newest snapshot there is."""
+    return max(disk.list(folder, f"snap-*{_SUFFIX}"), default=None)
+
+
+def drop_older(path: Path, *, disk: Disk = REAL) -> None:
     """Remove the snapshots before this one."""
-    for other in path.parent.glob(f"snap-*{_SUFFIX}"):
+    for other in disk.list(path.parent, f"snap-*{_SUFFIX}"):
         if other.name < path.name:
-            other.unlink(missing_ok=True)
+            disk.unlink(other)
 
 
-def verify(path: Path) -> Head:
+def verify(path: Path, *, disk: Disk = REAL) -> Head:
     """Check every frame without building the state. Raises SnapshotDamaged."""
-    with path.open("rb") as file:
+    with io.BufferedReader(disk.open(path)) as file:
         frames = _frames(path, file)
         try:
             head = _head.decode(next(frames))
@@ -151,9 +145,9 @@ def verify(path: Path) -> Head:
     raise SnapshotDamaged(f"{path} is damaged: its end is missing")
 
 
-def load(path: Path) -> tuple[Head, mvcc.State]:
+def load(path: Path, *, disk: Disk = REAL) -> tuple[Head, mvcc.State]:
     """The state that a snapshot holds. Raises SnapshotDamaged."""
-    with path.open("rb") as file:
+    with io.BufferedReader(disk.open(path)) as file:
         try:
             return _load(_frames(path, file))
         except (msgspec.DecodeError, StopIteration) as error:

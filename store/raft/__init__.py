@@ -6,7 +6,8 @@ shows it (in tests/store/raft/).
 
     name                    the library                              here                              test
     syncobj.createJournal   no fsync, no CRC, compacts in place      journal.WalJournal                test_journal
-    syncobj.monotonicTime   ctypes clock_gettime at every call       time.monotonic                    test_kernel
+    syncobj.monotonicTime   ctypes clock_gettime at every call       clock.now                         test_kernel
+    generateRaftTimeout     draws from the process's random source   draws from its own                test_kernel
     raftElectionDeadline    1-2 s alone; anyone may campaign         at once alone; after a pre-vote   test_election
     raftLastApplied,
     raftCommitIndex         replays everything, swallows bad dumps   from the snapshot's index         test_members
@@ -22,7 +23,7 @@ shows it (in tests/store/raft/).
     (import)                breaks socket.inet_ntop everywhere       put back                          test_import
 
 The other private names that `kernel` reads or calls (raftLeader, raftMatchIndex, lastResponseTime, noopIDx,
-newAppendEntriesTime, otherNodes, sendAppendEntries, setState, generateRaftTimeout) keep the library's meaning.
+newAppendEntriesTime, otherNodes, sendAppendEntries, setState) keep the library's meaning.
 """
 
 import socket

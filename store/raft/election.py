@@ -6,10 +6,9 @@ within ELECTION_MIN_S or whose log is ahead. Terms only rise when an election is
 
 from __future__ import annotations
 
-import time
-
 from pysyncobj.node import Node
 
+from . import clock
 from .guard import BadMessage, Message, Send
 from .kernel import ELECTION_MIN_S, Kernel
 
@@ -29,7 +28,7 @@ class Election:
         self._heard_at = -ELECTION_MIN_S
 
     def heard_leader(self) -> None:
-        self._heard_at = time.monotonic()
+        self._heard_at = clock.now()
 
     def leader_lost(self) -> None:
         """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
@@ -39,7 +38,7 @@ class Election:
     def before_tick(self) -> None:
         """Hold the library's election back until a majority allowed it."""
         kernel = self._kernel
-        if not self._others or kernel._isLeader() or kernel.election_deadline() > time.monotonic():
+        if not self._others or kernel._isLeader() or kernel.election_deadline() > clock.now():
             return
         if self._campaigning:
             self._campaigning = False
@@ -76,7 +75,7 @@ class Election:
             raise BadMessage("prevote?")
         mine = kernel.journal.last_index
         ahead = (last_term, last_index) >= (kernel.journal.term_at(mine), mine)
-        quiet = not kernel._isLeader() and time.monotonic() - self._heard_at >= ELECTION_MIN_S
+        quiet = not kernel._isLeader() and clock.now() - self._heard_at >= ELECTION_MIN_S
         allowed = term > kernel.raftCurrentTerm and ahead and quiet
         self._send(
             node, {"type": "prevote!", "round": message.get("round"), "term": kernel.raftCurrentTerm, "ok": allowed}

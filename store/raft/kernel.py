@@ -6,8 +6,8 @@ and once. Single-threaded: everything here runs on the Raft loop.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from random import Random
 from typing import Any, Protocol
 
 import pysyncobj.syncobj as library
@@ -15,6 +15,7 @@ from pysyncobj import SyncObj, SyncObjConf
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
+from . import clock
 from .journal import WalJournal
 
 HEARTBEAT_S = 0.1
@@ -25,7 +26,7 @@ HASTE = 0.1
 APPEND_BYTES_MAX = 4 << 20
 """One append message. An entry must stay below: the library would cut it into pickled chunks."""
 
-library.monotonicTime = time.monotonic
+library.monotonicTime = lambda: clock.now()
 
 
 class Hooks(Protocol):
@@ -45,9 +46,17 @@ class Kernel(SyncObj):  # type: ignore[misc]
     """One Raft member, driven by `doTick`; `applied` is where the state machine's snapshot ends."""
 
     def __init__(
-        self, name: str, others: list[str], *, journal: WalJournal, transport: Transport, hooks: Hooks
+        self,
+        name: str,
+        others: list[str],
+        *,
+        journal: WalJournal,
+        transport: Transport,
+        hooks: Hooks,
+        random: Random,
     ) -> None:
         self._hooks = hooks
+        self._random = random
         self.journal = journal
         original = library.createJournal
         library.createJournal = lambda _file: journal
@@ -70,6 +79,9 @@ class Kernel(SyncObj):  # type: ignore[misc]
 
     def _SyncObj__tryLogCompaction(self) -> None:
         """The store compacts the journal itself, after a snapshot is on disk."""
+
+    def _SyncObj__generateRaftTimeout(self) -> float:
+        return self._random.uniform(ELECTION_MIN_S, ELECTION_MAX_S)
 
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:
         index = self.raftLastApplied + 1
@@ -103,11 +115,11 @@ class Kernel(SyncObj):  # type: ignore[misc]
         return float(self._SyncObj__raftElectionDeadline)
 
     def postpone_election(self) -> None:
-        self._SyncObj__raftElectionDeadline = time.monotonic() + self._SyncObj__generateRaftTimeout()
+        self._SyncObj__raftElectionDeadline = clock.now() + self._SyncObj__generateRaftTimeout()
 
     def hasten_election(self) -> None:
         """The leader's connection broke: do not wait the full time."""
-        soon = time.monotonic() + self._SyncObj__generateRaftTimeout() * HASTE
+        soon = clock.now() + self._SyncObj__generateRaftTimeout() * HASTE
         self._SyncObj__raftElectionDeadline = min(self._SyncObj__raftElectionDeadline, soon)
 
     def campaign_now(self) -> None:
@@ -136,7 +148,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
 
     def heard_from(self, node: Node) -> None:
         """A follower answered something that is not an ack (a snapshot's chunk): it is alive."""
-        self._SyncObj__lastResponseTime[node] = time.monotonic()
+        self._SyncObj__lastResponseTime[node] = clock.now()
 
     def adopt_term(self, term: int) -> None:
         """Somebody is at a higher term: follow, with no leader known."""

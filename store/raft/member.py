@@ -9,17 +9,18 @@ Bounds: ENTRY_BYTES and ENTRY_OPERATIONS_MAX an entry, IN_FLIGHT_MAX uncommitted
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random, SystemRandom
 
 from pysyncobj.node import Node
 from raftsman import logs
 from raftsman.store import commands
+from raftsman.store.wal.disk import REAL, Disk
 
-from . import election, events, reads, transfer
+from . import clock, election, events, reads, transfer
 from .guard import BadMessage, Guard, Message
 from .journal import WalJournal
 from .kernel import Kernel
@@ -49,6 +50,9 @@ class Settings:
     listen: list[tuple[str, int]]
     tls: PeerTls | None
     snapshots: Path
+    disk: Disk = REAL
+    random: Random = field(default_factory=SystemRandom)
+    """Draws election time-outs."""
 
 
 class Member:
@@ -76,14 +80,21 @@ class Member:
         self._commit_sent = 0
         self._transport = PeerTransport(settings.name, settings.others, cluster=settings.cluster, tls=settings.tls)
         self._guard = Guard(self._transport.post)
-        self._kernel = Kernel(settings.name, settings.others, journal=journal, transport=self._transport, hooks=self)
+        self._kernel = Kernel(
+            settings.name,
+            settings.others,
+            journal=journal,
+            transport=self._transport,
+            hooks=self,
+            random=settings.random,
+        )
         self._guard.attach(self._kernel, self._transport.deliver)
         others = list(self._kernel.otherNodes)
         post = self._transport.post
         self._reads = reads.Reads(self._kernel, post, others=others)
         self._election = election.Election(self._kernel, post, others=others)
         self._transfer = transfer.Transfer(
-            self._kernel, post, folder=settings.snapshots, installed=self._snapshot_arrived
+            self._kernel, post, folder=settings.snapshots, disk=settings.disk, installed=self._snapshot_arrived
         )
         self._calls: dict[int, Node] = {}
         self._loop = asyncio.get_running_loop()
@@ -113,7 +124,7 @@ class Member:
     def propose(self, operations: list[commands.Operation]) -> None:
         """Get operations into the log, here or through the leader. No answer but their being applied."""
         if len(self._operations) + len(operations) <= WAITING_MAX:
-            now = time.monotonic()
+            now = clock.now()
             self._operations.extend((now, operation) for operation in operations)
         self.kick()
 
@@ -226,7 +237,7 @@ class Member:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._loop.call_later(max(0.001, at - time.monotonic() + 0.001), self._woken)
+        self._timer = self._loop.call_later(max(0.001, at - clock.now() + 0.001), self._woken)
 
     def _woken(self) -> None:
         self._timer = None
@@ -243,7 +254,7 @@ class Member:
         """The operations that waited, within an entry's bounds; those that nobody waits for any more are left out."""
         packed: list[commands.Operation] = []
         size = 0
-        stale = time.monotonic() - OPERATION_S
+        stale = clock.now() - OPERATION_S
         while self._operations and size < ENTRY_BYTES and len(packed) < ENTRY_OPERATIONS_MAX:
             since, operation = self._operations.popleft()
             if since > stale:

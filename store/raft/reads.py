@@ -7,11 +7,11 @@ asks the leader. Every read is answered, with None when nobody could confirm; th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from pysyncobj.node import Node
 
+from . import clock
 from .guard import BadMessage, Message, Send
 from .kernel import Kernel
 
@@ -53,7 +53,7 @@ class Reads:
 
     def turn(self) -> None:
         """Start, forward, finish or give up what waits; after every tick."""
-        now = time.monotonic()
+        now = clock.now()
         kernel = self._kernel
         if self._round and (not kernel._isLeader() or now >= self._round_deadline):
             self._finish(None)

@@ -7,16 +7,16 @@ starts another. Chunks are CHUNK_BYTES, so that appends to other members are not
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from pysyncobj.node import Node
 from raftsman import logs
 from raftsman.store import snapshot
+from raftsman.store.wal.disk import Disk, File
 
+from . import clock
 from .guard import BadMessage, Message, Send
 from .kernel import Kernel
 
@@ -29,17 +29,17 @@ log = logs.get(__name__)
 
 @dataclass(slots=True)
 class _Sending:
-    file: BinaryIO
+    file: File
     index: int
     offset: int = 0
-    moved_at: float = field(default_factory=time.monotonic)
+    moved_at: float = field(default_factory=lambda: clock.now())
 
 
 @dataclass(slots=True)
 class _Receiving:
     leader: Node
     name: str
-    data: BinaryIO
+    data: File
     size: int = 0
 
 
@@ -47,11 +47,12 @@ class Transfer:
     """Both sides of every transfer of one member. `installed` is told (path, index, term) on the Raft loop."""
 
     def __init__(
-        self, kernel: Kernel, send: Send, *, folder: Path, installed: Callable[[Path, int, int], None]
+        self, kernel: Kernel, send: Send, *, folder: Path, disk: Disk, installed: Callable[[Path, int, int], None]
     ) -> None:
         self._kernel = kernel
         self._send = send
         self._folder = folder
+        self._disk = disk
         self._installed = installed
         self._sending: dict[Node, _Sending] = {}
         self._receiving: _Receiving | None = None
@@ -62,12 +63,12 @@ class Transfer:
         """Send the newest snapshot, unless that is under way."""
         before = self._sending.get(node)
         if before is not None:
-            if time.monotonic() - before.moved_at < STALL_S:
+            if clock.now() - before.moved_at < STALL_S:
                 return
             self.stop(node)
-        path = max(self._folder.glob("snap-*.rms"), default=None)
+        path = snapshot.stored(self._folder, disk=self._disk)
         assert path is not None, "the log was compacted without a snapshot"
-        self._sending[node] = sending = _Sending(path.open("rb"), int(path.stem.removeprefix("snap-"), 16))
+        self._sending[node] = sending = _Sending(self._disk.open(path), int(path.stem.removeprefix("snap-"), 16))
         log.info("sending snapshot", peer=node.id, index=sending.index)
         self._chunk(node, sending)
 
@@ -77,7 +78,7 @@ class Transfer:
             sending.file.close()
 
     def _chunk(self, node: Node, sending: _Sending) -> None:
-        data = sending.file.read(CHUNK_BYTES)
+        data = self._disk.read_at(sending.file, CHUNK_BYTES, at=sending.offset)
         message = {
             "type": "snapshot",
             "term": self._kernel.raftCurrentTerm,
@@ -87,7 +88,7 @@ class Transfer:
             "last": len(data) < CHUNK_BYTES,
         }
         sending.offset += len(data)
-        sending.moved_at = time.monotonic()
+        sending.moved_at = clock.now()
         if not self._send(node, message):
             self.stop(node)
 
@@ -124,7 +125,7 @@ class Transfer:
         receiving = self._receiving
         if receiving is None or receiving.leader != node or offset != receiving.size:
             return
-        receiving.data.write(data)
+        self._disk.write_at(receiving.data, data, at=receiving.size)
         receiving.size += len(data)
         self._kernel.postpone_election()
         if message.get("last") is True:
@@ -135,9 +136,9 @@ class Transfer:
     def _begin(self, node: Node, index: int) -> None:
         if self._receiving is not None:
             self._receiving.data.close()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._disk.make_folder(self._folder)
         name = f"snap-{index:016x}"
-        self._receiving = _Receiving(node, name, (self._folder / f"{name}.receiving").open("wb"))
+        self._receiving = _Receiving(node, name, self._disk.create(self._folder / f"{name}.receiving"))
 
     def _finish(self, node: Node, receiving: _Receiving, index: int) -> None:
         receiving.data.close()
@@ -146,7 +147,7 @@ class Transfer:
         if index > self._kernel.raftLastApplied:
             self._install(arrived, index)
         else:
-            arrived.unlink()
+            self._disk.unlink(arrived)
         last = self._kernel.journal.last_index
         self._send(
             node,
@@ -161,12 +162,12 @@ class Transfer:
 
     def _install(self, arrived: Path, index: int) -> None:
         try:
-            head = snapshot.verify(arrived)
+            head = snapshot.verify(arrived, disk=self._disk)
         except snapshot.SnapshotDamaged as error:
             raise BadMessage(str(error)) from error
         if head.index != index:
             raise BadMessage(f"snapshot of entry {head.index} instead of {index}")
         path = self._folder / f"snap-{index:016x}.rms"
-        snapshot.adopt(arrived, path)
+        snapshot.adopt(arrived, path, disk=self._disk)
         log.info("snapshot installed", index=index)
         self._installed(path, index, head.term)

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from raftsman.etcd import rpc_pb2
-from raftsman.store import errors, replica, snapshot, wal
+from raftsman.store import errors, replica
 from raftsman.store.commands import Kind
 from raftsman.store.raft.driver import Driver
 from raftsman.store.raft.member import Settings
 from raftsman.store.replica import Replica
+from raftsman.store.wal import disk as wal_disk
 
 
 class Disk:
@@ -33,7 +34,7 @@ class Disk:
                 assert self.free.wait(10)
             real(file)
 
-        monkeypatch.setattr(wal.os, "fdatasync", fdatasync)
+        monkeypatch.setattr(wal_disk.os, "fdatasync", fdatasync)
 
     def hold(self) -> None:
         self.held.clear()
@@ -171,7 +172,7 @@ async def test_a_disk_that_takes_no_snapshot_is_tried_again_while_the_log_goes_o
             raise OSError(28, "No space left on device")
         real(file)
 
-    monkeypatch.setattr(snapshot.os, "fsync", fsync)
+    monkeypatch.setattr(wal_disk.os, "fsync", fsync)
     monkeypatch.setattr(replica, "SNAPSHOT_RETRY_S", 0.0)
     monkeypatch.setattr(served, "_snapshot_count", 2)
     for number in range(4):

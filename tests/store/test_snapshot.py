@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from raftsman.etcd import rpc_pb2
 from raftsman.store import mvcc, snapshot
+from raftsman.store.wal import disk
 
 
 def captured(keys: int) -> tuple[snapshot.Capture, mvcc.State]:
@@ -51,7 +52,7 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path: Path, monkeypatch: p
         raise OSError("crashed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(snapshot.os, "rename", crash)
+        patched.setattr(disk.os, "rename", crash)
         with pytest.raises(OSError, match="crashed"):
             snapshot.write(tmp_path, captured(5)[0])
     assert snapshot.newest(tmp_path) == old

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from pysyncobj.node import Node
@@ -12,6 +13,20 @@ from raftsman.store import wal
 from raftsman.store.raft.guard import Guard, Message
 from raftsman.store.raft.journal import WalJournal
 from raftsman.store.raft.kernel import Kernel
+from raftsman.store.wal.disk import File, Real
+
+
+class Unsynced(Real):
+    """A disk for tests that lose no power."""
+
+    def sync_data(self, file: File) -> None:
+        """Not."""
+
+    def sync(self, file: File) -> None:
+        """Not."""
+
+    def sync_folder(self, folder: Path) -> None:
+        """Not."""
 
 
 class Net:
@@ -55,10 +70,10 @@ class Member:
         self.commands: deque[bytes] = deque()
         self.committed_commands: list[tuple[int, int, bytes]] = []
         self.snapshots_wanted: list[Node] = []
-        self.journal = WalJournal(wal.Wal(folder, segment_bytes=1 << 16, sync=False))
+        self.journal = WalJournal(wal.Wal(folder, segment_bytes=1 << 16, disk=Unsynced()))
         self.transport = _Transport(self)
         self.guard = Guard(self.post)
-        self.kernel = Kernel(name, others, journal=self.journal, transport=self.transport, hooks=self)
+        self.kernel = Kernel(name, others, journal=self.journal, transport=self.transport, hooks=self, random=Random())
         self.guard.attach(self.kernel, self.transport._onMessageReceived)
         self.kernel.start_from(1, 0)
         for other in others:

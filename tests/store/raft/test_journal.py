@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels import Unsynced
 from raftsman.store import wal
 from raftsman.store.raft.journal import NO_OP, WalJournal
 
 
 def opened(folder: Path) -> WalJournal:
-    return WalJournal(wal.Wal(folder, segment_bytes=4096, sync=False))
+    return WalJournal(wal.Wal(folder, segment_bytes=4096, disk=Unsynced()))
 
 
 def filled(folder: Path, entries: int) -> WalJournal:

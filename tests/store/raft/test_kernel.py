@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from random import Random
 
 import pysyncobj.syncobj
-from kernels import Member, Net, led
+import pytest
+from kernels import Member, Net, led, members
+from raftsman.store.raft import clock
+from raftsman.store.raft.kernel import ELECTION_MAX_S, ELECTION_MIN_S
 
 
 def test_a_lone_member_leads_at_its_first_tick(tmp_path: Path) -> None:
@@ -56,5 +60,17 @@ def test_followers_append_nothing_of_their_own(tmp_path: Path) -> None:
     assert follower.journal.last_index == before
 
 
-def test_the_library_reads_our_clock() -> None:
-    assert pysyncobj.syncobj.monotonicTime is time.monotonic
+def test_the_library_reads_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert clock.now is time.monotonic
+    monkeypatch.setattr(clock, "now", lambda: 12.5)
+    assert pysyncobj.syncobj.monotonicTime() == 12.5
+
+
+def test_election_time_outs_come_from_the_member_s_own_source(tmp_path: Path) -> None:
+    _, (member,) = members(tmp_path, 1)
+    drawn = []
+    for _ in range(2):
+        member.kernel._random = Random(7)
+        drawn.append([member.kernel._SyncObj__generateRaftTimeout() for _ in range(3)])
+    assert drawn[0] == drawn[1]
+    assert all(ELECTION_MIN_S <= timeout <= ELECTION_MAX_S for timeout in drawn[0])

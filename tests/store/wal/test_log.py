@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
-from raftsman.store import wal
+from raftsman.store.wal import disk
+from raftsman.store.wal import log as wal
 
 SEGMENT = 4096
 
@@ -169,7 +169,7 @@ def test_a_full_disk_shows_when_a_segment_is_made(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(disk.os, "posix_fallocate", full)
     log = opened(tmp_path)
     log.append(wal.ENTRY, b"12345678", index=1)
     with pytest.raises(OSError, match="No space"):

@@ -1,4 +1,4 @@
-"""The write-ahead log: what was answered is here, on disk, before it was answered. The only file that syncs the log.
+"""The write-ahead log: what was answered is here, on disk, before it was answered.
 
 A log is a folder of segments `wal-<number>.log`, each allocated in full before it is used, so that a full disk shows
 when a segment is made and never while one is written.
@@ -14,12 +14,13 @@ Bounds: a batch larger than SEGMENT_BYTES gets a segment of its own size; segmen
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from .disk import REAL, Disk, File
 
 VERSION = 1
 SEGMENT_BYTES = 16 << 20
@@ -64,23 +65,21 @@ class Wal:
     vote, first entry), so that older segments can go.
     """
 
-    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, sync: bool = True) -> None:
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk = REAL) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
-        self._sync = sync
+        self._disk = disk
         self._segments: list[_Segment] = []
         self._batch = 0
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._waiting_index = 0
-        self._file = -1
+        self._file: File | None = None
         self._at = 0
         self.syncs = 0
-        if not folder.exists():
-            folder.mkdir(mode=0o700, parents=True)
-            _sync_folder(folder.parent)
-        for leftover in folder.glob("*.tmp"):
-            leftover.unlink()
+        disk.make_folder(folder)
+        for leftover in disk.list(folder, "*.tmp"):
+            disk.unlink(leftover)
         self.records = self._read_all()
         if self._segments:
             self._open_last()
@@ -107,42 +106,41 @@ class Wal:
         self._batch += 1
         self.append(END, _END_PAYLOAD.pack(self._batch, _END_MARK))
         needed = self._waiting_bytes + _RECORD_BYTES + len(carry)
-        if self._file < 0 or self._at + needed > self._segments[-1].size:
-            self._roll(needed)
+        file = self._file
+        if file is None or self._at + needed > self._segments[-1].size:
+            file = self._roll(needed)
         if self._at == _HEAD.size:
             self._waiting[:0] = _framed(META, carry)
         data = b"".join(self._waiting)
-        _write_at(self._file, data, self._at)
-        if self._sync:
-            os.fdatasync(self._file)
+        self._disk.write_at(file, data, at=self._at)
+        self._disk.sync_data(file)
         self.syncs += 1
         self._at += len(data)
         self._segments[-1].last_index = max(self._segments[-1].last_index, self._waiting_index)
         self._waiting.clear()
         self._waiting_bytes = self._waiting_index = 0
 
-    def _roll(self, needed: int) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+    def _roll(self, needed: int) -> File:
+        if self._file is not None:
+            self._file.close()
         number = self._segments[-1].number + 1 if self._segments else 1
         segment = _Segment(number, max(self._segment_bytes, _HEAD.size + needed))
         self._file = self._create(segment)
         self._segments.append(segment)
         self._at = _HEAD.size
+        return self._file
 
-    def _create(self, segment: _Segment) -> int:
+    def _create(self, segment: _Segment) -> File:
         name = self._path(segment.number)
         aside = name.with_suffix(".tmp")
         head = _HEAD.pack(_MAGIC, VERSION, segment.number, self._batch, segment.size, 0)
         head = head[:_HEAD_CRC_AT] + struct.pack("<I", zlib.crc32(head[:_HEAD_CRC_AT]))
-        file = os.open(aside, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
-        os.posix_fallocate(file, 0, segment.size)
-        _write_at(file, head, 0)
-        if self._sync:
-            os.fsync(file)
-        os.rename(aside, name)
-        if self._sync:
-            _sync_folder(self._folder)
+        file = self._disk.create(aside)
+        self._disk.allocate(file, segment.size)
+        self._disk.write_at(file, head, at=0)
+        self._disk.sync(file)
+        self._disk.rename(aside, name)
+        self._disk.sync_folder(self._folder)
         return file
 
     def drop_before(self, index: int) -> None:
@@ -150,19 +148,19 @@ class Wal:
         assert not self._waiting
         removed = False
         while len(self._segments) > 1 and self._segments[0].last_index < index:
-            self._path(self._segments.pop(0).number).unlink()
+            self._disk.unlink(self._path(self._segments.pop(0).number))
             removed = True
-        if removed and self._sync:
-            _sync_folder(self._folder)
+        if removed:
+            self._disk.sync_folder(self._folder)
 
     @property
     def disk_bytes(self) -> int:
         return sum(segment.size for segment in self._segments)
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _path(self, number: int) -> Path:
         return self._folder / f"wal-{number:016d}.log"
@@ -171,9 +169,9 @@ class Wal:
 
     def _read_all(self) -> list[Stored]:
         found: list[Stored] = []
-        paths = sorted(self._folder.glob("wal-*.log"))
+        paths = self._disk.list(self._folder, "wal-*.log")
         for place, path in enumerate(paths):
-            data = path.read_bytes()
+            data = self._disk.read(path)
             segment = self._read_head(path, data, first=place == 0)
             self._segments.append(segment)
             reader = _Reader(path, data, batch=self._batch)
@@ -209,11 +207,11 @@ class Wal:
     def _open_last(self) -> None:
         """Continue behind the last batch; what a torn batch left there is cleared first."""
         segment = self._segments[-1]
-        self._file = os.open(self._path(segment.number), os.O_RDWR)
-        left = os.pread(self._file, segment.size - self._at, self._at)
+        self._file = file = self._disk.open(self._path(segment.number), writable=True)
+        left = self._disk.read_at(file, segment.size - self._at, at=self._at)
         if left.strip(b"\0"):
-            _write_at(self._file, bytes(len(left)), self._at)
-            os.fsync(self._file)
+            self._disk.write_at(file, bytes(len(left)), at=self._at)
+            self._disk.sync(file)
 
 
 class _Reader:
@@ -307,18 +305,3 @@ def _lost_sector(data: bytes, start: int, end: int) -> bool:
 def _framed(kind: int, payload: bytes) -> tuple[bytes, bytes]:
     frame = _FRAME.pack(len(payload), kind)
     return frame + _CRCS.pack(zlib.crc32(frame), zlib.crc32(payload)), payload
-
-
-def _write_at(file: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(file, view, at)
-        view, at = view[written:], at + written
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
