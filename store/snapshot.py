@@ -64,22 +64,34 @@ def write(folder: Path, capture: Capture, *, disk: Disk = REAL) -> Path:
     """Write a snapshot; when this returns it survives a power loss. Blocking: call it off the loop."""
 
     def fill(file: io.BufferedWriter[File]) -> None:
-        file.write(_MAGIC)
-        _put(file, capture.head)
-        _put(file, capture.parts)
-        count = synced = 0
-        for rows in _batches(capture.histories):
-            _put(file, rows)
-            count += len(rows)
+        synced = 0
+
+        def sync() -> None:
+            nonlocal synced
             if file.tell() - synced >= SYNC_BYTES:
                 synced = file.tell()
                 file.flush()
                 disk.sync_data(file.raw)
-        _put(file, count)
+
+        pour(file, capture, after_frame=sync)
 
     path = folder / f"snap-{capture.head.index:016x}{_SUFFIX}"
     place(path, fill, disk=disk)
     return path
+
+
+def pour(file: BinaryIO, capture: Capture, *, after_frame: Callable[[], None] | None = None) -> None:
+    """Write a snapshot into an open file."""
+    file.write(_MAGIC)
+    _put(file, capture.head)
+    _put(file, capture.parts)
+    count = 0
+    for rows in _batches(capture.histories):
+        _put(file, rows)
+        count += len(rows)
+        if after_frame is not None:
+            after_frame()
+    _put(file, count)
 
 
 def place(path: Path, fill: Callable[[io.BufferedWriter[File]], None], *, disk: Disk = REAL) -> None:
@@ -154,6 +166,12 @@ def load(path: Path, *, disk: Disk = REAL) -> tuple[Head, mvcc.State]:
             raise SnapshotDamaged(f"{path} is damaged: {error or 'it ends too early'}") from error
         except mvcc.UnknownPart as error:
             raise SnapshotDamaged(f"{path} was written by a newer program: it holds {error}") from error
+
+
+def stream(file: BinaryIO) -> tuple[Head, dict[str, Any], Iterator[mvcc.Record]]:
+    """Head, parts and records (by key, then by revision) as they are read. Raises SnapshotDamaged and DecodeError."""
+    frames = _frames(Path("what was poured"), file)
+    return _head.decode(next(frames)), _parts.decode(next(frames)), _records(frames)
 
 
 def _load(frames: Iterator[bytes]) -> tuple[Head, mvcc.State]:
