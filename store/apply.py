@@ -11,9 +11,11 @@ from collections.abc import Callable
 
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2
-from raftsman.store import errors
+from raftsman.kv import v1 as kv
+from raftsman.store import apply_auth, errors
 from raftsman.store.commands import Kind
 from raftsman.store.mvcc import State
+from raftsman.store.mvcc.auth import NOBODY, Who
 
 Apply = Callable[[State, bytes], Message]
 
@@ -70,6 +72,12 @@ def _alarm(state: State, payload: bytes) -> Message:
     return answer
 
 
+def _session_open(state: State, payload: bytes) -> Message:
+    number = int.from_bytes(payload, "little")
+    state.sessions.open(number)
+    return kv.OperateResponse(session=number)
+
+
 BY_KIND: dict[Kind, Apply] = {
     Kind.PUT: _put,
     Kind.DELETE_RANGE: _delete_range,
@@ -78,13 +86,17 @@ BY_KIND: dict[Kind, Apply] = {
     Kind.LEASE_GRANT: _lease_grant,
     Kind.LEASE_REVOKE: _lease_revoke,
     Kind.ALARM: _alarm,
+    Kind.SESSION_OPEN: _session_open,
+    **apply_auth.BY_KIND,
 }
 
 _OF_KEYS = frozenset({Kind.PUT, Kind.DELETE_RANGE, Kind.TXN, Kind.COMPACT, Kind.LEASE_GRANT, Kind.LEASE_REVOKE})
 
 
-def execute(state: State, kind: Kind, payload: bytes) -> Message:
-    """Apply one operation. Raises StoreError where the state, or an alarm that is raised, refuses it."""
+def execute(state: State, kind: Kind, payload: bytes, who: Who = NOBODY) -> Message:
+    """Apply one operation. Raises StoreError where `who` may not, or the state, or an alarm, refuses it."""
+    if state.auth.enabled:
+        apply_auth.permit(state, kind, payload, who)
     alarms = state.alarms
     if alarms.corrupt and kind in _OF_KEYS:
         raise errors.corrupt()

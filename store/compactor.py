@@ -13,6 +13,7 @@ from raftsman import logs
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.commands import Kind
+from raftsman.store.mvcc.auth import ITSELF
 from raftsman.store.replica import Replica
 
 SAMPLES = 5
@@ -43,7 +44,7 @@ async def _compact(replica: Replica, revision: int) -> None:
         return
     request = rpc_pb2.CompactionRequest(revision=revision)
     try:
-        await replica.propose(Kind.COMPACT, request.SerializeToString())
+        await replica.propose(Kind.COMPACT, request.SerializeToString(), who=ITSELF)
         log.debug("compacted", revision=revision)
     except errors.StoreError as error:
         log.warning("compaction failed", revision=revision, error=error)

@@ -88,6 +88,83 @@ def corrupt() -> StoreError:
     return StoreError(_Code.DATA_LOSS, "etcdserver: corrupt cluster")
 
 
+def root_user_missing() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: root user does not exist")
+
+
+def root_role_missing() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: root user does not have root role")
+
+
+def user_exists() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: user name already exists")
+
+
+def user_empty() -> StoreError:
+    """No name was given; also what a request without a user is told while authentication is on."""
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: user name is empty")
+
+
+def user_not_found() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: user name not found")
+
+
+def role_exists() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: role name already exists")
+
+
+def role_empty() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: role name is empty")
+
+
+def role_not_found() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: role name not found")
+
+
+def role_not_granted() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: role is not granted to the user")
+
+
+def permission_not_given() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: permission not given")
+
+
+def permission_not_granted() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: permission is not granted to the role")
+
+
+def permission_denied() -> StoreError:
+    return StoreError(_Code.PERMISSION_DENIED, "etcdserver: permission denied")
+
+
+def authentication_failed() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password")
+
+
+def authentication_off() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: authentication is not enabled")
+
+
+def invalid_auth_token() -> StoreError:
+    return StoreError(_Code.UNAUTHENTICATED, "etcdserver: invalid auth token")
+
+
+def invalid_auth_management() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: invalid auth management")
+
+
+def old_auth_revision() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
+
+
+def session_unknown() -> StoreError:
+    return StoreError(_Code.ABORTED, "raftsman: the session is not known, or was forgotten because it was not used")
+
+
+def answer_forgotten() -> StoreError:
+    return StoreError(_Code.ABORTED, "raftsman: the session keeps no answer to an operation of that number any more")
+
+
 def no_leader() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: no leader")
 

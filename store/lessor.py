@@ -13,6 +13,7 @@ from raftsman import logs
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.commands import Kind
+from raftsman.store.mvcc.auth import ITSELF
 from raftsman.store.raft import clock, events
 from raftsman.store.replica import Replica
 
@@ -106,7 +107,8 @@ class Lessor:
 
     async def _revoke(self, lease_id: int) -> None:
         try:
-            await self._replica.propose(Kind.LEASE_REVOKE, rpc_pb2.LeaseRevokeRequest(ID=lease_id).SerializeToString())
+            request = rpc_pb2.LeaseRevokeRequest(ID=lease_id)
+            await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString(), who=ITSELF)
             log.debug("lease expired", lease=f"{lease_id:x}")
         except errors.StoreError as error:
             log.warning("lease could not be revoked", lease=f"{lease_id:x}", error=error)

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
+from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.raft import events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
@@ -137,8 +138,8 @@ class Replica:
 
     # -- requests
 
-    async def propose(self, kind: Kind, payload: bytes) -> Message:
-        """Replicate an operation and answer what applying it answered. Raises StoreError."""
+    async def propose(self, kind: Kind, payload: bytes, *, who: Who = NOBODY) -> Message:
+        """Replicate an operation of `who` and answer what applying it answered. Raises StoreError."""
         waiters = self._waiters
         if self._stopped:
             raise errors.stopped()
@@ -148,7 +149,7 @@ class Replica:
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         waiters.requests[number] = future
         waiters.bytes += len(payload)
-        self.driver.propose(commands.Operation(number, kind, payload))
+        self.driver.propose(commands.Operation(number, kind, payload, user=who.user, auth_revision=who.revision))
         try:
             async with asyncio.timeout(REQUEST_S):
                 return await future
@@ -274,18 +275,20 @@ class Replica:
     def _operation(self, operation: commands.Operation) -> None:
         future = self._waiters.requests.get(operation.request_id)
         try:
-            result = self._execute(Kind(operation.kind), operation.payload)
+            result = self._execute(
+                Kind(operation.kind), operation.payload, Who(operation.user, operation.auth_revision)
+            )
         except errors.StoreError as error:
             _fail(future, error)
         else:
             _resolve(future, result)
 
-    def _execute(self, kind: Kind, payload: bytes) -> Message:
+    def _execute(self, kind: Kind, payload: bytes, who: Who) -> Message:
         """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
         state = self.state
         if kind is Kind.COMPACT:
             self._publish()  # before what is new may be forgotten
-        answer = apply.execute(state, kind, payload)
+        answer = apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
             for observer in self.observers:
                 observer.compacted(state.compacted)

@@ -10,10 +10,12 @@ from raftsman.store import errors
 
 from . import compare, index, query
 from .alarms import Alarms
+from .auth import Auth
 from .history import History
 from .index import KeyIndex
 from .lease import Lease, Leases
 from .records import Change, Record
+from .sessions import Sessions
 
 FIRST_REVISION = 1
 HISTORY_KEPT = 1000
@@ -54,7 +56,14 @@ class State:
         self.history = History(FIRST_REVISION + 1)
         self.leases = Leases()
         self.alarms = Alarms()
-        self.parts: dict[str, Part] = {"leases": self.leases, "alarms": self.alarms}
+        self.auth = Auth()
+        self.sessions = Sessions()
+        self.parts: dict[str, Part] = {
+            "leases": self.leases,
+            "alarms": self.alarms,
+            "auth": self.auth,
+            "sessions": self.sessions,
+        }
         self._pending: list[Change] = []
 
     # -- reads
