@@ -10,36 +10,44 @@ import grpc.aio
 from raftsman.etcd import rpc_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
-from raftsman.store.replica import PENDING_MAX
+from raftsman.store.pending import PENDING_MAX
+from raftsman.store.tls import grpc_credentials
 
 from . import cluster, kv, lease, maintenance, refusals, watch
 from .answers import Answers
 
 MESSAGE_BYTES_MAX = 16 << 20
-STREAMS_MAX = 10_000
+HANDSHAKE_S = 10.0
+"""How long a connection may take to become one: what says nothing, or half of it, is closed."""
 
-_OPTIONS = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_concurrent_streams", STREAMS_MAX),
-    # grpc cancels at random what waits beyond 1,000 calls; the replica has bounds of its own, which it answers for.
-    ("grpc.server.max_pending_requests", PENDING_MAX),
-    ("grpc.server.max_pending_requests_hard_limit", PENDING_MAX),
-    ("grpc.so_reuseport", 0),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.keepalive_time_ms", 7_200_000),
-)
+
+def _options(limits: flags.Limits) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", limits.streams),
+        # grpc cancels at random what waits beyond 1,000 calls; the replica has bounds of its own, which it answers for.
+        ("grpc.server.max_pending_requests", PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", PENDING_MAX),
+        ("grpc.so_reuseport", 0),
+        ("grpc.server_handshake_timeout_ms", int(HANDSHAKE_S * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(limits.ping_min_s * 1000)),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", int(limits.ping_min_s * 1000)),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]
+    if limits.ping_every_s:
+        options.append(("grpc.keepalive_time_ms", int(limits.ping_every_s * 1000)))
+        options.append(("grpc.keepalive_timeout_ms", int(limits.ping_timeout_s * 1000)))
+    return options
 
 
 class Listener:
     """The server and the services that must hear of its end."""
 
-    def __init__(self, answers: Answers, lessor: Lessor) -> None:
-        self.watch = watch.Watch(answers)
-        self._server = grpc.aio.server(options=_OPTIONS)
+    def __init__(self, answers: Answers, lessor: Lessor, *, limits: flags.Limits, progress_s: float) -> None:
+        self.watch = watch.Watch(answers, progress_s=progress_s)
+        self._server = grpc.aio.server(options=_options(limits))
         rpc_pb2_grpc.add_KVServicer_to_server(kv.KV(answers), self._server)
         rpc_pb2_grpc.add_WatchServicer_to_server(self.watch, self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
@@ -59,7 +67,7 @@ class Listener:
             address = f"unix:{url.netloc}{url.path}" if url.scheme.startswith("unix") else url.netloc
             if secure:
                 assert tls is not None
-                self._server.add_secure_port(address, _credentials(tls))
+                self._server.add_secure_port(address, grpc_credentials(tls))
             else:
                 self._server.add_insecure_port(address)
         await self._server.start()
@@ -67,11 +75,3 @@ class Listener:
     async def stop(self, grace_s: float) -> None:
         self.watch.close()
         await self._server.stop(grace_s)
-
-
-def _credentials(tls: flags.Tls) -> grpc.ServerCredentials:
-    return grpc.ssl_server_credentials(
-        [(tls.key.read_bytes(), tls.cert.read_bytes())],
-        root_certificates=tls.ca.read_bytes() if tls.ca else None,
-        require_client_auth=tls.client_certificates,
-    )
