@@ -18,6 +18,7 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, NamedTuple, Protocol
 
+import grpc
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
@@ -111,6 +112,8 @@ class Replica:
         self._stopped = False
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
+        self.admit: Callable[[Kind, bytes], None] | None = None
+        """Asked before an operation is proposed; raises the StoreError that refuses it."""
         self.role = events.Role(None, False, 0)
         self.state = mvcc.State()
         self.applied, self.applied_term, self.snapshot_index = 1, 0, 1
@@ -154,17 +157,21 @@ class Replica:
         return await future
 
     def propose_all(
-        self, proposals: Sequence[Proposal], sink: Sink, *, who: Who = NOBODY, session: int = 0, received: int = 0
+        self,
+        proposals: Sequence[Proposal],
+        sink: Sink,
+        *,
+        who: Who = NOBODY,
+        session: int = 0,
+        received: int = 0,
+        again: bool = False,
     ) -> None:
         """Replicate operations of `who`; each is settled by its tag, which in a session is its sequence number.
 
-        The session's client has the answers of everything up to `received`.
+        The session's client has the answers of everything up to `received`. `again`: it sent them before.
         """
-        size = sum([len(proposal.payload) for proposal in proposals])
-        refused = self._refusal(len(proposals), size)
-        if refused is not None:
-            for proposal in proposals:
-                sink.settle(proposal.tag, refused)
+        proposals = self._admitted(proposals, sink, again=again)
+        if not proposals:
             return
         next_id = self._pending.next_id
         for part in _parts(proposals):
@@ -177,10 +184,31 @@ class Replica:
             self._pending.add(operations, [proposal.tag for proposal in part], sink)
             self.driver.propose(commands.pack(operations))
 
-    def _refusal(self, count: int, size: int) -> errors.StoreError | None:
-        if self._stopped:
-            return errors.stopped()
-        return None if self._pending.has_room(count, size) else errors.too_many_requests()
+    def _admitted(self, proposals: Sequence[Proposal], sink: Sink, *, again: bool) -> Sequence[Proposal]:
+        """Those that may be proposed; the others are settled."""
+        admitted: list[Proposal] = []
+        size = 0
+        for proposal in proposals:
+            refused = self._not_admitted(proposal)
+            if refused is None or (again and refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED):
+                admitted.append(proposal)
+                size += len(proposal.payload)
+            else:
+                sink.settle(proposal.tag, refused)
+        full = not self._pending.has_room(len(admitted), size)
+        if not full and not self._stopped:
+            return admitted
+        for proposal in admitted:
+            sink.settle(proposal.tag, errors.stopped() if self._stopped else errors.too_many_requests())
+        return ()
+
+    def _not_admitted(self, proposal: Proposal) -> errors.StoreError | None:
+        try:
+            if self.admit is not None:
+                self.admit(proposal.kind, proposal.payload)
+        except errors.StoreError as error:
+            return error
+        return None
 
     def _late(self) -> errors.StoreError:
         return errors.no_leader() if self.role.leader is None else errors.timed_out()
@@ -312,7 +340,7 @@ class Replica:
         if known is not None:
             return known
         try:
-            outcome = _outcome(self._execute(operation))
+            outcome = Outcome.of(self._execute(operation))
         except errors.StoreError as error:
             outcome = Outcome(0, b"", error.code.value[0], error.text)
         sessions.remember(operation.session, sequence, outcome)
@@ -394,13 +422,6 @@ def _parts(proposals: Sequence[Proposal]) -> Iterator[Sequence[Proposal]]:
             start, size = place, 0
         size += len(proposal.payload)
     yield proposals[start:]
-
-
-def _outcome(answer: Any) -> Outcome:
-    """What a session keeps: the header is everybody's own."""
-    revision: int = answer.header.revision
-    answer.ClearField("header")
-    return Outcome(revision, answer.SerializeToString())
 
 
 def _clamped(size: int) -> int:

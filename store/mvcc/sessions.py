@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from raftsman.store import errors
 
@@ -28,6 +28,13 @@ class Outcome(NamedTuple):
     response: bytes
     code: int = 0
     text: str = ""
+
+    @classmethod
+    def of(cls, answer: Any) -> Outcome:
+        """What applying an operation answered. The header, which it loses, is everybody's own but for the revision."""
+        revision: int = answer.header.revision
+        answer.ClearField("header")
+        return cls(revision, answer.SerializeToString())
 
     @property
     def size(self) -> int:

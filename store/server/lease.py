@@ -38,8 +38,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
 
     @unary
     async def LeaseGrant(self, request: rpc_pb2.LeaseGrantRequest, context: Context) -> rpc_pb2.LeaseGrantResponse:
-        if not request.ID:
-            request.ID = secrets.randbits(62) | 1 << 62
+        with_id(request)
         answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString())
         assert isinstance(answer, rpc_pb2.LeaseGrantResponse)
         self._answers.complete(answer.header)
@@ -98,3 +97,10 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
             return msgspec.msgpack.encode(self._lessor.remaining_s(question.lease_id))
         except errors.StoreError:
             return msgspec.msgpack.encode(GONE)
+
+
+def with_id(request: rpc_pb2.LeaseGrantRequest) -> rpc_pb2.LeaseGrantRequest:
+    """The request itself, with a number where it leaves that to the store."""
+    if not request.ID:
+        request.ID = secrets.randbits(62) | 1 << 62
+    return request

@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araftsman/kv/v1/batch.proto\x12\x0eraftsman.kv.v1\"Y\n\tOperation\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.raftsman.kv.v1.OperationKind\x12\x0f\n\x07request\x18\x03 \x01(\x0c\"x\n\x0eOperateRequest\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x10\n\x08received\x18\x02 \x01(\x04\x12\x14\n\x0copen_session\x18\x03 \x01(\x08\x12-\n\noperations\x18\x04 \x03(\x0b\x32\x19.raftsman.kv.v1.Operation\"X\n\x06\x41nswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\"\x85\x01\n\x0fOperateResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\traft_term\x18\x03 \x01(\x04\x12\x0f\n\x07session\x18\x04 \x01(\x04\x12\'\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x16.raftsman.kv.v1.Answer*\xf7\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_KIND_PUT\x10\x01\x12\x1f\n\x1bOPERATION_KIND_DELETE_RANGE\x10\x02\x12\x16\n\x12OPERATION_KIND_TXN\x10\x03\x12\x1a\n\x16OPERATION_KIND_COMPACT\x10\x04\x12\x1e\n\x1aOPERATION_KIND_LEASE_GRANT\x10\x05\x12\x1f\n\x1bOPERATION_KIND_LEASE_REVOKE\x10\x06\x12\x18\n\x14OPERATION_KIND_RANGE\x10\x64\x32W\n\x05\x42\x61tch\x12N\n\x07Operate\x12\x1e.raftsman.kv.v1.OperateRequest\x1a\x1f.raftsman.kv.v1.OperateResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araftsman/kv/v1/batch.proto\x12\x0eraftsman.kv.v1\"Y\n\tOperation\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.raftsman.kv.v1.OperationKind\x12\x0f\n\x07request\x18\x03 \x01(\x0c\"\x87\x01\n\x0eOperateRequest\x12\x0f\n\x07session\x18\x01 \x01(\x04\x12\x10\n\x08received\x18\x02 \x01(\x04\x12\x14\n\x0copen_session\x18\x03 \x01(\x08\x12-\n\noperations\x18\x04 \x03(\x0b\x32\x19.raftsman.kv.v1.Operation\x12\r\n\x05\x61gain\x18\x05 \x01(\x08\"X\n\x06\x41nswer\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\"\x85\x01\n\x0fOperateResponse\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\traft_term\x18\x03 \x01(\x04\x12\x0f\n\x07session\x18\x04 \x01(\x04\x12\'\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x16.raftsman.kv.v1.Answer*\xf7\x01\n\rOperationKind\x12\x1e\n\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12OPERATION_KIND_PUT\x10\x01\x12\x1f\n\x1bOPERATION_KIND_DELETE_RANGE\x10\x02\x12\x16\n\x12OPERATION_KIND_TXN\x10\x03\x12\x1a\n\x16OPERATION_KIND_COMPACT\x10\x04\x12\x1e\n\x1aOPERATION_KIND_LEASE_GRANT\x10\x05\x12\x1f\n\x1bOPERATION_KIND_LEASE_REVOKE\x10\x06\x12\x18\n\x14OPERATION_KIND_RANGE\x10\x64\x32W\n\x05\x42\x61tch\x12N\n\x07Operate\x12\x1e.raftsman.kv.v1.OperateRequest\x1a\x1f.raftsman.kv.v1.OperateResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.kv.v1.batch_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OPERATIONKIND']._serialized_start=486
-  _globals['_OPERATIONKIND']._serialized_end=733
+  _globals['_OPERATIONKIND']._serialized_start=502
+  _globals['_OPERATIONKIND']._serialized_end=749
   _globals['_OPERATION']._serialized_start=46
   _globals['_OPERATION']._serialized_end=135
-  _globals['_OPERATEREQUEST']._serialized_start=137
-  _globals['_OPERATEREQUEST']._serialized_end=257
-  _globals['_ANSWER']._serialized_start=259
-  _globals['_ANSWER']._serialized_end=347
-  _globals['_OPERATERESPONSE']._serialized_start=350
-  _globals['_OPERATERESPONSE']._serialized_end=483
-  _globals['_BATCH']._serialized_start=735
-  _globals['_BATCH']._serialized_end=822
+  _globals['_OPERATEREQUEST']._serialized_start=138
+  _globals['_OPERATEREQUEST']._serialized_end=273
+  _globals['_ANSWER']._serialized_start=275
+  _globals['_ANSWER']._serialized_end=363
+  _globals['_OPERATERESPONSE']._serialized_start=366
+  _globals['_OPERATERESPONSE']._serialized_end=499
+  _globals['_BATCH']._serialized_start=751
+  _globals['_BATCH']._serialized_end=838
 # @@protoc_insertion_point(module_scope)

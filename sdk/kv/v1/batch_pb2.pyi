@@ -103,6 +103,7 @@ class OperateRequest(_message.Message):
     RECEIVED_FIELD_NUMBER: _builtins.int
     OPEN_SESSION_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
     session: _builtins.int
     """The session that makes the operations happen once; it outlives the stream and the member. 0: none, an operation
     that is sent again may happen again.
@@ -113,6 +114,8 @@ class OperateRequest(_message.Message):
     """
     open_session: _builtins.bool
     """Begin a session; it is told in `OperateResponse.session`. The store keeps 1000 and forgets the longest unused."""
+    again: _builtins.bool
+    """The operations were sent before: none is refused for lack of space, it may have happened."""
     @_builtins.property
     def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Operation]:
         """At most 4096."""
@@ -124,10 +127,11 @@ class OperateRequest(_message.Message):
         received: _builtins.int = ...,
         open_session: _builtins.bool = ...,
         operations: _abc.Iterable[Global___Operation] | None = ...,
+        again: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["open_session", b"open_session", "operations", b"operations", "received", b"received", "session", b"session"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "open_session", b"open_session", "operations", b"operations", "received", b"received", "session", b"session"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
