@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from raftsman import health, logs
-from raftsman.store import cluster, compactor, errors, flags, metrics, snapshot, wal
+from raftsman.store import cluster, compactor, errors, flags, metrics, pages, snapshot, wal
+from raftsman.store import tls as certificates
 from raftsman.store.lessor import Lessor
 from raftsman.store.raft.driver import Driver, LogGap
 from raftsman.store.raft.member import Settings
@@ -92,7 +93,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         snapshot_count=config.snapshot_count,
     )
     lessor = Lessor(replica)
-    listener = Listener(Answers(replica, described), lessor)
+    listener = Listener(Answers(replica, described), lessor, limits=config.limits, progress_s=config.progress_s)
     driver = Driver(_settings(config, described), replica.load(), replica.on_event)
     replica.attach(driver)
     try:
@@ -106,10 +107,12 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         try:
             await listener.start(config.listen_client, config.client_tls)
             stack.push_async_callback(listener.stop, STOP_GRACE_S)
-            health_server = await health.serve(config.metrics, {"serving": lambda: _ready(replica)})
+            for server in await _serve_pages(config, replica):
+                stack.callback(server.close)
         except (RuntimeError, OSError) as error:
             raise CannotStart(f"a client or metrics address cannot be had: {error}") from error
-        stack.callback(health_server.close)
+        except ValueError as error:
+            raise CannotStart(f"--cert-file, --key-file or --trusted-ca-file cannot be used: {error}") from error
         for background in (
             compactor.run(replica, mode=config.compaction_mode, retention=config.compaction_retention),
             metrics.register(replica, listener.watch),
@@ -119,6 +122,20 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
             await _ready(replica)
         log.info("serving", name=config.name, member=f"{described.me.id:x}", revision=replica.state.revision)
         yield
+
+
+async def _serve_pages(config: flags.Config, replica: Replica) -> list[asyncio.Server]:
+    """Health, version and metrics, on every address that was asked for."""
+    own = pages.Pages(replica).by_path()
+    servers = []
+    for url in config.metrics:
+        tls = None
+        if url.scheme in ("https", "unixs"):
+            assert config.client_tls is not None
+            tls = certificates.context(config.client_tls, ssl.Purpose.CLIENT_AUTH, version=ssl.TLSVersion.TLSv1_2)
+        address = f"unix:{url.netloc}{url.path}" if url.scheme.startswith("unix") else url.netloc
+        servers.append(await health.serve(address, {"serving": lambda: _ready(replica)}, pages=own, tls=tls))
+    return servers
 
 
 async def _ready(replica: Replica) -> None:
@@ -143,11 +160,7 @@ def _settings(config: flags.Config, described: cluster.Cluster) -> Settings:
 
 
 def _peer_tls(tls: flags.Tls) -> PeerTls:
-    contexts = []
-    for purpose in (ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH):
-        context = ssl.create_default_context(purpose, cafile=str(tls.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_cert_chain(tls.cert, tls.key)
-        contexts.append(context)
-    return PeerTls(server=contexts[0], client=contexts[1])
+    return PeerTls(
+        server=certificates.context(tls, ssl.Purpose.CLIENT_AUTH),
+        client=certificates.context(tls, ssl.Purpose.SERVER_AUTH),
+    )

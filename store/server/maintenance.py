@@ -1,18 +1,23 @@
-"""Maintenance: the state of this member. What needs more than that is refused by name."""
+"""Maintenance: the state of this member, and the alarms of all. What needs more than that is refused by name."""
 
 from __future__ import annotations
 
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
+from raftsman.store.commands import Kind
 
 from .answers import Answers, Context, unary
 
 ETCD_VERSION = "3.5.16"
 """The API level that is spoken; clients parse it to decide what they may ask."""
+CLUSTER_VERSION = "3.5.0"
+
+_Alarm = rpc_pb2.AlarmRequest
+_RAISABLE = frozenset({rpc_pb2.NOSPACE, rpc_pb2.CORRUPT})
 
 
 class Maintenance:
-    """Status, and an empty list of alarms."""
+    """Status of this member, alarms of every member."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
@@ -23,6 +28,7 @@ class Maintenance:
         role = self._replica.role
         leader = self._answers.cluster.by_address(role.leader)
         driver = self._replica.driver
+        troubles = [] if leader else [errors.no_leader().text]
         return rpc_pb2.StatusResponse(
             header=self._answers.header(),
             version=ETCD_VERSION,
@@ -32,16 +38,34 @@ class Maintenance:
             raftIndex=driver.last_index,
             raftTerm=role.term,
             raftAppliedIndex=self._replica.applied,
-            errors=[] if leader else [errors.no_leader().text],
+            errors=troubles + [_sentence(alarm) for alarm in self._alarms(rpc_pb2.NONE)],
         )
 
     @unary
     async def Alarm(self, request: rpc_pb2.AlarmRequest, context: Context) -> rpc_pb2.AlarmResponse:
-        if request.action == rpc_pb2.AlarmRequest.GET:
-            return rpc_pb2.AlarmResponse(header=self._answers.header())
-        raise errors.unsupported("raising or clearing alarms")
+        if request.action == _Alarm.GET:
+            await self._replica.up_to_date()
+            return rpc_pb2.AlarmResponse(header=self._answers.header(), alarms=self._alarms(request.alarm))
+        if request.action not in (_Alarm.ACTIVATE, _Alarm.DEACTIVATE):
+            raise errors.invalid_request(f"unknown alarm action {request.action}")
+        if request.action == _Alarm.ACTIVATE and request.alarm not in _RAISABLE:
+            raise errors.invalid_request("only NOSPACE and CORRUPT can be raised")
+        answer = await self._replica.propose(Kind.ALARM, request.SerializeToString())
+        assert isinstance(answer, rpc_pb2.AlarmResponse)
+        self._answers.complete(answer.header)
+        return answer
+
+    def _alarms(self, kind: int) -> list[rpc_pb2.AlarmMember]:
+        return [
+            rpc_pb2.AlarmMember(memberID=member, alarm=rpc_pb2.AlarmType.ValueType(raised))
+            for raised, member in self._replica.state.alarms.raised(kind)
+        ]
 
     @unary
     async def Defragment(self, request: rpc_pb2.DefragmentRequest, context: Context) -> rpc_pb2.DefragmentResponse:
         """The log and snapshots have nothing to defragment: done."""
         return rpc_pb2.DefragmentResponse(header=self._answers.header())
+
+
+def _sentence(alarm: rpc_pb2.AlarmMember) -> str:
+    return f"memberID:{alarm.memberID} alarm:{rpc_pb2.AlarmType.Name(alarm.alarm)} "
