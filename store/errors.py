@@ -181,5 +181,9 @@ def stopped() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: server stopped")
 
 
+def backup_failed() -> StoreError:
+    return StoreError(_Code.INTERNAL, "raftsman: the backup could not be made; the log of the member says why")
+
+
 def unsupported(what: str) -> StoreError:
     return StoreError(_Code.UNIMPLEMENTED, f"raftsman store does not support {what}")

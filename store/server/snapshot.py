@@ -1,0 +1,123 @@
+"""Maintenance.Snapshot: a backup of the state at one revision, streamed while the member goes on serving.
+
+The state is captured on the loop once this member is up to date, poured into a process that makes etcd's database of it
+(see raftsman.store.export), and sent in pieces as they come, the SHA-256 of all of them last. Bounds: EXPORTS_MAX at
+once, PIECE_BYTES a message; the process and its files are gone when the call ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from raftsman import logs
+from raftsman.etcd import rpc_pb2
+from raftsman.store import errors, export, snapshot
+
+from .answers import Answers, Context
+
+EXPORTS_MAX = 2
+PIECE_BYTES = 1 << 18
+_PIPE_BYTES = 1 << 18
+
+log = logs.get(__name__)
+
+
+class Snapshots:
+    """The backups under way on this member. `folder` takes what they need of the disk."""
+
+    def __init__(self, answers: Answers, folder: Path) -> None:
+        self._answers = answers
+        self._folder = folder
+        self._running = 0
+
+    async def Snapshot(self, request: rpc_pb2.SnapshotRequest, context: Context) -> None:
+        try:
+            if self._running >= EXPORTS_MAX:
+                raise errors.too_many_requests()
+            self._running += 1
+            try:
+                await self._send(context)
+            finally:
+                self._running -= 1
+        except errors.StoreError as error:
+            await context.abort(error.code, error.text)
+
+    async def _send(self, context: Context) -> None:
+        await self._answers.replica.up_to_date()
+        capture = self._capture()
+        digest = hashlib.sha256()
+        exporting = await _Export.start(self._folder)
+        try:
+            await exporting.pour(capture)
+            left = await exporting.size()
+            while left:
+                piece = await exporting.read(min(left, PIECE_BYTES))
+                left -= len(piece)
+                digest.update(piece)
+                await context.write(rpc_pb2.SnapshotResponse(remaining_bytes=left, blob=piece))
+        finally:
+            await exporting.end()
+        await context.write(rpc_pb2.SnapshotResponse(blob=digest.digest()))
+        log.info("backup sent", revision=capture.head.revision)
+
+    def _capture(self) -> snapshot.Capture:
+        replica = self._answers.replica
+        state = replica.state
+        cluster = f"{self._answers.cluster.id:x}"
+        head = snapshot.Head(replica.applied, replica.applied_term, state.revision, state.compacted, cluster)
+        return snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories())
+
+
+class _Export:
+    """The process that makes the database. Its pipes are used in threads: a read ends when the process does."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process = process
+        self._in, self._out = cast(BinaryIO, process.stdin), process.stdout
+
+    @classmethod
+    async def start(cls, folder: Path) -> _Export:
+        command = [sys.executable, "-m", export.__name__, str(folder)]
+        pipe = subprocess.PIPE
+        starting = asyncio.to_thread(
+            subprocess.Popen, command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=_PIPE_BYTES
+        )
+        return cls(await starting)
+
+    async def pour(self, capture: snapshot.Capture) -> None:
+        def pour() -> None:
+            with self._in:
+                snapshot.pour(self._in, capture)
+
+        try:
+            await asyncio.to_thread(pour)
+        except BrokenPipeError:
+            await self._fail()
+
+    async def size(self) -> int:
+        return int.from_bytes(await self.read(export.SIZE_BYTES), "big")
+
+    async def read(self, count: int) -> bytes:
+        piece = await asyncio.to_thread(self._out.read, count)
+        if len(piece) < count:
+            await self._fail()
+        return piece
+
+    async def _fail(self) -> None:
+        _, complaint = await asyncio.to_thread(self._process.communicate)
+        log.error("backup failed", error=complaint.decode(errors="replace").strip())
+        raise errors.backup_failed()
+
+    async def end(self) -> None:
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+        assert self._process.stderr is not None
+        for pipe in (self._out, self._process.stderr):
+            pipe.close()
