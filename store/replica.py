@@ -139,6 +139,11 @@ class Replica:
         self._driver = driver
 
     @property
+    def folder(self) -> Path:
+        """The data directory."""
+        return self._folder
+
+    @property
     def driver(self) -> Driver:
         assert self._driver is not None
         return self._driver

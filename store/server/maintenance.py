@@ -7,6 +7,7 @@ from raftsman.store import errors
 from raftsman.store.commands import Kind
 
 from .answers import Answers, Context, unary
+from .snapshot import Snapshots
 
 ETCD_VERSION = "3.5.16"
 """The API level that is spoken; clients parse it to decide what they may ask."""
@@ -22,6 +23,7 @@ class Maintenance:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._replica = answers.replica
+        self.Snapshot = Snapshots(answers, answers.replica.folder).Snapshot
 
     @unary
     async def Status(self, request: rpc_pb2.StatusRequest, context: Context) -> rpc_pb2.StatusResponse:
