@@ -109,7 +109,7 @@ async def everything(channel: grpc.aio.Channel, revision: int = 0) -> rpc_pb2.Ra
     """All keys at a revision, without the header's ids."""
     request = rpc_pb2.RangeRequest(key=b"\0", range_end=b"\0", revision=revision)
     answer = await rpc_pb2_grpc.KVStub(channel).Range(request)
-    answer.header.Clear()
+    answer.ClearField("header")
     return answer
 
 
