@@ -33,6 +33,16 @@ class Sink(Protocol):
         from the proposal."""
 
 
+class _Group:
+    """Operations that were proposed together: their ids, their deadline, and how many are not settled."""
+
+    __slots__ = ("deadline", "first", "last", "left")
+
+    def __init__(self, deadline: float, first: int, last: int) -> None:
+        self.deadline, self.first, self.last = deadline, first, last
+        self.left = last - first + 1
+
+
 class Pending:
     """Proposed operations by request id."""
 
@@ -41,8 +51,8 @@ class Pending:
         self._ids = itertools.count(first_id)
         self._seconds = seconds
         self._late = late
-        self._waiting: dict[int, tuple[Sink, int, int]] = {}
-        self._deadlines: deque[tuple[float, int, int]] = deque()
+        self._waiting: dict[int, tuple[Sink, int, int, _Group]] = {}
+        self._groups: deque[_Group] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._bytes = 0
 
@@ -57,27 +67,26 @@ class Pending:
 
     def add(self, operations: Sequence[Operation], tags: Sequence[int], sink: Sink) -> None:
         """`operations` were given ids from `next_id`, one after the other."""
-        waiting = self._waiting
+        loop, waiting, groups = asyncio.get_running_loop(), self._waiting, self._groups
+        group = _Group(loop.time() + self._seconds, operations[0].request_id, operations[-1].request_id)
         for operation, tag in zip(operations, tags, strict=True):
             size = len(operation.payload)
-            waiting[operation.request_id] = sink, tag, size
+            waiting[operation.request_id] = sink, tag, size, group
             self._bytes += size
-        loop = asyncio.get_running_loop()
-        at = loop.time() + self._seconds
-        self._deadlines.append((at, operations[0].request_id, operations[-1].request_id))
+        while groups and not groups[0].left:
+            groups.popleft()
+        groups.append(group)
         if self._timer is None:
-            self._timer = loop.call_at(at, self._expire)
+            self._timer = loop.call_at(group.deadline, self._expire)
 
     def settle(self, request_id: int, settled: Settled) -> None:
         """Tell who waits; nobody does for another member's operations."""
         waiting = self._waiting.pop(request_id, None)
         if waiting is not None:
-            sink, tag, size = waiting
+            sink, tag, size, group = waiting
             self._bytes -= size
+            group.left -= 1
             sink.settle(tag, settled)
-
-    def waits(self, request_id: int) -> bool:
-        return request_id in self._waiting
 
     def fail_all(self, error: errors.StoreError) -> None:
         for request_id in list(self._waiting):
@@ -90,14 +99,14 @@ class Pending:
     def _expire(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
-        now, deadlines = loop.time(), self._deadlines
-        while deadlines and (deadlines[0][0] <= now or not self._waiting):
-            _, first, last = deadlines.popleft()
-            for request_id in range(first, last + 1):
+        now, groups = loop.time(), self._groups
+        while groups and (groups[0].deadline <= now or not groups[0].left):
+            group = groups.popleft()
+            for request_id in range(group.first, group.last + 1) if group.left else ():
                 if request_id in self._waiting:
                     self.settle(request_id, self._late())
-        if deadlines:
-            self._timer = loop.call_at(deadlines[0][0], self._expire)
+        if groups:
+            self._timer = loop.call_at(groups[0].deadline, self._expire)
 
 
 class Lone:

@@ -49,7 +49,8 @@ class BatchServicer:
     def Operate(self, request_iterator, context):
         """Operations in, answers out, in any order, each with its own revision and result. What arrives together is logged
         and synced together, and is still not one transaction. Linearizable unless a RANGE asks for less. A store that
-        lacks this service answers UNIMPLEMENTED: use etcd's unary calls. A stream that ends leaves the outcome of what
+        lacks this service answers UNIMPLEMENTED: use etcd's unary calls. The store begins with a message of its own, so
+        that a client knows that it is heard. A stream that ends leaves the outcome of what
         was not answered unknown; sent again in the same session under the same number, an operation happens once.
         RESOURCE_EXHAUSTED for a message with more than 4096 operations. While 8192 operations or 64 MiB of them are
         unanswered, or their answers unread, the stream is not read.

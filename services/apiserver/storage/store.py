@@ -1,7 +1,9 @@
 """The store as the API server sees it: etcd v3 calls over one gRPC channel.
 
-Calls are bounded by CALL_TIMEOUT_S and fail at once with errors.Unavailable while no store answers; the channel
-reconnects by itself. Every value travels as given: envelopes and encryption are the caller's.
+Writes and small reads travel on the batching stream (`stream`) where the store has one, listings and everything to a
+real etcd as calls of their own. Calls are bounded by CALL_TIMEOUT_S and fail at once with errors.Unavailable while no
+store answers; the channel reconnects by itself. On the stream a write whose answer was lost is found out about, and
+happens once. Every value travels as given: envelopes and encryption are the caller's.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from urllib.parse import urlsplit
 import grpc
 from raftsman import errors
 from raftsman.etcd import kv_pb2, rpc_pb2
+from raftsman.kv import v1 as kv
 
-CALL_TIMEOUT_S = 8.0
+from .stream import CALL_TIMEOUT_S, Refused, Stream, Unsupported
+
 PAGE_KEYS = 500
 MESSAGE_BYTES_MAX = 64 << 20
 
@@ -41,7 +45,9 @@ class Store:
 
     def __init__(self, channel: Any) -> None:
         self._channel = channel
+        self._stream = Stream(channel)
         self._range = _method(channel, "KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
+        self._put = _method(channel, "KV/Put", rpc_pb2.PutRequest, rpc_pb2.PutResponse)
         self._txn = _method(channel, "KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
         self._compact = _method(channel, "KV/Compact", rpc_pb2.CompactionRequest, rpc_pb2.CompactionResponse)
         self._grant = _method(channel, "Lease/LeaseGrant", rpc_pb2.LeaseGrantRequest, rpc_pb2.LeaseGrantResponse)
@@ -68,10 +74,30 @@ class Store:
         return cls(grpc.aio.secure_channel(target, credentials, options=options))
 
     async def close(self) -> None:
+        await self._stream.close()
         await self._channel.close()
 
+    async def _ask(self, kind: int, unary: Any, request: Any, answer_type: Any) -> Any:
+        """By the stream, or by the unary call where there is none."""
+        if self._stream.usable:
+            try:
+                answer = await self._stream.call(kind, request.SerializeToString())
+            except Unsupported:
+                pass
+            except Refused as refused:
+                raise translate(refused) from None
+            else:
+                parsed = answer_type.FromString(answer.response)
+                parsed.header.revision = answer.revision
+                return parsed
+        return await _call(unary, request)
+
     async def range(self, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:
-        answer: rpc_pb2.RangeResponse = await _call(self._range, request)
+        answer: rpc_pb2.RangeResponse
+        if request.range_end and request.limit != 1:
+            answer = await _call(self._range, request)
+        else:
+            answer = await self._ask(kv.OPERATION_KIND_RANGE, self._range, request, rpc_pb2.RangeResponse)
         return answer
 
     async def get(self, key: bytes) -> kv_pb2.KeyValue | None:
@@ -105,19 +131,29 @@ class Store:
         failure: Sequence[rpc_pb2.RequestOp] = (),
     ) -> rpc_pb2.TxnResponse:
         request = rpc_pb2.TxnRequest(compare=compare, success=success, failure=failure)
-        answer: rpc_pb2.TxnResponse = await _call(self._txn, request)
+        answer: rpc_pb2.TxnResponse = await self._ask(kv.OPERATION_KIND_TXN, self._txn, request, rpc_pb2.TxnResponse)
         return answer
+
+    async def put(self, key: bytes, value: bytes) -> int:
+        """Write a key whatever it is; the revision."""
+        request = rpc_pb2.PutRequest(key=key, value=value)
+        answer = await self._ask(kv.OPERATION_KIND_PUT, self._put, request, rpc_pb2.PutResponse)
+        revision: int = answer.header.revision
+        return revision
 
     async def compact(self, revision: int) -> None:
         """Forget what was overwritten before `revision`. Compacting twice to one revision is no error."""
         try:
-            await _call(self._compact, rpc_pb2.CompactionRequest(revision=revision))
+            request = rpc_pb2.CompactionRequest(revision=revision)
+            await self._ask(kv.OPERATION_KIND_COMPACT, self._compact, request, rpc_pb2.CompactionResponse)
         except Compacted:
             pass
 
     async def grant(self, ttl_s: int) -> int:
-        answer: rpc_pb2.LeaseGrantResponse = await _call(self._grant, rpc_pb2.LeaseGrantRequest(TTL=ttl_s))
-        return answer.ID
+        request = rpc_pb2.LeaseGrantRequest(TTL=ttl_s)
+        answer = await self._ask(kv.OPERATION_KIND_LEASE_GRANT, self._grant, request, rpc_pb2.LeaseGrantResponse)
+        lease: int = answer.ID
+        return lease
 
     def watch(self) -> Any:
         """A new watch stream: `write` requests, `read` responses."""
@@ -139,7 +175,7 @@ async def _call(method: Any, request: Any) -> Any:
         raise translate(error) from None
 
 
-def translate(error: grpc.aio.AioRpcError) -> Exception:
+def translate(error: grpc.aio.AioRpcError | Refused) -> Exception:
     """What a failed store call means to a caller of the API."""
     detail = error.details() or ""
     if error.code() is grpc.StatusCode.OUT_OF_RANGE and "compacted" in detail:
