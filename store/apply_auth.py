@@ -81,8 +81,15 @@ def _check_operations(state: State, operations: Iterable[rpc_pb2.RequestOp], who
 def check_lease(state: State, lease_id: int, who: Who) -> None:
     """Write permission for every key on a lease; an unknown lease is refused elsewhere."""
     lease = state.leases.get(lease_id)
-    for key in lease.keys if lease is not None else ():
+    for key in lease.keys if lease is not None and state.auth.enabled else ():
         state.auth.check_write(who, key)
+
+
+def check_lease_read(state: State, lease_id: int, who: Who) -> None:
+    """Read permission for every key on a lease."""
+    lease = state.leases.get(lease_id)
+    for key in lease.keys if lease is not None and state.auth.enabled else ():
+        state.auth.check_read(who, key)
 
 
 def _put(state: State, payload: bytes, who: Who) -> None:
@@ -101,6 +108,10 @@ def _lease_grant(state: State, payload: bytes, who: Who) -> None:
     state.auth.check_user(who)
 
 
+def _session_open(state: State, payload: bytes, who: Who) -> None:
+    state.auth.check_user(who)
+
+
 def _lease_revoke(state: State, payload: bytes, who: Who) -> None:
     state.auth.check_user(who)
     check_lease(state, rpc_pb2.LeaseRevokeRequest.FromString(payload).ID, who)
@@ -116,6 +127,7 @@ _CHECKS: dict[Kind, Callable[[State, bytes, Who], None]] = {
     Kind.TXN: _txn,
     Kind.LEASE_GRANT: _lease_grant,
     Kind.LEASE_REVOKE: _lease_revoke,
+    Kind.SESSION_OPEN: _session_open,
     Kind.AUTHENTICATE: _anybody,
     Kind.CLUSTER_MEMBER: _anybody,
     Kind.CLUSTER_PUBLISH: _anybody,

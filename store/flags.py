@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from raftsman import logs
 from raftsman.store import arguments as sources
+from raftsman.store import tokens
 
 QUOTA_BYTES = 2 << 30
 REQUEST_BYTES = 3 << 19
@@ -69,6 +70,7 @@ class Config:
     heartbeat_s: float
     election_s: float
     progress_s: float
+    authentication: tokens.Settings
     snapshot_count: int
     compaction_mode: str
     compaction_retention: float
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add(f"--{sources.CONFIG_FILE}", help="a YAML file in place of all other flags")
     _add_tls(parser)
     _add_limits(parser)
+    _add_authentication(parser)
     return parser
 
 
@@ -128,6 +131,13 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--grpc-keepalive-interval", type=_duration, default=7200.0, help="how often clients are pinged; 0 is off")
     add("--grpc-keepalive-timeout", type=_duration, default=20.0)
     add("--experimental-watch-progress-notify-interval", type=_duration, default=600.0)
+
+
+def _add_authentication(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--auth-token", default="simple", help="simple, or jwt,sign-method=METHOD,pub-key=FILE,priv-key=FILE,ttl=10m")
+    add("--auth-token-ttl", type=int, default=int(tokens.TTL_S), help="seconds that a simple token lives unused")
+    add("--bcrypt-cost", type=int, default=tokens.BCRYPT_COST, help="of passwords; a step doubles the time")
 
 
 def _config(given: argparse.Namespace) -> Config:
@@ -166,6 +176,7 @@ def _config(given: argparse.Namespace) -> Config:
         heartbeat_s=heartbeat_s,
         election_s=election_s,
         progress_s=given.experimental_watch_progress_notify_interval,
+        authentication=_authentication(given),
         snapshot_count=given.snapshot_count,
         compaction_mode=given.auto_compaction_mode,
         compaction_retention=_retention(given.auto_compaction_mode, given.auto_compaction_retention),
@@ -200,6 +211,15 @@ def _limits(given: argparse.Namespace) -> Limits:
         ping_every_s=given.grpc_keepalive_interval,
         ping_timeout_s=given.grpc_keepalive_timeout,
     )
+
+
+def _authentication(given: argparse.Namespace) -> tokens.Settings:
+    if given.auth_token_ttl < 1:
+        raise ValueError("--auth-token-ttl must be at least 1")
+    if not tokens.BCRYPT_COST_MIN <= given.bcrypt_cost <= tokens.BCRYPT_COST_MAX:
+        raise ValueError(f"--bcrypt-cost must be between {tokens.BCRYPT_COST_MIN} and {tokens.BCRYPT_COST_MAX}")
+    keys = tokens.parse(given.auth_token, duration=_duration)
+    return tokens.Settings(ttl_s=given.auth_token_ttl, bcrypt_cost=given.bcrypt_cost, keys=keys)
 
 
 def _urls(flag: str, text: str) -> tuple[SplitResult, ...]:

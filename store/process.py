@@ -21,6 +21,7 @@ from raftsman.store.raft.member import Settings
 from raftsman.store.raft.transport import PeerTls, split
 from raftsman.store.replica import Replica
 from raftsman.store.server.answers import Answers
+from raftsman.store.server.identity import Identity
 from raftsman.store.server.listener import Listener
 from raftsman.store.wal import disk
 
@@ -93,7 +94,11 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         snapshot_count=config.snapshot_count,
     )
     lessor = Lessor(replica)
-    listener = Listener(Answers(replica, described), lessor, limits=config.limits, progress_s=config.progress_s)
+    tls = config.client_tls
+    identity = Identity(replica, config.authentication, certificates=tls is not None and tls.client_certificates)
+    listener = Listener(
+        Answers(replica, described, identity), lessor, limits=config.limits, progress_s=config.progress_s
+    )
     driver = Driver(_settings(config, described), replica.load(), replica.on_event)
     replica.attach(driver)
     try:

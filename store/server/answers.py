@@ -12,6 +12,8 @@ from raftsman.store import errors
 from raftsman.store.cluster import Cluster
 from raftsman.store.replica import Replica
 
+from .identity import Identity
+
 REQUEST_BYTES_MAX = 3 << 19
 """1.5 MiB, etcd's own default: larger requests are refused."""
 
@@ -22,9 +24,10 @@ _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
 class Answers:
     """Completes answers with what only this member knows."""
 
-    def __init__(self, replica: Replica, cluster: Cluster) -> None:
+    def __init__(self, replica: Replica, cluster: Cluster, identity: Identity) -> None:
         self.replica = replica
         self.cluster = cluster
+        self.identity = identity
 
     def complete(self, header: rpc_pb2.ResponseHeader) -> None:
         """Fill in a header; a revision that is there already (a write's own) stays."""

@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 from raftsman.etcd import rpc_pb2
 from raftsman.kv import v1 as kv
 from raftsman.kv.v1 import batch_pb2_grpc
-from raftsman.store import errors
+from raftsman.store import apply_auth, errors
 from raftsman.store.commands import Kind
-from raftsman.store.mvcc.auth import NOBODY
+from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
 from raftsman.store.pending import Settled
 from raftsman.store.replica import Proposal
@@ -36,7 +36,7 @@ ANSWER_BYTES = 1 << 20
 _SESSION = 0
 """The tag of the operation that opens a session; those of clients are positive."""
 
-_Read = Callable[[Any], Message]
+_Read = rpc_pb2.RangeRequest | rpc_pb2.TxnRequest
 
 
 class Batch(batch_pb2_grpc.BatchServicer):
@@ -50,7 +50,7 @@ class Batch(batch_pb2_grpc.BatchServicer):
         self, request_iterator: AsyncIterator[kv.OperateRequest], context: Context
     ) -> None:
         """One stream, until either side ends it. What was asked is answered before the end."""
-        stream = _Stream(self._answers)
+        stream = _Stream(self._answers, context)
         self._streams.add(stream)
         refused: errors.StoreError | None = None
         try:
@@ -75,8 +75,9 @@ class Batch(batch_pb2_grpc.BatchServicer):
 class _Stream:
     """The operations of one RPC: those without an answer by number, and the answers on their way."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, context: Context) -> None:
         self._answers = answers
+        self._context = context
         self._replica = answers.replica
         self._sizes: dict[int, int] = {}
         self._bytes = 0
@@ -105,22 +106,34 @@ class _Stream:
             await self._room.wait()
         if len(request.operations) > OPERATIONS_MAX:
             raise errors.too_many_requests()
+        who, refused = await self._who()
         if request.open_session:
             proposal = Proposal(Kind.SESSION_OPEN, secrets.token_bytes(7), _SESSION)
             self._sizes[_SESSION] = 0
-            self._replica.propose_all((proposal,), self)
+            self._replica.propose_all((proposal,), self, who=who)
         writes: list[Proposal] = []
-        reads: list[tuple[int, _Read, Any]] = []
+        reads: list[tuple[int, _Read]] = []
         for operation in request.operations:
             self._sort(operation, writes, reads)
+        if refused is not None:
+            for number in [*(write.tag for write in writes), *(number for number, _ in reads)]:
+                self.settle(number, refused)
+            return
         if reads:
             tasks.create_task(self._read(reads))
         if writes:
             self._replica.propose_all(
-                writes, self, who=NOBODY, session=request.session, received=request.received, again=request.again
+                writes, self, who=who, session=request.session, received=request.received, again=request.again
             )
 
-    def _sort(self, operation: kv.Operation, writes: list[Proposal], reads: list[tuple[int, _Read, Any]]) -> None:
+    async def _who(self) -> tuple[Who, errors.StoreError | None]:
+        """Whose the stream is by now, and why he may do nothing any more: tokens end while streams go on."""
+        try:
+            return await self._answers.identity.permit_user(self._context), None
+        except errors.StoreError as error:
+            return NOBODY, error
+
+    def _sort(self, operation: kv.Operation, writes: list[Proposal], reads: list[tuple[int, _Read]]) -> None:
         number, kind, payload = operation.number, operation.kind, operation.request
         if number <= 0 or number in self._sizes:
             raise errors.invalid_request(f"operation number {number} is not positive, or in use")
@@ -134,13 +147,13 @@ class _Stream:
                 txn = rpc_pb2.TxnRequest.FromString(payload)
                 checks.check_txn(txn)
                 if checks.only_reads(txn):
-                    reads.append((number, self._replica.state.txn, txn))
+                    reads.append((number, txn))
                 else:
                     writes.append(Proposal(Kind.TXN, payload, number))
             elif kind == kv.OPERATION_KIND_RANGE:
                 wanted = rpc_pb2.RangeRequest.FromString(payload)
                 checks.check_range(wanted)
-                reads.append((number, self._replica.state.range, wanted))
+                reads.append((number, wanted))
             else:
                 writes.append(_rare(number, kind, payload))
         except errors.StoreError as error:
@@ -148,19 +161,28 @@ class _Stream:
         except DecodeError:
             self.settle(number, errors.invalid_request("the request is not what its kind says"))
 
-    async def _read(self, reads: list[tuple[int, _Read, Any]]) -> None:
-        refused: errors.StoreError | None = None
+    async def _read(self, reads: list[tuple[int, _Read]]) -> None:
         try:
-            if not all(_stale_is_fine(request) for _, _, request in reads):
+            if not all(_stale_is_fine(request) for _, request in reads):
                 await self._replica.up_to_date()
+            who, refused = await self._who()
         except errors.StoreError as error:
-            refused = error
-        for number, read, request in reads:
-            self.settle(number, refused or self._evaluated(read, request))
+            who, refused = NOBODY, error
+        for number, request in reads:
+            self.settle(number, refused or self._evaluated(request, who))
 
-    def _evaluated(self, read: _Read, request: Any) -> Settled:
+    def _evaluated(self, request: _Read, who: Who) -> Settled:
+        """Asks the state as it is now: a snapshot that arrived meanwhile is another one."""
+        state = self._replica.state
+        answer: Message
         try:
-            answer = read(request)
+            if isinstance(request, rpc_pb2.RangeRequest):
+                state.auth.check_read(who, request.key, request.range_end)
+                answer = state.range(request)
+            else:
+                if state.auth.enabled:
+                    apply_auth.check_txn(state, request, who)
+                answer = state.txn(request)
         except errors.StoreError as error:
             return error
         return Outcome(self._replica.state.revision, answer.SerializeToString())
@@ -182,6 +204,7 @@ class _Stream:
 
     async def send_all(self, context: Context) -> None:
         """Send until everything was answered and the client sends no more. Raises what ends the stream early."""
+        await context.write(self._response())
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
-from raftsman.store import errors
+from raftsman.store import apply_auth, errors
 from raftsman.store.commands import Kind
 
 from . import checks
@@ -27,7 +27,10 @@ class KV(rpc_pb2_grpc.KVServicer):
         checks.check_range(request)
         if not request.serializable:
             await self._replica.up_to_date()
-        answer = self._replica.state.range(request)
+        who = await self._answers.identity.permit(context)
+        state = self._replica.state
+        state.auth.check_read(who, request.key, request.range_end)
+        answer = state.range(request)
         self._answers.complete(answer.header)
         return answer
 
@@ -35,31 +38,38 @@ class KV(rpc_pb2_grpc.KVServicer):
     async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
         _check_size(request)
         checks.check_put(request)
-        return await self._write(Kind.PUT, request, rpc_pb2.PutResponse)
+        return await self._write(Kind.PUT, request, context, rpc_pb2.PutResponse)
 
     @unary
     async def DeleteRange(self, request: rpc_pb2.DeleteRangeRequest, context: Context) -> rpc_pb2.DeleteRangeResponse:
         checks.check_delete(request)
-        return await self._write(Kind.DELETE_RANGE, request, rpc_pb2.DeleteRangeResponse)
+        return await self._write(Kind.DELETE_RANGE, request, context, rpc_pb2.DeleteRangeResponse)
 
     @unary
     async def Txn(self, request: rpc_pb2.TxnRequest, context: Context) -> rpc_pb2.TxnResponse:
         _check_size(request)
         checks.check_txn(request)
         if not checks.only_reads(request):
-            return await self._write(Kind.TXN, request, rpc_pb2.TxnResponse)
+            return await self._write(Kind.TXN, request, context, rpc_pb2.TxnResponse)
         if not checks.only_serializable(request):
             await self._replica.up_to_date()
-        answer = self._replica.state.txn(request)
+        who = await self._answers.identity.permit(context)
+        state = self._replica.state
+        if state.auth.enabled:
+            apply_auth.check_txn(state, request, who)
+        answer = state.txn(request)
         self._answers.complete(answer.header)
         return answer
 
     @unary
     async def Compact(self, request: rpc_pb2.CompactionRequest, context: Context) -> rpc_pb2.CompactionResponse:
-        return await self._write(Kind.COMPACT, request, rpc_pb2.CompactionResponse)
+        await self._answers.identity.permit_admin(context)
+        return await self._write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
 
-    async def _write(self, kind: Kind, request: Message, answer_type: type[_Answer]) -> _Answer:
-        answer = await self._replica.propose(kind, request.SerializeToString())
+    async def _write(self, kind: Kind, request: Message, context: Context, answer_type: type[_Answer]) -> _Answer:
+        """What the user may is asked again when it is applied; nobody gets nothing into the log."""
+        who = await self._answers.identity.permit_user(context)
+        answer = await self._replica.propose(kind, request.SerializeToString(), who=who)
         assert isinstance(answer, answer_type)
         self._answers.complete(answer.header)  # type: ignore[attr-defined]
         return answer

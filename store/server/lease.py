@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
-from raftsman.store import errors
+from raftsman.store import apply_auth, errors
 from raftsman.store.commands import Kind
 from raftsman.store.lessor import Lessor
 
@@ -39,14 +39,16 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
     @unary
     async def LeaseGrant(self, request: rpc_pb2.LeaseGrantRequest, context: Context) -> rpc_pb2.LeaseGrantResponse:
         with_id(request)
-        answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString())
+        who = await self._answers.identity.permit_user(context)
+        answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString(), who=who)
         assert isinstance(answer, rpc_pb2.LeaseGrantResponse)
         self._answers.complete(answer.header)
         return answer
 
     @unary
     async def LeaseRevoke(self, request: rpc_pb2.LeaseRevokeRequest, context: Context) -> rpc_pb2.LeaseRevokeResponse:
-        answer = await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString())
+        who = await self._answers.identity.permit_user(context)
+        answer = await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString(), who=who)
         assert isinstance(answer, rpc_pb2.LeaseRevokeResponse)
         self._answers.complete(answer.header)
         return answer
@@ -59,6 +61,8 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         """One answer a request, in order; TTL 0 says that the lease is gone."""
         async for request in request_iterator:
             try:
+                who = await self._answers.identity.permit_user(context)
+                apply_auth.check_lease(self._replica.state, request.ID, who)
                 seconds = await self._ask(request.ID, keep_alive=True)
             except errors.StoreError as error:
                 await context.abort(error.code, error.text)
@@ -70,19 +74,26 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         self, request: rpc_pb2.LeaseTimeToLiveRequest, context: Context
     ) -> rpc_pb2.LeaseTimeToLiveResponse:
         await self._replica.up_to_date()
+        who = await self._answers.identity.permit_user(context)
         seconds = await self._ask(request.ID, keep_alive=False)
         answer = rpc_pb2.LeaseTimeToLiveResponse(header=self._answers.header(), ID=request.ID, TTL=seconds)
         lease = self._replica.state.leases.get(request.ID)
         if lease is not None:
             answer.grantedTTL = lease.ttl_s
             if request.keys:
+                apply_auth.check_lease_read(self._replica.state, request.ID, who)
                 answer.keys.extend(sorted(lease.keys))
         return answer
 
     @unary
     async def LeaseLeases(self, request: rpc_pb2.LeaseLeasesRequest, context: Context) -> rpc_pb2.LeaseLeasesResponse:
+        """As etcd has it, only for those who may read the keys of every lease."""
         await self._replica.up_to_date()
-        statuses = [rpc_pb2.LeaseStatus(ID=lease_id) for lease_id in self._replica.state.leases.ids()]
+        who = await self._answers.identity.permit_user(context)
+        state = self._replica.state
+        for lease_id in state.leases.ids() if state.auth.enabled else ():
+            apply_auth.check_lease_read(state, lease_id, who)
+        statuses = [rpc_pb2.LeaseStatus(ID=lease_id) for lease_id in state.leases.ids()]
         return rpc_pb2.LeaseLeasesResponse(header=self._answers.header(), leases=statuses)
 
     async def _ask(self, lease_id: int, *, keep_alive: bool) -> int:

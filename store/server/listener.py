@@ -8,12 +8,13 @@ from urllib.parse import SplitResult
 import grpc
 import grpc.aio
 from raftsman.etcd import rpc_pb2_grpc
+from raftsman.kv.v1 import batch_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
 from raftsman.store.pending import PENDING_MAX
 from raftsman.store.tls import grpc_credentials
 
-from . import cluster, kv, lease, maintenance, refusals, watch
+from . import auth, batch, cluster, identity, kv, lease, maintenance, refusals, watch
 from .answers import Answers
 
 MESSAGE_BYTES_MAX = 16 << 20
@@ -46,18 +47,22 @@ class Listener:
     """The server and the services that must hear of its end."""
 
     def __init__(self, answers: Answers, lessor: Lessor, *, limits: flags.Limits, progress_s: float) -> None:
+        self._identity = answers.identity
         self.watch = watch.Watch(answers, progress_s=progress_s)
+        self.batch = batch.Batch(answers)
         self._server = grpc.aio.server(options=_options(limits))
+        batch_pb2_grpc.add_BatchServicer_to_server(self.batch, self._server)
         rpc_pb2_grpc.add_KVServicer_to_server(kv.KV(answers), self._server)
         rpc_pb2_grpc.add_WatchServicer_to_server(self.watch, self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
+        rpc_pb2_grpc.add_AuthServicer_to_server(auth.Auth(answers), self._server)
         partial: tuple[tuple[str, Any, object], ...] = (
             ("Cluster", rpc_pb2_grpc.add_ClusterServicer_to_server, cluster.Cluster(answers)),
             ("Maintenance", rpc_pb2_grpc.add_MaintenanceServicer_to_server, maintenance.Maintenance(answers)),
-            ("Auth", rpc_pb2_grpc.add_AuthServicer_to_server, refusals.Auth()),
         )
         for service, add, servicer in partial:
             refusals.refuse_rest(service, servicer)
+            identity.guard(service, servicer, answers.identity)
             add(servicer, self._server)
 
     async def start(self, urls: tuple[SplitResult, ...], tls: flags.Tls | None) -> None:
@@ -74,4 +79,6 @@ class Listener:
 
     async def stop(self, grace_s: float) -> None:
         self.watch.close()
+        self.batch.close()
         await self._server.stop(grace_s)
+        self._identity.close()

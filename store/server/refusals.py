@@ -29,7 +29,3 @@ def _refusal(name: str, *, streaming: bool) -> Any:
         yield  # makes it the generator that grpc wants
 
     return stream if streaming else unary
-
-
-class Auth:
-    """Users and roles are not served: certificates decide who may connect."""

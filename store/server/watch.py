@@ -50,7 +50,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         self, request_iterator: AsyncIterator[rpc_pb2.WatchRequest], context: Context
     ) -> None:
         """One stream, until either side ends it."""
-        stream = _Stream(self, self._answers, progress_s=self._progress_s)
+        stream = _Stream(self, self._answers, context, progress_s=self._progress_s)
         self._streams.add(stream)
         stopped = False
         try:
@@ -112,8 +112,9 @@ class Watch(rpc_pb2_grpc.WatchServicer):
 class _Stream:
     """The watches of one RPC and the answers on their way. `seen` is the newest revision that was looked at."""
 
-    def __init__(self, service: Watch, answers: Answers, *, progress_s: float) -> None:
+    def __init__(self, service: Watch, answers: Answers, context: Context, *, progress_s: float) -> None:
         self._service = service
+        self._context = context
         self._answers = answers
         self._replica = answers.replica
         self._progress_s = progress_s
@@ -140,7 +141,7 @@ class _Stream:
         await self._room.wait()
         kind = request.WhichOneof("request_union")
         if kind == "create_request":
-            self._create(request.create_request)
+            self._create(request.create_request, await self._not_permitted(request.create_request))
         elif kind == "cancel_request":
             watch = self.watches.pop(request.cancel_request.watch_id, None)
             if watch is not None:
@@ -150,9 +151,19 @@ class _Stream:
             self._progress_asked = True
             self.wake()
 
-    def _create(self, request: _Create) -> None:
+    async def _not_permitted(self, request: _Create) -> str:
+        """Why this watch is refused, as a Go client expects it; "" when it is not. Later changes end no watch."""
+        try:
+            who = await self._answers.identity.permit(self._context)
+            self._replica.state.auth.check_read(who, request.key or b"\0", request.range_end)
+        except errors.StoreError as error:
+            code = error.code.name.title().replace("_", "")
+            return f"rpc error: code = {code} desc = {error.text}"
+        return ""
+
+    def _create(self, request: _Create, not_permitted: str) -> None:
         watch_id = request.watch_id or self._free_id()
-        reason = self._refusal(request, watch_id)
+        reason = not_permitted or self._refusal(request, watch_id)
         if reason:
             answer = rpc_pb2.WatchResponse(watch_id=BROADCAST_ID, created=True, canceled=True, cancel_reason=reason)
             self._answer(answer)

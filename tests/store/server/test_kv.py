@@ -107,7 +107,6 @@ async def test_large_lists_arrive_whole(kv: rpc_pb2_grpc.KVStub) -> None:
 
 async def test_what_is_not_served_is_refused_by_name(channel: grpc.aio.Channel) -> None:
     for call, text in (
-        (rpc_pb2_grpc.AuthStub(channel).AuthEnable(rpc_pb2.AuthEnableRequest()), "Auth.AuthEnable"),
         (rpc_pb2_grpc.ClusterStub(channel).MemberAdd(rpc_pb2.MemberAddRequest()), "Cluster.MemberAdd"),
         (rpc_pb2_grpc.MaintenanceStub(channel).MoveLeader(rpc_pb2.MoveLeaderRequest()), "Maintenance.MoveLeader"),
     ):
