@@ -38,6 +38,7 @@ SNAPSHOT_BYTES_MIN = 8 << 20
 SNAPSHOT_BYTES_MAX = 32 << 20
 SNAPSHOT_SHARE = 4
 """A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
+SWEEP_S = 0.002
 SNAPSHOT_RETRY_S = 15.0
 """After one that the disk did not take. The log has everything meanwhile."""
 
@@ -106,6 +107,7 @@ class Replica:
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self._bytes_since = 0
         self._snapshot_bytes = SNAPSHOT_BYTES_MIN
         self._snapshot_not_before = 0.0
@@ -358,6 +360,7 @@ class Replica:
             self._publish()  # before what is new may be forgotten
         answer = apply.execute(state, kind, payload, Who(operation.user, operation.auth_revision))
         if kind is Kind.COMPACT:
+            self._sweep_soon()
             for observer in self.observers:
                 observer.compacted(state.compacted)
         elif kind is Kind.LEASE_GRANT or kind is Kind.LEASE_REVOKE:
@@ -383,11 +386,9 @@ class Replica:
     async def _snapshot(self) -> None:
         covered = self._bytes_since
         try:
-            head = snapshot.Head(
-                self.applied, self.applied_term, self.state.revision, self.state.compacted, self._cluster
-            )
-            capture = snapshot.Capture(head, self.state.copy_of_parts(), self.state.index.copy_of_histories())
             self._bytes_since = 0
+            capture = await self.capture()
+            head = capture.head
             path = await asyncio.to_thread(snapshot.write, self._folder / "snap", capture, disk=self._disk)
             self.snapshot_index = max(self.snapshot_index, head.index)
             self._snapshot_bytes = _clamped(self._disk.size(path) // SNAPSHOT_SHARE)
@@ -403,6 +404,27 @@ class Replica:
             os._exit(70)
         finally:
             self._snapshotting = None
+
+    async def capture(self) -> snapshot.Capture:
+        """The state as it is now, gathered in slices so that nobody waits for it."""
+        state, histories = self.state, list[list[mvcc.Record]]()
+        with state.view() as view:
+            head = snapshot.Head.of(state, index=self.applied, term=self.applied_term, cluster=self._cluster)
+            capture = snapshot.Capture(head, state.copy_of_parts(), histories)
+            for batch in view.batches():
+                histories.append(batch)
+                await asyncio.sleep(0)
+        return capture
+
+    def _sweep(self) -> None:
+        """Give back what compaction left, in slices with room for others between them."""
+        self._sweeping = None
+        if self.state.sweep():
+            self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     async def stop(self) -> None:
         """Refuse what waits and finish a snapshot under way."""

@@ -22,6 +22,7 @@ from raftsman.store.wal.disk import REAL, Disk, File
 
 VERSION = 2
 FRAME_RECORDS = 500
+FRAME_BYTES = 1 << 18
 WRITE_BYTES = 1 << 18
 SYNC_BYTES = 4 << 20
 """Written back in pieces: one flush of everything at the end would hold up the log's own syncs."""
@@ -35,26 +36,37 @@ class SnapshotDamaged(Exception):
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
-    """Where the state stands: the last entry that is in it, and the revisions."""
+    """Where the state stands: the last entry that is in it, and the revisions.
+
+    `bytes` and `hash` are the state's own, which what is loaded must come to again; 0 says nothing.
+    """
 
     index: int
     term: int
     revision: int
     compacted: int
     cluster: str
+    bytes: int = 0
+    hash: int = 0
+
+    @classmethod
+    def of(cls, state: mvcc.State, *, index: int, term: int, cluster: str) -> Head:
+        return cls(index, term, state.revision, state.compacted, cluster, state.bytes, state.hash.value)
 
 
 class Capture(msgspec.Struct, frozen=True):
-    """A state held still, to be written while the live one goes on."""
+    """A state held still, to be written while the live one goes on.
+
+    `histories` are the records by key and then by revision, in groups of any size that do not split a key.
+    """
 
     head: Head
     parts: dict[str, object]
     histories: Sequence[Sequence[mvcc.Record]]
 
 
-_Row = tuple[bytes, bytes, int, int, int, int, int]
 _encode = msgspec.msgpack.Encoder().encode
-_rows = msgspec.msgpack.Decoder(list[_Row])
+_rows = msgspec.msgpack.Decoder(list[mvcc.Record])
 _head = msgspec.msgpack.Decoder(Head)
 _parts = msgspec.msgpack.Decoder(dict[str, Any])
 _count = msgspec.msgpack.Decoder(int)
@@ -178,6 +190,8 @@ def _load(frames: Iterator[bytes]) -> tuple[Head, mvcc.State]:
     head = _head.decode(next(frames))
     parts = _parts.decode(next(frames))
     state = mvcc.State.restored(revision=head.revision, compacted=head.compacted, parts=parts, records=_records(frames))
+    if (head.bytes or state.bytes, head.hash or state.hash.value) != (state.bytes, state.hash.value):
+        raise msgspec.DecodeError("what it holds is not what it says that it holds")
     return head, state
 
 
@@ -190,8 +204,7 @@ def _records(frames: Iterator[bytes]) -> Iterator[mvcc.Record]:
             return
         rows = _rows.decode(frame)
         count += len(rows)
-        for row in rows:
-            yield mvcc.Record(*row)
+        yield from rows
     raise msgspec.DecodeError("its end is missing")
 
 
@@ -205,18 +218,19 @@ def _row_count(frame: bytes) -> int | None:
     return None
 
 
-def _batches(histories: Iterable[Sequence[mvcc.Record]]) -> Iterator[list[_Row]]:
-    rows: list[_Row] = []
+def _batches(histories: Iterable[Sequence[mvcc.Record]]) -> Iterator[Sequence[mvcc.Record]]:
+    """Groups put together, or cut, to a frame's size."""
+    frame: list[mvcc.Record] = []
+    size = 0
     for history in histories:
-        for each in history:
-            rows.append(
-                (each.key, each.value, each.create_revision, each.mod_revision, each.sub, each.version, each.lease)
-            )
-        if len(rows) >= FRAME_RECORDS:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+        for record in history:
+            frame.append(record)
+            size += len(record.value)
+            if len(frame) >= FRAME_RECORDS or size >= FRAME_BYTES:
+                yield frame
+                frame, size = [], 0
+    if frame:
+        yield frame
 
 
 def _put(file: BinaryIO, value: object) -> None:

@@ -6,5 +6,6 @@ the same state. Requests and answers are etcd's own messages; answers carry no h
 
 from .records import Change, Record
 from .state import State, UnknownPart
+from .view import View
 
-__all__ = ["Change", "Record", "State", "UnknownPart"]
+__all__ = ["Change", "Record", "State", "UnknownPart", "View"]

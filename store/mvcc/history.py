@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 
 from .records import Change
 
 
 class History:
-    """Changes by revision, from `first` on.
+    """Changes by revision, from `first` on, and what compacting at a revision makes of no use.
 
-    After the example of `index.KeyIndex`: first 2, [a@2] [b@3] [a@4, was a@2] [b@5 deleted, was b@3]. Compacting at 4
-    leaves first 4, [a@4] [b@5 deleted]: the changes of the compacted revision itself can still be read.
+    After the example of `index.KeyIndex`: first 2, [a@2] [b@3] [a@4, was a@2] [b@5 deleted, was b@3]. Forgetting what
+    is before 4 leaves first 4, [a@4] [b@5 deleted]: the changes of a compacted revision itself can still be read.
+    Forgetting takes effect at once; `free` gives the memory back in slices. What is forgotten and not yet freed, from
+    `base` on, `at` still answers for.
     """
 
     def __init__(self, first: int) -> None:
         self.first = first
-        self._revisions: list[tuple[Change, ...]] = []
+        self.base = first
+        self._entries: list[Change | tuple[Change, ...] | None] = []  # by revision, from base on
+        self._useless = array("Q")
+        self._freed = 0
 
     @property
     def last(self) -> int:
         """The newest revision held; `first - 1` when empty."""
-        return self.first + len(self._revisions) - 1
+        return self.base + len(self._entries) - 1
 
-    def append(self, changes: tuple[Change, ...]) -> None:
-        """The changes of revision `last + 1`."""
-        self._revisions.append(changes)
+    def append(self, changes: Sequence[Change], *, useless: int) -> None:
+        """The changes of revision `last + 1`, and the bytes that no reader needs once it is compacted."""
+        self._entries.append(changes[0] if len(changes) == 1 else tuple(changes))
+        self._useless.append((self._useless[-1] if self._useless else 0) + useless)
 
     def at(self, revision: int) -> tuple[Change, ...]:
-        return self._revisions[revision - self.first]
+        entry = self._entries[revision - self.base]
+        assert entry is not None, (revision, self.first)
+        return entry if isinstance(entry, tuple) else (entry,)
 
     def since(self, revision: int) -> Iterator[tuple[int, tuple[Change, ...]]]:
         """(revision, changes) from a revision on, which must not be older than `first`."""
         assert revision >= self.first, (revision, self.first)
-        for place in range(revision - self.first, len(self._revisions)):
-            yield self.first + place, self._revisions[place]
+        for place in range(revision, self.last + 1):
+            yield place, self.at(place)
 
-    def drop_before(self, revision: int) -> None:
-        """Forget revisions below `revision`."""
-        count = max(0, min(revision - self.first, len(self._revisions)))
-        del self._revisions[:count]
-        self.first += count
+    def useless(self, revision: int) -> int:
+        """Bytes of what is of no use when everything up to a revision is compacted, counted from any one place."""
+        place = revision - self.base
+        return self._useless[place] if place >= 0 else 0
+
+    def forget_before(self, revision: int) -> None:
+        """Revisions below are not read any more."""
+        self.first = max(self.first, min(revision, self.last + 1))
+
+    def unfreed(self, revision: int) -> bool:
+        """Whether `free` has something to do."""
+        return min(self.first, revision) > self.base + self._freed
+
+    def free(self, revision: int, *, revisions_max: int) -> bool:
+        """Give back the memory of what is forgotten and below a revision; whether there is more."""
+        end = min(self.first, revision) - self.base
+        stop = min(end, self._freed + revisions_max)
+        if stop > self._freed:
+            self._entries[self._freed : stop] = [None] * (stop - self._freed)
+            self._freed = stop
+        if self._freed > len(self._entries) // 2:
+            # The list moves at most twice what it gave back. The last count stays: the others are relative to it.
+            keep = min(self._freed, len(self._entries) - 1)
+            del self._entries[:keep]
+            del self._useless[:keep]
+            self.base += keep
+            self._freed -= keep
+        return stop < end

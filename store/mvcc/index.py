@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import heapq
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
+from typing import TypeAlias
 
 from sortedcontainers import SortedList
 
 from .records import Record
 
 FROM_KEY = b"\0"
+TUPLE_MAX = 16
 _mod_revision = attrgetter("mod_revision")
+_Older: TypeAlias = tuple[Record, ...] | list[Record]
+"""What came before a key's newest record, oldest first. Up to TUPLE_MAX a tuple, which the garbage collector learns to
+pass over; beyond, a list, so that a key which changes often does not cost more every time."""
 
 
 def contains(key: bytes, range_end: bytes, candidate: bytes) -> bool:
@@ -35,33 +42,55 @@ class KeyIndex:
     """
 
     def __init__(self) -> None:
-        self._histories: dict[bytes, list[Record]] = {}
-        self._keys: SortedList[bytes] = SortedList()
+        self._newest: dict[bytes, Record] = {}
+        self._older: dict[bytes, _Older] = {}
         self._live: SortedList[bytes] = SortedList()
+        self._dead: SortedList[bytes] = SortedList()  # keys that end in a tombstone
 
     def __len__(self) -> int:
         return len(self._live)
 
     def newest(self, key: bytes) -> Record | None:
         """The live record of a key, None when there is none or it was deleted."""
-        history = self._histories.get(key)
-        return history[-1] if history and history[-1].version else None
+        record = self._newest.get(key)
+        return record if record is not None and record.version else None
 
     def add(self, record: Record) -> Record | None:
         """Take in a write; answers the live record that it replaced."""
-        history = self._histories.get(record.key)
-        if history is None:
-            self._histories[record.key] = [record]
-            self._keys.add(record.key)
-            previous = None
+        key = record.key
+        before = self._newest.get(key)
+        self._newest[key] = record
+        if before is None:
+            (self._live if record.version else self._dead).add(key)
+            return None
+        older = self._older.get(key, ())
+        if type(older) is list:
+            older.append(before)
         else:
-            previous = history[-1] if history[-1].version else None
-            history.append(record)
-        if record.version and previous is None:
-            self._live.add(record.key)
-        elif not record.version and previous is not None:
-            self._live.remove(record.key)
-        return previous
+            self._older[key] = (*older, before) if len(older) < TUPLE_MAX else [*older, before]
+        if before.version:
+            if not record.version:
+                self._live.remove(key)
+                self._dead.add(key)
+            return before
+        if record.version:
+            self._dead.remove(key)
+            self._live.add(key)
+        return None
+
+    def load(self, records: Iterable[Record]) -> None:
+        """Fill a new index. Records come by key and then by revision."""
+        newest = self._newest
+        several: dict[bytes, list[Record]] = {}
+        for record in records:
+            before = newest.get(record.key)
+            if before is not None:
+                several.setdefault(record.key, []).append(before)
+            newest[record.key] = record
+        for key, older in several.items():
+            self._older[key] = tuple(older) if len(older) <= TUPLE_MAX else older
+        self._live = SortedList(key for key, record in newest.items() if record.version)
+        self._dead = SortedList(key for key, record in newest.items() if not record.version)
 
     def count(self, key: bytes, range_end: bytes) -> int:
         """How many live keys a range covers."""
@@ -73,52 +102,82 @@ class KeyIndex:
 
     def live(self, key: bytes, range_end: bytes) -> Iterator[Record]:
         """The live records of a range, by key."""
-        if not range_end:
-            record = self.newest(key)
-            if record:
-                yield record
-            return
-        for found in _keys_between(self._live, key, range_end):
-            yield self._histories[found][-1]
+        if range_end:
+            return map(self._newest.__getitem__, _keys_between(self._live, key, range_end))
+        record = self.newest(key)
+        return iter((record,) if record is not None else ())
+
+    def backwards(self, key: bytes, range_end: bytes) -> Iterator[Record]:
+        """The live records of a range, the last key first."""
+        return map(self._newest.__getitem__, _keys_between(self._live, key, range_end, reverse=True))
 
     def at(self, key: bytes, range_end: bytes, revision: int) -> Iterator[Record]:
         """The records of a range as they were at a revision, by key."""
-        keys = _keys_between(self._keys, key, range_end) if range_end else iter((key,))
+        if not range_end:
+            keys: Iterable[bytes] = (key,) if key in self._newest else ()
+        else:
+            live, dead = (_keys_between(keys, key, range_end) for keys in (self._live, self._dead))
+            keys = heapq.merge(live, dead)
         for found in keys:
-            history = self._histories.get(found, ())
-            place = bisect_right(history, revision, key=_mod_revision)
-            if place and history[place - 1].version:
-                yield history[place - 1]
+            record = self._newest[found]
+            if record.mod_revision > revision:
+                older = self._older.get(found, ())
+                place = bisect_right(older, revision, key=_mod_revision)
+                if not place:
+                    continue
+                record = older[place - 1]
+            if record.version:
+                yield record
 
     def compact(self, key: bytes, revision: int) -> None:
         """Forget what a key was before `revision`; forget the key if it was deleted before.
 
         A delete at `revision` itself stays: its change can still be watched.
         """
-        history = self._histories.get(key)
-        if history is None:
+        newest = self._newest.get(key)
+        if newest is None:
             return
-        place = bisect_right(history, revision, key=_mod_revision)
-        keep_from = max(0, place - 1)
-        if place and not history[place - 1].version and history[place - 1].mod_revision < revision:
-            keep_from = place
-        del history[:keep_from]
-        if not history:
-            del self._histories[key]
-            self._keys.remove(key)
+        kept = _kept(newest, self._older.get(key, ()), revision)
+        if len(kept) > 1:
+            self._older[key] = kept[:-1] if len(kept) - 1 <= TUPLE_MAX else list(kept[:-1])
+            return
+        self._older.pop(key, None)
+        if not kept:
+            del self._newest[key]
+            self._dead.remove(key)
 
-    def records(self) -> Iterator[Record]:
-        """Everything, by key and then by revision."""
-        for key in self._keys:
-            yield from self._histories[key]
+    # -- everything, while it changes
 
-    def copy_of_histories(self) -> list[list[Record]]:
-        """The same, as lists that later writes do not touch."""
-        return [list(self._histories[key]) for key in self._keys]
+    def keys_after(self, key: bytes | None, count: int) -> list[bytes]:
+        """The next keys in order, deleted ones too: `count`, or all that there are."""
+        live, dead = (islice(keys.irange(key, inclusive=(False, True)), count) for keys in (self._live, self._dead))
+        return list(islice(heapq.merge(live, dead), count))
+
+    def kept(self, key: bytes, revision: int, *, compacted: int) -> Sequence[Record]:
+        """The records of a key up to a revision, without those that compaction made useless, swept or not."""
+        newest, older = self._newest[key], self._older.get(key, ())
+        if newest.mod_revision > revision:
+            older = tuple(older[: bisect_right(older, revision, key=_mod_revision)])
+            if not older:
+                return ()
+            newest, older = older[-1], older[:-1]
+        return _kept(newest, older, compacted)
 
 
-def _keys_between(keys: SortedList[bytes], key: bytes, range_end: bytes) -> Iterator[bytes]:
+def _kept(newest: Record, older: _Older, revision: int) -> tuple[Record, ...]:
+    """What compaction at a revision leaves of a key."""
+    if newest.mod_revision <= revision:
+        return (newest,) if newest.version or newest.mod_revision == revision else ()
+    if not older:
+        return (newest,)
+    place = bisect_right(older, revision, key=_mod_revision)
+    if place and (older[place - 1].version or older[place - 1].mod_revision == revision):
+        place -= 1
+    return (*older[place:], newest)
+
+
+def _keys_between(keys: SortedList[bytes], key: bytes, range_end: bytes, *, reverse: bool = False) -> Iterator[bytes]:
     maximum = None if range_end == FROM_KEY else range_end
     if maximum is not None and maximum <= key:
         return iter(())
-    return iter(keys.irange(key, maximum, inclusive=(True, False)))
+    return iter(keys.irange(key, maximum, inclusive=(True, False), reverse=reverse))

@@ -20,6 +20,7 @@ _SORT_KEYS = {
     _Request.MOD: attrgetter("mod_revision"),
     _Request.VALUE: attrgetter("value"),
 }
+_SORT_ORDERS = frozenset((_Request.NONE, _Request.ASCEND, _Request.DESCEND))
 
 
 def check_revision(revision: int, *, current: int, compacted: int) -> None:
@@ -30,31 +31,38 @@ def check_revision(revision: int, *, current: int, compacted: int) -> None:
         raise errors.compacted()
 
 
-def evaluate(index: KeyIndex, request: _Request, *, current: int) -> rpc_pb2.RangeResponse:
-    """Answer a Range whose revision was checked."""
-    newest = request.revision <= 0 or request.revision == current
-    key, range_end = request.key, request.range_end
-    if request.count_only:
-        count = index.count(key, range_end) if newest else _length(index.at(key, range_end, request.revision))
-        return rpc_pb2.RangeResponse(count=count)
-    if newest:
-        count = index.count(key, range_end)
-        found = index.live(key, range_end)
+def check(request: _Request, *, current: int, compacted: int) -> None:
+    """Refuse a Range of a revision that cannot be read, or in no known order."""
+    check_revision(request.revision, current=current, compacted=compacted)
+    if request.sort_target not in _SORT_KEYS or request.sort_order not in _SORT_ORDERS:
+        raise errors.invalid_sort_option()
+
+
+def evaluate(index: KeyIndex, request: _Request, answer: rpc_pb2.RangeResponse, *, current: int) -> None:
+    """Answer a Range that was checked. `count` is that of the range, whatever is filtered or beyond the limit."""
+    key, range_end, revision, limit = request.key, request.range_end, request.revision, request.limit
+    target, order = request.sort_target, request.sort_order
+    backwards = target == _Request.KEY and order == _Request.DESCEND
+    found: Iterator[Record]
+    if revision <= 0 or revision == current:
+        answer.count = index.count(key, range_end)
+        found = index.backwards(key, range_end) if backwards else index.live(key, range_end)
     else:
-        everything = list(index.at(key, range_end, request.revision))
-        count = len(everything)
-        found = iter(everything)
-    found = _sorted(_filtered(found, request), request)
-    records = list(islice(found, request.limit + 1)) if request.limit > 0 else list(found)
-    more = request.limit > 0 and len(records) > request.limit
-    if more:
-        records.pop()
-    kvs = [record.message(keys_only=request.keys_only) for record in records]
-    return rpc_pb2.RangeResponse(kvs=kvs, more=more, count=count)
-
-
-def _length(records: Iterator[Record]) -> int:
-    return sum(1 for _ in records)
+        everything = list(index.at(key, range_end, revision))
+        answer.count = len(everything)
+        found = reversed(everything) if backwards else iter(everything)
+    if request.count_only:
+        return
+    filtered = _filtered(found, request)
+    if target != _Request.KEY:
+        if order == _Request.NONE and limit > 0 and filtered is found:
+            filtered = islice(filtered, limit + 1)  # as etcd: without an order, what the limit cut is what is sorted
+        filtered = iter(sorted(filtered, key=_SORT_KEYS[target], reverse=order == _Request.DESCEND))
+    keys_only, add = request.keys_only, answer.kvs.add
+    for record in islice(filtered, limit) if limit > 0 else filtered:
+        record.fill(add(), keys_only=keys_only)
+    if limit > 0 and next(filtered, None) is not None:
+        answer.more = True
 
 
 def _filtered(records: Iterator[Record], request: _Request) -> Iterator[Record]:
@@ -70,10 +78,3 @@ def _filtered(records: Iterator[Record], request: _Request) -> Iterator[Record]:
         and (not low_create or record.create_revision >= low_create)
         and (not high_create or record.create_revision <= high_create)
     )
-
-
-def _sorted(records: Iterator[Record], request: _Request) -> Iterator[Record]:
-    target, order = request.sort_target, request.sort_order
-    if target == _Request.KEY and order != _Request.DESCEND:
-        return records
-    return iter(sorted(records, key=_SORT_KEYS[target], reverse=order == _Request.DESCEND))

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 
-from . import compare, index, query
+from . import compare, query
 from .alarms import Alarms
 from .auth import Auth
+from .hash import UNKNOWN, RunningHash
 from .history import History
-from .index import KeyIndex
+from .index import FROM_KEY, KeyIndex
 from .lease import Lease, Leases
 from .records import Change, Record
 from .sessions import Sessions
+from .view import View
 
 FIRST_REVISION = 1
 HISTORY_KEPT = 1000
 """Changes kept in spite of a compaction, so that it does not end watches that are a moment behind."""
-_Branch = Callable[[], bool]
+SWEEP_CHANGES = 1000
+_COMPACTED, _GRANTED, _REVOKED = 1, 2, 3
+_Plan = list[tuple[str, Any, "_Branch | None"]]
+_Branch = tuple[bool, _Plan]
+"""What a transaction will do: whether its conditions hold, and the operations of that side, nested ones decided too."""
 
 
 class Part(Protocol):
@@ -47,11 +53,16 @@ class State:
         delete a..z      -> revision 4   a@4.0 tombstone, b@4.1 tombstone
         delete a..z      -> revision 4   nothing to delete, no revision
         compact 3        -> revision 4   reads below 3 are refused; changes from 3 on can be watched
+
+    `bytes` is the size of everything that can be read, `hash` a digest of everything that happened: both are the same
+    on all members. Compaction only marks; memory is given back by `sweep`, a slice at a time, which no reader can tell.
     """
 
     def __init__(self) -> None:
         self.revision = FIRST_REVISION
         self.compacted = 0
+        self.bytes = 0
+        self.hash = RunningHash()
         self.index = KeyIndex()
         self.history = History(FIRST_REVISION + 1)
         self.leases = Leases()
@@ -63,8 +74,13 @@ class State:
             "alarms": self.alarms,
             "auth": self.auth,
             "sessions": self.sessions,
+            "hash": self.hash,
         }
         self._pending: list[Change] = []
+        self._useless = 0  # bytes that the next revision leaves without a reader, once it is compacted
+        self._buried = 0  # of tombstones in it: they go one revision later
+        self._swept = (FIRST_REVISION, 0)  # up to here, a revision and a place in it, compaction was carried out
+        self._views = 0
 
     # -- reads
 
@@ -72,8 +88,10 @@ class State:
         """One key or a range, now or at a revision. Raises compacted, future revision and corrupt."""
         if self.alarms.corrupt:
             raise errors.corrupt()
-        query.check_revision(request.revision, current=self.revision, compacted=self.compacted)
-        return query.evaluate(self.index, request, current=self._reading_revision)
+        query.check(request, current=self.revision, compacted=self.compacted)
+        response = rpc_pb2.RangeResponse()
+        query.evaluate(self.index, request, response, current=self.revision)
+        return response
 
     @property
     def _reading_revision(self) -> int:
@@ -84,12 +102,14 @@ class State:
 
     def put(self, request: rpc_pb2.PutRequest) -> rpc_pb2.PutResponse:
         self._check_put(request)
-        response = self._put(request)
+        response = rpc_pb2.PutResponse()
+        self._put(request, response)
         self._commit()
         return response
 
     def delete_range(self, request: rpc_pb2.DeleteRangeRequest) -> rpc_pb2.DeleteRangeResponse:
-        response = self._delete_range(request)
+        response = rpc_pb2.DeleteRangeResponse()
+        self._delete_range(request, response)
         self._commit()
         return response
 
@@ -97,10 +117,12 @@ class State:
         """All or nothing: what would be refused inside is refused before anything is written."""
         if self.alarms.corrupt:
             raise errors.corrupt()
-        path: list[bool] = []
-        self._choose(request, path)
-        self._check_txn(request, iter(path).__next__)
-        response = self._txn(request, iter(path).__next__)
+        ranges: list[rpc_pb2.RangeRequest] = []
+        branch = self._decided(request, ranges)
+        for each in ranges:
+            query.check(each, current=self.revision, compacted=self.compacted)
+        response = rpc_pb2.TxnResponse()
+        self._carry_out(branch, response)
         self._commit()
         return response
 
@@ -110,18 +132,20 @@ class State:
             raise errors.compacted()
         if revision > self.revision:
             raise errors.future_revision()
-        for changed in range(max(self.compacted, self.history.first), revision + 1):
-            for change in self.history.at(changed):
-                self.index.compact(change.record.key, revision)
+        self.bytes -= self.history.useless(revision) - self.history.useless(self.compacted)
+        self.hash.note(_COMPACTED, revision)
         self.compacted = revision
-        self.history.drop_before(min(revision, self.revision - HISTORY_KEPT))
+        self.history.forget_before(min(revision, self.revision - HISTORY_KEPT))
 
     def grant(self, lease_id: int, ttl_s: int) -> Lease:
-        return self.leases.grant(lease_id, ttl_s)
+        lease = self.leases.grant(lease_id, ttl_s)
+        self.hash.note(_GRANTED, lease_id, ttl_s)
+        return lease
 
     def revoke(self, lease_id: int) -> None:
         """Drop a lease and delete its keys, at one revision."""
         lease = self.leases.remove(lease_id)
+        self.hash.note(_REVOKED, lease_id)
         for key in sorted(lease.keys):
             if self.index.newest(key):
                 self._delete(key)
@@ -132,63 +156,24 @@ class State:
     def _commit(self) -> None:
         if self._pending:
             self.revision += 1
-            self.history.append(tuple(self._pending))
+            self.history.append(self._pending, useless=self._useless)
+            self._useless, self._buried = self._buried, 0
             self._pending.clear()
 
-    def _write(self, record: Record) -> Record | None:
+    def _write(self, record: Record) -> None:
         previous = self.index.add(record)
         self._pending.append(Change(record, previous))
-        self.leases.attach(record.key, old=previous.lease if previous else 0, new=record.lease)
-        return previous
-
-    def _put(self, request: rpc_pb2.PutRequest) -> rpc_pb2.PutResponse:
-        old = self.index.newest(request.key)
-        revision = self.revision + 1
-        value, lease = request.value, request.lease
-        if request.ignore_value or request.ignore_lease:
-            assert old is not None
-            value = old.value if request.ignore_value else value
-            lease = old.lease if request.ignore_lease else lease
-        created = old.create_revision if old else revision
-        version = old.version + 1 if old else 1
-        self._write(Record(request.key, value, created, revision, len(self._pending), version, lease))
-        response = rpc_pb2.PutResponse()
-        if request.prev_kv and old:
-            response.prev_kv.CopyFrom(old.message())
-        return response
-
-    def _delete(self, key: bytes) -> Record | None:
-        return self._write(Record(key, b"", 0, self.revision + 1, len(self._pending), 0, 0))
-
-    def _delete_range(self, request: rpc_pb2.DeleteRangeRequest) -> rpc_pb2.DeleteRangeResponse:
-        found = list(self.index.live(request.key, request.range_end))
-        for record in found:
-            self._delete(record.key)
-        response = rpc_pb2.DeleteRangeResponse(deleted=len(found))
-        if request.prev_kv:
-            response.prev_kvs.extend(record.message() for record in found)
-        return response
-
-    # -- transactions
-
-    def _choose(self, request: rpc_pb2.TxnRequest, path: list[bool]) -> None:
-        """Decide every branch before anything is written, nested ones too, in the order of execution."""
-        chosen = all(compare.holds(self.index, condition) for condition in request.compare)
-        path.append(chosen)
-        for operation in request.success if chosen else request.failure:
-            if operation.WhichOneof("request") == "request_txn":
-                self._choose(operation.request_txn, path)
-
-    def _check_txn(self, request: rpc_pb2.TxnRequest, branch: _Branch) -> None:
-        for operation in request.success if branch() else request.failure:
-            kind = operation.WhichOneof("request")
-            if kind == "request_put":
-                self._check_put(operation.request_put)
-            elif kind == "request_range":
-                wanted = operation.request_range.revision
-                query.check_revision(wanted, current=self.revision, compacted=self.compacted)
-            elif kind == "request_txn":
-                self._check_txn(operation.request_txn, branch)
+        self.hash.add(record)
+        self.bytes += record.size
+        if previous is None:
+            if record.lease:
+                self.leases.attach(record.key, old=0, new=record.lease)
+            return
+        self._useless += previous.size
+        if not record.version:
+            self._buried += record.size
+        if previous.lease != record.lease:
+            self.leases.attach(record.key, old=previous.lease, new=record.lease)
 
     def _check_put(self, request: rpc_pb2.PutRequest) -> None:
         if (request.ignore_value or request.ignore_lease) and self.index.newest(request.key) is None:
@@ -196,29 +181,123 @@ class State:
         if request.lease:
             self.leases.require(request.lease)
 
-    def _txn(self, request: rpc_pb2.TxnRequest, branch: _Branch) -> rpc_pb2.TxnResponse:
-        succeeded = branch()
-        response = rpc_pb2.TxnResponse(succeeded=succeeded)
-        for operation in request.success if succeeded else request.failure:
-            response.responses.append(self._operation(operation, branch))
-        return response
+    def _put(self, request: rpc_pb2.PutRequest, response: rpc_pb2.PutResponse) -> None:
+        key = request.key
+        revision = self.revision + 1
+        old = self.index.newest(key)
+        if old is None:
+            record = Record(key, request.value, revision, revision, len(self._pending), 1, request.lease)
+        else:
+            record = Record(
+                old.key,
+                old.value if request.ignore_value else request.value,
+                old.create_revision,
+                revision,
+                len(self._pending),
+                old.version + 1,
+                old.lease if request.ignore_lease else request.lease,
+            )
+            if request.prev_kv:
+                old.fill(response.prev_kv)
+        self._write(record)
 
-    def _operation(self, operation: rpc_pb2.RequestOp, branch: _Branch) -> rpc_pb2.ResponseOp:
-        kind = operation.WhichOneof("request")
-        if kind == "request_range":
-            found = query.evaluate(self.index, operation.request_range, current=self._reading_revision)
-            found.header.revision = self._reading_revision
-            return rpc_pb2.ResponseOp(response_range=found)
-        if kind == "request_put":
-            put = self._put(operation.request_put)
-            put.header.revision = self._reading_revision
-            return rpc_pb2.ResponseOp(response_put=put)
-        if kind == "request_delete_range":
-            deleted = self._delete_range(operation.request_delete_range)
-            deleted.header.revision = self._reading_revision
-            return rpc_pb2.ResponseOp(response_delete_range=deleted)
-        assert kind == "request_txn", kind
-        return rpc_pb2.ResponseOp(response_txn=self._txn(operation.request_txn, branch))
+    def _delete(self, key: bytes) -> None:
+        self._write(Record(key, b"", 0, self.revision + 1, len(self._pending), 0, 0))
+
+    def _delete_range(self, request: rpc_pb2.DeleteRangeRequest, response: rpc_pb2.DeleteRangeResponse) -> None:
+        found = list(self.index.live(request.key, request.range_end))
+        response.deleted = len(found)
+        if request.prev_kv:
+            for record in found:
+                record.fill(response.prev_kvs.add())
+        for record in found:
+            self._delete(record.key)
+
+    # -- transactions
+
+    def _decided(self, request: rpc_pb2.TxnRequest, ranges: list[rpc_pb2.RangeRequest]) -> _Branch:
+        """Decide every branch before anything is written, nested ones too, in the order of execution.
+
+        Refuses what cannot be put; the `ranges` on the way are collected, to be checked when all puts were.
+        """
+        chosen = all([compare.holds(self.index, condition) for condition in request.compare])
+        plan: _Plan = []
+        for operation in request.success if chosen else request.failure:
+            kind = operation.WhichOneof("request")
+            if kind is None:
+                raise errors.key_not_found()
+            asked = getattr(operation, kind)
+            nested = None
+            if kind == "request_put":
+                self._check_put(asked)
+            elif kind == "request_range":
+                ranges.append(asked)
+            elif kind == "request_txn":
+                nested = self._decided(asked, ranges)
+            plan.append((kind, asked, nested))
+        return chosen, plan
+
+    def _carry_out(self, branch: _Branch, response: rpc_pb2.TxnResponse) -> None:
+        response.succeeded, plan = branch
+        add = response.responses.add
+        for kind, asked, nested in plan:
+            answer: Any
+            if kind == "request_put":
+                answer = add().response_put
+                self._put(asked, answer)
+            elif kind == "request_range":
+                answer = add().response_range
+                query.evaluate(self.index, asked, answer, current=self._reading_revision)
+            elif kind == "request_delete_range":
+                answer = add().response_delete_range
+                self._delete_range(asked, answer)
+            else:
+                assert nested is not None
+                answer = add().response_txn
+                self._carry_out(nested, answer)
+                answer.header.SetInParent()  # etcd answers it with an empty one
+                continue
+            answer.header.revision = self._reading_revision
+
+    # -- memory
+
+    def sweep(self, changes_max: int = SWEEP_CHANGES) -> bool:
+        """Give back a slice of what compaction left; whether there is more. Waits while somebody has a view."""
+        revision, place = self._swept
+        if self._views:
+            return revision < self.compacted or self.history.unfreed(self.compacted)
+        revision, place = max((revision, place), (self.history.base, 0))
+        left = changes_max
+        while revision <= self.compacted and left > 0:
+            changes = self.history.at(revision)[place : place + left]
+            for change in changes:
+                self.index.compact(change.record.key, self.compacted)
+            place += len(changes)
+            left -= len(changes) or 1
+            if place == len(self.history.at(revision)):
+                revision, place = revision + 1, 0
+        done = revision > self.compacted
+        # A tombstone at the compacted revision stays until the next compaction: that revision is looked at again.
+        self._swept = (self.compacted, 0) if done else (revision, place)
+        return self.history.free(self._swept[0], revisions_max=changes_max) or not done
+
+    def view(self, revision: int = 0) -> View:
+        """The state at a revision, 0 for now, to be read in slices. Close it soon: nothing is swept meanwhile.
+
+        Raises compacted and future revision.
+        """
+        query.check_revision(revision, current=self.revision, compacted=self.compacted)
+        self._views += 1
+        return View(self.index, revision=revision or self.revision, compacted=self.compacted, release=self._release)
+
+    def records(self) -> Iterator[Record]:
+        """Everything that can be read, by key and then by revision. Do not change the state meanwhile."""
+        with self.view() as view:
+            for batch in view.batches():
+                yield from batch
+
+    def _release(self) -> None:
+        self._views -= 1
 
     # -- snapshots
 
@@ -237,22 +316,40 @@ class State:
         state = cls()
         state.revision = revision
         state.compacted = compacted
+        state.hash.value = UNKNOWN
         for name, dumped in parts.items():
             if name not in state.parts:
                 raise UnknownPart(name)
             state.parts[name].load(dumped)
-        first = max(compacted, FIRST_REVISION + 1)
-        changes: list[list[Change]] = [[] for _ in range(revision - first + 1)]
-        for record in records:
-            previous = state.index.add(record)
-            if record.mod_revision >= first:
-                changes[record.mod_revision - first].append(Change(record, previous))
-        for record in state.index.live(b"", index.FROM_KEY):
-            state.leases.attach(record.key, old=0, new=record.lease)
-        state.history = History(first)
-        for of_revision in changes:
-            state.history.append(tuple(sorted(of_revision, key=_sub)))
+        state._load(list(records))
         return state
+
+    def _load(self, records: list[Record]) -> None:
+        self.index.load(records)
+        self.bytes = sum([record.size for record in records])
+        first = max(self.compacted, FIRST_REVISION + 1)
+        changes: list[list[Change]] = [[] for _ in range(self.revision - first + 1)]
+        before: Record | None = None
+        for record in records:
+            if record.mod_revision >= first:
+                previous = before if before is not None and before.version and before.key == record.key else None
+                changes[record.mod_revision - first].append(Change(record, previous))
+            before = record
+        self.history = History(first)
+        self._swept = (first, 0)
+        for of_revision in changes:
+            if len(of_revision) > 1:
+                of_revision.sort(key=_sub)
+            for change in of_revision:
+                if change.previous is not None:
+                    self._useless += change.previous.size
+                if not change.record.version:
+                    self._buried += change.record.size
+            self.history.append(of_revision, useless=self._useless)
+            self._useless, self._buried = self._buried, 0
+        for record in self.index.live(b"", FROM_KEY):
+            if record.lease:
+                self.leases.attach(record.key, old=0, new=record.lease)
 
 
 def _sub(change: Change) -> int:

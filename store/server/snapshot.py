@@ -49,7 +49,7 @@ class Snapshots:
 
     async def _send(self, context: Context) -> None:
         await self._answers.replica.up_to_date()
-        capture = self._capture()
+        capture = await self._answers.replica.capture()
         digest = hashlib.sha256()
         exporting = await _Export.start(self._folder)
         try:
@@ -65,13 +65,6 @@ class Snapshots:
         await context.write(rpc_pb2.SnapshotResponse(blob=digest.digest()))
         log.info("backup sent", revision=capture.head.revision)
 
-    def _capture(self) -> snapshot.Capture:
-        replica = self._answers.replica
-        state = replica.state
-        cluster = f"{self._answers.cluster.id:x}"
-        head = snapshot.Head(replica.applied, replica.applied_term, state.revision, state.compacted, cluster)
-        return snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories())
-
 
 class _Export:
     """The process that makes the database. Its pipes are used in threads: a read ends when the process does."""
@@ -79,8 +72,9 @@ class _Export:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
+        assert process.stderr is not None
         self._process = process
-        self._in, self._out = cast(BinaryIO, process.stdin), process.stdout
+        self._in, self._out, self._complaints = cast(BinaryIO, process.stdin), process.stdout, process.stderr
 
     @classmethod
     async def start(cls, folder: Path) -> _Export:
@@ -111,13 +105,12 @@ class _Export:
         return piece
 
     async def _fail(self) -> None:
-        _, complaint = await asyncio.to_thread(self._process.communicate)
+        complaint = await asyncio.to_thread(self._complaints.read)
         log.error("backup failed", error=complaint.decode(errors="replace").strip())
         raise errors.backup_failed()
 
     async def end(self) -> None:
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
-        assert self._process.stderr is not None
-        for pipe in (self._out, self._process.stderr):
+        for pipe in (self._out, self._complaints):
             pipe.close()

@@ -21,7 +21,7 @@ def save(path: Path, state: mvcc.State) -> Path:
     """What `etcdctl snapshot save` would leave."""
     head = snapshot.Head(7, 3, state.revision, state.compacted, "c")
     with path.open("w+b") as file:
-        backup.write(file, head, state, state.index.records(), folder=path.parent)
+        backup.write(file, head, state, state.records(), folder=path.parent)
     whole = path.read_bytes()
     path.write_bytes(whole + hashlib.sha256(whole).digest())
     return path
@@ -44,7 +44,7 @@ def busy_state() -> mvcc.State:
 
 def same(contents: backup.Contents, state: mvcc.State) -> None:
     assert (contents.revision, contents.compacted) == (state.revision, state.compacted)
-    assert contents.histories == [list(history) for history in state.index.copy_of_histories()]
+    assert [record for history in contents.histories for record in history] == list(state.records())
     for part in ("leases", "alarms", "auth"):
         assert contents.parts.parts[part].dump() == state.parts[part].dump()
 
@@ -101,7 +101,7 @@ def test_an_interrupted_compaction_of_etcd_is_finished(tmp_path: Path, monkeypat
     head = snapshot.Head(7, 3, state.revision, 12, "c")
     path = tmp_path / "db"
     with path.open("w+b") as file:
-        backup.write(file, head, uncompacted, uncompacted.index.records(), folder=tmp_path)
+        backup.write(file, head, uncompacted, uncompacted.records(), folder=tmp_path)
     same(backup.read(path, check_hash=False), state)
 
 
@@ -131,7 +131,7 @@ def test_a_lost_revision_is_missed(tmp_path: Path) -> None:
         state.put(Put(key=b"k%d" % number))
     head = snapshot.Head(7, 3, state.revision, 0, "c")
     path = tmp_path / "db"
-    kept = [record for record in state.index.records() if record.mod_revision != 5]
+    kept = [record for record in state.records() if record.mod_revision != 5]
     with path.open("w+b") as file:
         backup.write(file, head, state, kept, folder=tmp_path)
     with pytest.raises(backup.BadBackup, match="lacks 1 revisions"):
@@ -145,7 +145,7 @@ def test_etcdctl_reads_the_status(tmp_path: Path) -> None:
     status = json.loads(etcds.ctl("", "snapshot", "status", "-w", "json", str(path)))
     assert status["revision"] == state.revision
     assert status["totalSize"] == path.stat().st_size - 32
-    assert status["totalKey"] > len(list(state.index.records()))
+    assert status["totalKey"] > len(list(state.records()))
     assert status["hash"] == json.loads(etcds.ctl("", "snapshot", "status", "-w", "json", str(path)))["hash"]
 
 

@@ -17,7 +17,7 @@ def captured(keys: int) -> tuple[snapshot.Capture, mvcc.State]:
         state.put(rpc_pb2.PutRequest(key=b"%d" % number, value=b"v" * 5, lease=7 if number % 2 else 0))
     state.delete_range(rpc_pb2.DeleteRangeRequest(key=b"0"))
     head = snapshot.Head(index=keys, term=2, revision=state.revision, compacted=0, cluster="c")
-    return snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories()), state
+    return snapshot.Capture(head, state.copy_of_parts(), [list(state.records())]), state
 
 
 def test_a_state_is_read_back_with_its_history(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_state_is_read_back_with_its_history(tmp_path: Path) -> None:
     path = snapshot.write(tmp_path, capture)
     head, loaded = snapshot.load(path)
     assert (head, snapshot.verify(path), snapshot.newest(tmp_path)) == (capture.head, capture.head, path)
-    assert list(loaded.index.records()) == list(state.index.records())
+    assert list(loaded.records()) == list(state.records())
     assert list(loaded.history.since(2)) == list(state.history.since(2))
     assert loaded.leases.require(7).keys == state.leases.require(7).keys
     assert (loaded.revision, len(loaded.index)) == (state.revision, 1199)

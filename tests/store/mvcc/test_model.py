@@ -1,7 +1,11 @@
-"""The state against a model that keeps every revision as a whole dict, and through a snapshot at any point."""
+"""The state against a model that keeps every revision as a whole dict, and through a snapshot at any point.
+
+Beside it runs a twin that is told the same and is never restarted and never swept: nobody may tell them apart.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,10 +14,23 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from raftsman.etcd import rpc_pb2
 from raftsman.store import mvcc, snapshot
+from raftsman.store.mvcc import hash as digests
+from raftsman.store.mvcc import view as views
 from raftsman.store.mvcc import watchers
 
 KEYS = st.sampled_from([b"a", b"b", b"ba", b"c", b"d"])
 VALUES = st.binary(max_size=3)
+views.SLICE_RECORDS = 1  # as if there were many keys
+
+
+def contents(view: mvcc.View) -> list[mvcc.Record]:
+    with view:
+        return [record for batch in view.batches() for record in batch]
+
+
+def digest(view: mvcc.View) -> int:
+    with view:
+        return list(digests.of_records(view))[-1]
 
 
 class Model(RuleBasedStateMachine):
@@ -22,6 +39,9 @@ class Model(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.state = mvcc.State()
+        self.twin = mvcc.State()
+        self.reading: tuple[Iterator[list[mvcc.Record]], list[mvcc.Record], list[mvcc.Record]] | None = None
+        self.view: mvcc.View | None = None
         self.revisions: dict[int, dict[bytes, bytes]] = {1: {}}
         self.events: list[tuple[int, bytes, bytes | None]] = []
         self.leases: dict[int, set[bytes]] = {}
@@ -40,18 +60,23 @@ class Model(RuleBasedStateMachine):
                 keys.discard(key)
         self.revisions[revision] = content
 
+    def _both(self, command: Callable[[mvcc.State], object]) -> object:
+        command(self.twin)
+        return command(self.state)
+
     @property
     def now(self) -> dict[bytes, bytes]:
         return self.revisions[max(self.revisions)]
 
     @rule(key=KEYS, value=VALUES)
     def put(self, key: bytes, value: bytes) -> None:
-        self.state.put(rpc_pb2.PutRequest(key=key, value=value))
+        self._both(lambda state: state.put(rpc_pb2.PutRequest(key=key, value=value)))
         self._write({key: value})
 
     @rule(key=KEYS, end=KEYS)
     def delete(self, key: bytes, end: bytes) -> None:
-        answer = self.state.delete_range(rpc_pb2.DeleteRangeRequest(key=key, range_end=end))
+        answer = self._both(lambda state: state.delete_range(rpc_pb2.DeleteRangeRequest(key=key, range_end=end)))
+        assert isinstance(answer, rpc_pb2.DeleteRangeResponse)
         gone = sorted(found for found in self.now if key <= found < end)
         assert answer.deleted == len(gone)
         if gone:
@@ -60,13 +85,13 @@ class Model(RuleBasedStateMachine):
     @rule(writes=st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
     def txn(self, writes: dict[bytes, bytes]) -> None:
         puts = [rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=k, value=v)) for k, v in writes.items()]
-        self.state.txn(rpc_pb2.TxnRequest(success=puts))
+        self._both(lambda state: state.txn(rpc_pb2.TxnRequest(success=puts)))
         self._write(dict(writes))
 
     @rule(key=KEYS, value=VALUES)
     def put_leased(self, key: bytes, value: bytes) -> None:
-        self.state.grant(self.next_lease, 60)
-        self.state.put(rpc_pb2.PutRequest(key=key, value=value, lease=self.next_lease))
+        self._both(lambda state: state.grant(self.next_lease, 60))
+        self._both(lambda state: state.put(rpc_pb2.PutRequest(key=key, value=value, lease=self.next_lease)))
         self._write({key: value})
         self.leases[self.next_lease] = {key}
         self.next_lease += 1
@@ -75,7 +100,7 @@ class Model(RuleBasedStateMachine):
     @rule(data=st.data())
     def revoke(self, data: st.DataObject) -> None:
         lease = data.draw(st.sampled_from(sorted(self.leases)))
-        self.state.revoke(lease)
+        self._both(lambda state: state.revoke(lease))
         keys = self.leases.pop(lease)
         if keys:
             self._write(dict.fromkeys(sorted(keys)))
@@ -84,18 +109,57 @@ class Model(RuleBasedStateMachine):
     @rule(data=st.data())
     def compact(self, data: st.DataObject) -> None:
         revision = data.draw(st.integers(self.state.compacted + 1, max(self.revisions)))
-        self.state.compact(revision)
+        self._both(lambda state: state.compact(revision))
+
+    @rule(changes=st.integers(1, 3))
+    def sweep(self, changes: int) -> None:
+        self.state.sweep(changes)
+
+    @precondition(lambda self: self.view is None)
+    @rule()
+    def look(self) -> None:
+        self.view = self.state.view()
+        self.reading = (self.view.batches(), [], contents(self.twin.view()))
+
+    @precondition(lambda self: self.view is not None)
+    @rule()
+    def look_on(self) -> None:
+        assert self.view is not None
+        assert self.reading is not None
+        batches, seen, wanted = self.reading
+        batch = next(batches, None)
+        seen += batch or []
+        if batch is None:
+            assert seen == wanted
+            self.view.close()
+            self.view = None
 
     @rule()
     def restart(self) -> None:
         state = self.state
-        head = snapshot.Head(9, 3, state.revision, state.compacted, "c")
-        with TemporaryDirectory() as folder:
-            capture = snapshot.Capture(head, state.copy_of_parts(), state.index.copy_of_histories())
+        head = snapshot.Head.of(state, index=9, term=3, cluster="c")
+        with TemporaryDirectory() as folder, state.view() as view:
+            capture = snapshot.Capture(head, state.copy_of_parts(), list(view.batches()))
             path = snapshot.write(Path(folder), capture)
             assert snapshot.verify(path) == head
             loaded, self.state = snapshot.load(path)
         assert loaded == head
+
+    @invariant()
+    def both_are_the_same(self) -> None:
+        state, twin = self.state, self.twin
+        records = contents(state.view())
+        assert records == contents(twin.view())
+        assert state.bytes == twin.bytes == sum(record.size for record in records)
+        assert state.hash.value == twin.hash.value
+        for revision in range(max(1, state.compacted), state.revision + 1):
+            assert digest(state.view(revision)) == digest(twin.view(revision))
+
+    def teardown(self) -> None:
+        if self.view is not None:
+            self.view.close()
+        assert any(not self.state.sweep(3) for _ in range(1000))
+        self.both_are_the_same()
 
     @invariant()
     def every_readable_revision_is_right(self) -> None:

@@ -181,7 +181,7 @@ def test_compaction_keeps_what_its_revision_shows(state: mvcc.State) -> None:
     with pytest.raises(errors.StoreError, match="future"):
         state.compact(99)
     state.compact(6)
-    assert [record.key for record in state.index.records()] == [b"a", b"c"]
+    assert [record.key for record in state.records()] == [b"a", b"c"]
 
 
 def test_a_revoked_lease_takes_its_keys_along_at_one_revision(state: mvcc.State) -> None:
