@@ -52,7 +52,8 @@ class Maintenance:
             raise errors.invalid_request(f"unknown alarm action {request.action}")
         if request.action == _Alarm.ACTIVATE and request.alarm not in _RAISABLE:
             raise errors.invalid_request("only NOSPACE and CORRUPT can be raised")
-        answer = await self._replica.propose(Kind.ALARM, request.SerializeToString())
+        who = await self._answers.identity.permit_admin(context)
+        answer = await self._replica.propose(Kind.ALARM, request.SerializeToString(), who=who)
         assert isinstance(answer, rpc_pb2.AlarmResponse)
         self._answers.complete(answer.header)
         return answer
