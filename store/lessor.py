@@ -2,12 +2,14 @@
 
 Reads the leases of the replica; while this member leads, proposes the revocation of those that ran out. Taking office,
 it gives every lease its full time again. At most REVOKES_MAX revocations are under way; one timer, set to the next
-deadline.
+deadline. A keep-alive costs the same however many leases there are: it only notes the new deadline, and a lease that
+comes up in the queue before its time goes back into it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 
 from raftsman import logs
 from raftsman.etcd import rpc_pb2
@@ -19,6 +21,7 @@ from raftsman.store.replica import Replica
 
 REVOKES_MAX = 64
 RETRY_S = 1.0
+QUEUE_SLACK = 64
 
 log = logs.get(__name__)
 
@@ -29,7 +32,11 @@ class Lessor:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._deadlines: dict[int, float] = {}
+        self._queue: list[tuple[float, int]] = []
+        self._queued: dict[int, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self.expired = self.renewed = 0
         self._revoking: dict[int, asyncio.Task[None]] = {}
         self._role = events.Role(None, False, 0)
         replica.observers.append(self)
@@ -40,6 +47,7 @@ class Lessor:
         if lease_id in self._revoking:
             raise errors.lease_not_found()
         self._deadlines[lease_id] = clock.now() + lease.ttl_s
+        self.renewed += 1
         return lease.ttl_s
 
     def remaining_s(self, lease_id: int) -> int:
@@ -60,6 +68,8 @@ class Lessor:
             self._restart_all()
         elif not role.leading:
             self._deadlines.clear()
+            self._queue.clear()
+            self._queued.clear()
         self._role = role
         self._schedule()
 
@@ -67,8 +77,9 @@ class Lessor:
         lease = self._replica.state.leases.get(lease_id)
         if lease is None:
             self._deadlines.pop(lease_id, None)
+            self._queued.pop(lease_id, None)
         elif self._role.leading:
-            self._deadlines[lease_id] = clock.now() + lease.ttl_s
+            self._wait(lease_id, clock.now() + lease.ttl_s)
             self._schedule()
 
     def replaced(self) -> None:
@@ -86,34 +97,61 @@ class Lessor:
         now = clock.now()
         leases = self._replica.state.leases
         self._deadlines = {lease_id: now + leases.require(lease_id).ttl_s for lease_id in leases.ids()}
+        self._queued = dict(self._deadlines)
+        self._queue = [(at, lease_id) for lease_id, at in self._deadlines.items()]
+        heapq.heapify(self._queue)
+
+    def _wait(self, lease_id: int, at: float) -> None:
+        """Look at a lease at a time; what was in the queue for it no longer counts."""
+        self._deadlines[lease_id] = self._queued[lease_id] = at
+        heapq.heappush(self._queue, (at, lease_id))
+        if len(self._queue) > 2 * len(self._queued) + QUEUE_SLACK:  # leases that were revoked long before their time
+            self._queue = [(at, lease_id) for lease_id, at in self._queued.items()]
+            heapq.heapify(self._queue)
 
     def _schedule(self) -> None:
+        queue = self._queue
+        while queue and self._queued.get(queue[0][1]) != queue[0][0]:
+            heapq.heappop(queue)
+        if not queue or len(self._revoking) >= REVOKES_MAX:
+            return
+        at = queue[0][0]
         if self._timer is not None:
+            if self._timer_at <= at:
+                return
             self._timer.cancel()
-            self._timer = None
-        waiting = [at for lease_id, at in self._deadlines.items() if lease_id not in self._revoking]
-        if waiting and len(self._revoking) < REVOKES_MAX:
-            delay = max(0.0, min(waiting) - clock.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._expire)
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - clock.now()), self._expire)
 
     def _expire(self) -> None:
         self._timer = None
         now = clock.now()
-        for lease_id, at in list(self._deadlines.items()):
-            if at <= now and lease_id not in self._revoking and len(self._revoking) < REVOKES_MAX:
-                task = asyncio.get_running_loop().create_task(self._revoke(lease_id), name=f"revoke {lease_id:x}")
-                self._revoking[lease_id] = task
+        queue = self._queue
+        while queue and queue[0][0] <= now and len(self._revoking) < REVOKES_MAX:
+            at, lease_id = heapq.heappop(queue)
+            if self._queued.get(lease_id) != at:
+                continue
+            deadline = self._deadlines[lease_id]
+            if lease_id in self._revoking:
+                deadline = now + RETRY_S
+            if deadline > now:
+                self._wait(lease_id, deadline)
+                continue
+            del self._queued[lease_id]
+            task = asyncio.get_running_loop().create_task(self._revoke(lease_id), name=f"revoke {lease_id:x}")
+            self._revoking[lease_id] = task
         self._schedule()
 
     async def _revoke(self, lease_id: int) -> None:
         try:
             request = rpc_pb2.LeaseRevokeRequest(ID=lease_id)
             await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString(), who=ITSELF)
+            self.expired += 1
             log.debug("lease expired", lease=f"{lease_id:x}")
         except errors.StoreError as error:
-            log.warning("lease could not be revoked", lease=f"{lease_id:x}", error=error)
             if lease_id in self._deadlines:
-                self._deadlines[lease_id] = clock.now() + RETRY_S
+                log.warning("lease could not be revoked", lease=f"{lease_id:x}", error=error, retry_s=RETRY_S)
+                self._wait(lease_id, clock.now() + RETRY_S)
         finally:
             self._revoking.pop(lease_id, None)
             self._schedule()
