@@ -10,6 +10,7 @@ import pytest
 NEEDS = {
     "root": (lambda: os.geteuid() == 0, "root"),
     "podman": (lambda: bool(shutil.which("podman") and (shutil.which("runc") or shutil.which("crun"))), "Podman"),
+    "kubectl": (lambda: bool(shutil.which("kubectl")), "kubectl"),
     "etcdctl": (lambda: bool(shutil.which("etcdctl")), "etcdctl (Debian's etcd-client)"),
 }
 # Fixtures that cannot be made without them.

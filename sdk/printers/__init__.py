@@ -5,6 +5,6 @@ cluster.py. `Layout` gives headers and rows, `Writer` pads and prints them, docu
 paths.py evaluates JSONPath.
 """
 
-from .table import Layout, Writer, cells, columns, kind_prefix, labels_text
+from .table import Layout, Writer, cells, columns, definitions, kind_prefix, labels_text, typed_cells
 
-__all__ = ["Layout", "Writer", "cells", "columns", "kind_prefix", "labels_text"]
+__all__ = ["Layout", "Writer", "cells", "columns", "definitions", "kind_prefix", "labels_text", "typed_cells"]

@@ -68,6 +68,31 @@ def cells(resource: Resource, obj: Any, *, wide: bool = False, now: datetime | N
     return [cell for cell, column in zip(found, resource.facts.columns, strict=True) if wide or not column.priority]
 
 
+def definitions(resource: Resource) -> list[dict[str, Any]]:
+    """The columnDefinitions of a kind's Table, the wide ones with priority 1."""
+    facts = resource.facts.columns if resource.qualified in _PRINTERS else _NAME_AND_AGE
+    found = []
+    for column in facts:
+        name = column if isinstance(column, str) else column.name
+        type_, format_ = (
+            ("string", "name" if name == "Name" else "") if isinstance(column, str) else (column.type, column.format)
+        )
+        found.append({"name": name, "type": type_, "format": format_, "description": "", "priority": _priority(column)})
+    return found
+
+
+def typed_cells(resource: Resource, obj: Any) -> list[str | int]:
+    """The cells of a Table's row, all columns: those of type integer as numbers."""
+    found = cells(resource, obj, wide=True)
+    if resource.qualified not in _PRINTERS:
+        return list(found)
+    columns_ = resource.facts.columns
+    return [
+        int(cell) if column.type == "integer" and cell.isdigit() else cell
+        for cell, column in zip(found, columns_, strict=True)
+    ]
+
+
 def labels_text(labels: Any) -> str:
     """`a=b,c=d`, sorted; `<none>` without labels."""
     return ",".join(f"{key}={labels[key]}" for key in sorted(labels)) or NONE

@@ -43,8 +43,11 @@ class Call:
 
     user: User
     kind: Kind
-    # Sent as `raftsman-warning` trailing metadata.
+    # Sent as `raftsman-warning` trailing metadata, or as Warning headers.
     warnings: list[str]
+    # Over REST the path says of which kind an object is, and of which name: the body may leave the first out.
+    rest: bool = False
+    named: str = ""
 
 
 Unary = Callable[[Call, bytes], Awaitable[bytes]]

@@ -24,6 +24,7 @@ from .access.tokens import Tokens
 from .api import Api
 from .config import Config
 from .declarations import table
+from .rest.handler import Handler
 from .rpc import Router
 from .standard import Standard
 from .storage.allocation import Allocator
@@ -70,7 +71,9 @@ class Server:
         self._tokens = _tokens(config, self.api)
         self._agents = Agents(config)
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
-        self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"))
+        self._authenticator = Authenticator(self._peers, self._tokens)
+        rest = Handler(self.api, self._authenticator, self._tokens, self._agents, ready=lambda: self.ready)
+        self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"), rest)
         self._grpc: Any = None
         self._health: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,7 +104,7 @@ class Server:
         log.info("serving", address=address, ms=round(1000 * (time.monotonic() - started)))
 
     async def _serve_grpc(self) -> None:
-        authenticate = Authenticator(self._peers, self._tokens)
+        authenticate = self._authenticator
         router = Router(authenticate)
         routes.register(router, self.api, self._tokens, self._agents)
         standard = Standard(router.services, authenticate=authenticate, ready=lambda: self.ready)

@@ -1,7 +1,10 @@
-"""TLS on the one user-facing port, with client certificates wanted but not required.
+"""TLS on the one user-facing port, with client certificates wanted but not required: REST and gRPC behind it.
 
-gRPC's own TLS can only demand a certificate or ignore it. So TLS ends here (TLS 1.2 or later, ALPN `h2`), and the
-decrypted bytes go on to the gRPC server over a Unix socket in a directory that only this user can enter. This side of
+A client that offers HTTP/1.1 in ALPN, or no ALPN, gets REST (kubectl, which offers both, as well); one that offers `h2`
+alone is a gRPC client.
+
+gRPC's own TLS can only demand a certificate or ignore it. So TLS ends here (TLS 1.2 or later), and the decrypted bytes
+of gRPC go on to the gRPC server over a Unix socket in a directory that only this user can enter. This side of
 each such connection is bound to an unguessable abstract name first; gRPC reports that name as the call's peer, and
 `Peers` tells what certificate stood behind it.
 
@@ -20,6 +23,7 @@ from typing import Any, cast
 from raftsman import logs
 
 from .access.identity import AUTHENTICATED, User
+from .rest.http import Connection, Handler
 
 CONNECTIONS_MAX = 4096
 HANDSHAKE_S = 10.0
@@ -73,7 +77,7 @@ def context(*, cert: str, key: str, client_ca: str) -> ssl.SSLContext:
     if client_ca:
         made.load_verify_locations(client_ca)
         made.verify_mode = ssl.CERT_OPTIONAL
-    made.set_alpn_protocols(["h2"])
+    made.set_alpn_protocols(["http/1.1", "h2"])
     # Every connection shows its certificate anew.
     made.num_tickets = 0
     return made
@@ -82,10 +86,10 @@ def context(*, cert: str, key: str, client_ca: str) -> ssl.SSLContext:
 class Terminator:
     """The listener on the secure port."""
 
-    def __init__(self, peers: Peers, socket_path: str) -> None:
-        self._peers, self._socket_path = peers, socket_path
+    def __init__(self, peers: Peers, socket_path: str, rest: Handler) -> None:
+        self._peers, self._socket_path, self._rest = peers, socket_path, rest
         self._server: asyncio.Server | None = None
-        self._open: set[_Front] = set()
+        self._open: set[_Front | Connection] = set()
 
     @property
     def port(self) -> int:
@@ -123,6 +127,15 @@ class Terminator:
             back_socket.close()
             front.close()
 
+    def serve_rest(self, front: _Front) -> None:
+        """Go on with a new TLS connection as HTTP/1.1."""
+        user = user_of_certificate(front.transport.get_extra_info("peercert"))
+        connection = Connection(user, self._rest, left=lambda: self._open.discard(connection))
+        self._open.discard(front)
+        self._open.add(connection)
+        front.transport.set_protocol(connection)
+        connection.connection_made(front.transport)
+
     def entered(self, front: _Front) -> bool:
         if len(self._open) >= CONNECTIONS_MAX:
             return False
@@ -150,9 +163,9 @@ class _Front(asyncio.Protocol):
         if not self._terminator.entered(self):
             log.warning("a connection was refused: there are too many", limit=CONNECTIONS_MAX)
             return self.transport.abort()
-        if ssl_object is not None and ssl_object.selected_alpn_protocol() != "h2":
-            return self.transport.abort()
         _watch_over(transport.get_extra_info("socket"))
+        if ssl_object is not None and ssl_object.selected_alpn_protocol() != "h2":
+            return self._terminator.serve_rest(self)
         self.transport.pause_reading()
         self._joining = asyncio.get_running_loop().create_task(self._terminator.connect(self))
         return None

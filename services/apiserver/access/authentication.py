@@ -19,6 +19,7 @@ class Authenticator:
         self._peers, self._tokens = peers, tokens
 
     async def __call__(self, context: Any) -> User:
+        """Of a gRPC call."""
         user = self._peers.user(context.peer())
         if user is not None:
             return user
@@ -26,6 +27,12 @@ class Authenticator:
             if key == "authorization":
                 return await self._bearer(value)
         return ANONYMOUS
+
+    async def identify(self, certified: User | None, authorization: str) -> User:
+        """Of a REST request: what its connection's certificate says, else its Authorization header."""
+        if certified is not None:
+            return certified
+        return await self._bearer(authorization) if authorization else ANONYMOUS
 
     async def _bearer(self, header: str) -> User:
         scheme, _, token = header.partition(" ")

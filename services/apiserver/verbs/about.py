@@ -16,11 +16,12 @@ KUBERNETES = "v1.36.0"
 
 
 async def version(call: Call, raw: bytes) -> bytes:
-    return _version()
+    return version_bytes()
 
 
 @functools.cache
-def _version() -> bytes:
+def version_bytes() -> bytes:
+    """A GetVersionResponse."""
     import importlib.metadata
 
     try:

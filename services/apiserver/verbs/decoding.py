@@ -35,6 +35,9 @@ async def decoded(call: Call, request: meta.WriteRequest, *, problems: list[erro
     else:
         obj = from_manifest(call, request.manifest, request.options, problems)
     settle_namespace(kind, obj.metadata, request.namespace)
+    if call.named and obj.metadata.name != call.named:
+        sent = obj.metadata.name
+        raise errors.BadRequest(f"the name of the object ({sent}) does not match the name on the URL ({call.named})")
     return obj
 
 
@@ -83,7 +86,8 @@ def from_manifest(
     if len(documents) != 1:
         raise errors.BadRequest(f"{len(documents)} documents in one manifest: exactly one is needed")
     document, kind = documents[0], call.kind
-    if (document.api_version, document.kind) != (kind.resource.api_version, kind.resource.kind):
+    implied = call.rest and not document.api_version and not document.kind
+    if not implied and (document.api_version, document.kind) != (kind.resource.api_version, kind.resource.kind):
         _refuse_kind(kind, document.api_version, document.kind)
     return from_tree(call, document.value, options, doubled=document.problems, problems=problems)
 

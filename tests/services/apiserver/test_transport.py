@@ -24,17 +24,6 @@ def tls(server: ApiServerProcess, *protocols: str) -> ssl.SSLContext:
     return context
 
 
-async def test_a_client_that_does_not_speak_http_2_is_hung_up_on(server: ApiServerProcess) -> None:
-    for context in (tls(server), tls(server, "http/1.1")):
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context)
-        try:
-            assert await asyncio.wait_for(reader.read(), 5) == b""
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_old_tls_is_refused(server: ApiServerProcess) -> None:
     context = tls(server, "h2")

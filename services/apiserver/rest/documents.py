@@ -1,0 +1,97 @@
+"""From a verb's answer, protobuf bytes, to what a client reads: JSON, YAML, protobuf in an envelope, tables, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from google.protobuf import message as protobuf
+from raftsman import codec, errors, printers
+from raftsman.resources import Resource
+from raftsman.runtime import v1 as runtime
+
+from . import media
+from .media import View, Wanted
+from .requests import PROTOBUF_PREFIX
+
+_META = "meta.k8s.io/v1"
+
+
+def dumped(tree: Any, form: str = media.JSON) -> bytes:
+    """A JSON tree as JSON or YAML."""
+    if form == media.YAML:
+        import yaml
+
+        return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
+    return orjson.dumps(tree)
+
+
+def enveloped(api_version: str, kind: str, raw: bytes) -> bytes:
+    """Kubernetes' protobuf form of an object."""
+    envelope = runtime.Unknown(raw=raw)
+    envelope.type_meta.api_version, envelope.type_meta.kind = api_version, kind
+    return PROTOBUF_PREFIX + envelope.SerializeToString()
+
+
+def of_message(message: protobuf.Message, wanted: Wanted) -> bytes:
+    """Any message that is a kind: a Status, a Scale, a TokenRequest."""
+    if wanted.media == media.PROTOBUF:
+        named = codec.type_meta(message.DESCRIPTOR)
+        assert named is not None, message.DESCRIPTOR
+        return enveloped(*named, message.SerializeToString())
+    return dumped(codec.to_json(message), wanted.media)
+
+
+def of_object(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+    if wanted.media == media.PROTOBUF:
+        return enveloped(resource.api_version, resource.kind, data)
+    message = resource.message.FromString(data)
+    if wanted.view is View.TABLE:
+        return dumped(table(resource, [message], {"resourceVersion": message.metadata.resource_version}, include))
+    if wanted.view is View.METADATA:
+        return dumped(partial(message))
+    return dumped(codec.to_json(message), wanted.media)
+
+
+def of_list(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+    if wanted.media == media.PROTOBUF:
+        return enveloped(resource.api_version, f"{resource.kind}List", data)
+    assert resource.list_message is not None, resource.qualified
+    message = resource.list_message.FromString(data)
+    metadata = codec.to_json(message.metadata)
+    if wanted.view is View.TABLE:
+        return dumped(table(resource, message.items, metadata, include))
+    if wanted.view in (View.METADATA, View.METADATA_LIST):
+        items = [partial(item) for item in message.items]
+        return dumped({"kind": View.METADATA_LIST.value, "apiVersion": _META, "metadata": metadata, "items": items})
+    items = [codec.to_json(item, type_meta=False) for item in message.items]
+    tree = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+    return dumped(tree, wanted.media)
+
+
+def partial(message: Any) -> dict[str, Any]:
+    """An object's metadata alone."""
+    return {"kind": View.METADATA.value, "apiVersion": _META, "metadata": codec.to_json(message.metadata)}
+
+
+def table(
+    resource: Resource, found: Sequence[Any], metadata: dict[str, Any], include: str, *, headed: bool = True
+) -> dict[str, Any]:
+    """A Table of objects. `include`: how much of each object a row carries: None, Metadata (the default), Object."""
+    if include not in ("", "None", "Metadata", "Object"):
+        raise errors.BadRequest(f'includeObject "{include}" is none of None, Metadata, Object')
+    columns = printers.definitions(resource) if headed else []
+    rows = [_row(resource, message, include) for message in found]
+    return {
+        "kind": "Table", "apiVersion": _META, "metadata": metadata, "columnDefinitions": columns, "rows": rows,
+    }  # fmt: skip
+
+
+def _row(resource: Resource, message: Any, include: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"cells": printers.typed_cells(resource, message)}
+    if include == "Object":
+        row["object"] = codec.to_json(message)
+    elif include != "None":
+        row["object"] = partial(message)
+    return row

@@ -1,0 +1,70 @@
+"""What a path means: `/apis/apps/v1/namespaces/x/deployments/y/scale` is the scale of deployment y in x."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from raftsman import errors, resources
+from raftsman.resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One object, one part of it, or a collection. `watch` is set by the old /watch/ paths."""
+
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    watch: bool = False
+
+
+@functools.cache
+def _served() -> dict[tuple[str, str, str], Resource]:
+    return {(one.group, one.version, one.name): one for one in resources.served()}
+
+
+@functools.cache
+def group_versions() -> dict[str, tuple[str, ...]]:
+    """The versions of each served group, the core group first."""
+    found: dict[str, list[str]] = {"": []}
+    for one in resources.served():
+        versions = found.setdefault(one.group, [])
+        if one.version not in versions:
+            versions.append(one.version)
+    return {group: tuple(versions) for group, versions in found.items()}
+
+
+def target(path: str) -> Target | None:
+    """What a path under /api/VERSION/ or /apis/GROUP/VERSION/ names; None if it is nothing that is served."""
+    parts = path.strip("/").split("/")
+    if parts[0] == "api" and len(parts) > 2:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    watch = rest[0] == "watch" and len(rest) > 1
+    if watch:
+        rest = rest[1:]
+    return _in_version(group, version, rest, watch=watch)
+
+
+def _in_version(group: str, version: str, rest: list[str], *, watch: bool) -> Target | None:
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        inside = _served().get((group, version, rest[2]))
+        if inside is not None and inside.namespaced:
+            namespace, rest = rest[1], rest[2:]
+    resource = _served().get((group, version, rest[0]))
+    if resource is None or len(rest) > 3 or "" in rest:
+        return None
+    name, subresource = (rest[1] if len(rest) > 1 else ""), (rest[2] if len(rest) > 2 else "")
+    if name and resource.namespaced and not namespace:
+        return None
+    return Target(resource, namespace, name, subresource, watch)
+
+
+def not_found() -> errors.ApiError:
+    return errors.NotFound("the server could not find the requested resource")

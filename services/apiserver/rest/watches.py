@@ -1,0 +1,104 @@
+"""A watch over HTTP: the verb's messages taken apart, each event written in the framing that was asked for.
+
+JSON events stand one a line; protobuf events have their length before them, four bytes, big-endian. What ends a watch
+after it has begun is told in an ERROR event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from raftsman import codec, errors
+from raftsman.meta import v1 as meta
+from raftsman.resources import Resource
+from raftsman.runtime import v1 as runtime
+
+from . import documents, media
+from .http import Exchange, Request
+from .media import View, Wanted
+from .requests import integer
+
+TIMEOUT_S = 1800
+_TYPES = {
+    meta.EVENT_TYPE_ADDED: "ADDED",
+    meta.EVENT_TYPE_MODIFIED: "MODIFIED",
+    meta.EVENT_TYPE_DELETED: "DELETED",
+    meta.EVENT_TYPE_BOOKMARK: "BOOKMARK",
+}
+
+
+class Events:
+    """Writes one watch's events to an exchange, which begins with the first or with `begin`."""
+
+    def __init__(self, exchange: Exchange, resource: Resource, wanted: Wanted, *, include: str) -> None:
+        self._exchange, self._resource, self._wanted, self._include = exchange, resource, wanted, include
+        self._headed = True
+
+    def begin(self) -> None:
+        if not self._exchange.begun:
+            stream = ";stream=watch" if self._wanted.media == media.PROTOBUF else ""
+            self._exchange.begin(self._wanted.media + stream)
+
+    async def write(self, raw: bytes) -> None:
+        """The events of one WatchResponse."""
+        self.begin()
+        events = meta.WatchResponse.FromString(raw).events
+        await self._exchange.write(b"".join(self._event(_TYPES[event.type], event.object) for event in events))
+
+    async def fail(self, error: errors.ApiError) -> None:
+        self.begin()
+        if self._wanted.media == media.PROTOBUF:
+            await self._exchange.write(
+                _framed("ERROR", documents.enveloped("v1", "Status", error.status.SerializeToString()))
+            )
+        else:
+            await self._exchange.write(_line("ERROR", codec.to_json(error.status)))
+
+    def _event(self, type_: str, data: bytes) -> bytes:
+        resource, view = self._resource, self._wanted.view
+        if self._wanted.media == media.PROTOBUF:
+            return _framed(type_, documents.enveloped(resource.api_version, resource.kind, data))
+        message = resource.message.FromString(data)
+        if view is View.TABLE:
+            metadata = {"resourceVersion": message.metadata.resource_version}
+            tree = documents.table(resource, [message], metadata, self._include, headed=self._headed)
+            self._headed = False
+            if type_ == "BOOKMARK":
+                tree["rows"] = []
+            return _line(type_, tree)
+        if view is View.METADATA:
+            return _line(type_, documents.partial(message))
+        return _line(type_, codec.to_json(message))
+
+
+def _line(type_: str, tree: Any) -> bytes:
+    return documents.dumped({"type": type_, "object": tree}) + b"\n"
+
+
+def _framed(type_: str, enveloped: bytes) -> bytes:
+    event = meta.WatchEvent(type=type_, object=runtime.RawExtension(raw=enveloped))
+    data = event.SerializeToString()
+    return len(data).to_bytes(4, "big") + data
+
+
+async def serve(request: Request, exchange: Exchange, events: Events, run: Any) -> None:
+    """Run a watch until its time is over, its reader goes, or it fails. `run` takes the function that writes."""
+    seconds = integer(request, "timeoutSeconds") or TIMEOUT_S
+    # The head goes out before the first event: clients wait for it.
+    begun = asyncio.get_running_loop().call_later(0.01, events.begin)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await run(events.write)
+    except errors.Expired as error:
+        await events.fail(error)
+    except errors.ApiError as error:
+        if not exchange.begun:
+            raise
+        await events.fail(error)
+    finally:
+        begun.cancel()
+    events.begin()
+    exchange.end()
