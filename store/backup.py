@@ -21,14 +21,15 @@ import struct
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
 from google.protobuf.message import DecodeError
 from raftsman.etcd import auth_pb2, kv_pb2, lease_pb2, rpc_pb2
 from raftsman.store import bolt, errors, mvcc, snapshot
 from raftsman.store.mvcc.auth import User
+from raftsman.store.mvcc.hash import SEED
 from raftsman.store.mvcc.state import FIRST_REVISION
 
 SPOOL_BYTES = 64 << 20
@@ -39,21 +40,12 @@ _REVISION = struct.Struct(">QsQ")
 _NUMBER = struct.Struct(">Q")
 _SIGNED = struct.Struct(">q")
 _TOMBSTONE = b"t"
+_PARTS = frozenset({"leases", "alarms", "auth"})
 _Item = tuple[bytes, bytes]
 
 
 class BadBackup(Exception):
     """A file that is no backup, or not a whole one; the sentence names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What a backup says. `histories` as `snapshot.Capture` has them; `parts` is a state without keys."""
-
-    revision: int
-    compacted: int
-    parts: mvcc.State
-    histories: list[list[mvcc.Record]]
 
 
 # -- out
@@ -138,11 +130,15 @@ def _role(name: str, granted: Iterable[auth_pb2.Permission]) -> _Item:
 # -- in
 
 
-def read(path: Path, *, check_hash: bool = True) -> Contents:
-    """What a backup holds, checked. Raises BadBackup, and OSError. `check_hash` off: a file of a data directory."""
+def read(path: Path, *, check_hash: bool = True, bump_revisions: int = 0) -> mvcc.State:
+    """The state that a backup holds, checked. Raises BadBackup, and OSError.
+
+    `check_hash` off: a database out of a data directory. `bump_revisions`: as many revisions later, compacted there, so
+    that no revision is seen twice by a client of the cluster that the backup is of, and every watch of it ends.
+    """
     try:
         with bolt.Database(path, trailer=_trailer(path, check_hash=check_hash)) as database:
-            return _contents(database)
+            return _state(database, bump_revisions)
     except bolt.BoltError as error:
         raise BadBackup(str(error)) from error
     except (DecodeError, UnicodeDecodeError, struct.error, errors.StoreError) as error:
@@ -170,16 +166,29 @@ def _trailer(path: Path, *, check_hash: bool) -> int:
     return HASH_BYTES if hashed else 0
 
 
-def _contents(database: bolt.Database) -> Contents:
+def _state(database: bolt.Database, bump_revisions: int) -> mvcc.State:
     meta = dict(database.items(b"meta"))
     compacted = max(_revision(database, meta.get(name)) for name in (b"scheduledCompactRev", b"finishedCompactRev"))
+    floor = max(compacted, FIRST_REVISION)
+    newest, above, by_key = _by_key(database, floor)
+    revision = max(newest, floor)
+    if revision - floor != above:
+        raise BadBackup(
+            f"{database.path} lacks {revision - floor - above} of the revisions between {floor} and {revision}"
+        )
+    if bump_revisions:
+        revision = compacted = revision + bump_revisions
     parts = _parts(database)
-    newest, present, histories = _histories(database, compacted, parts)
-    revision = max(newest, compacted, FIRST_REVISION)
-    if revision - max(compacted, FIRST_REVISION) != present:
-        missing = revision - max(compacted, FIRST_REVISION) - present
-        raise BadBackup(f"{database.path} lacks {missing} revisions between {compacted} and {revision}")
-    return Contents(revision, compacted, parts, histories)
+    records: list[mvcc.Record] = []
+    for _, history in sorted(by_key.items()):
+        *older, newest_one = history
+        records += _kept([*older, _leased(newest_one, parts)], compacted)
+    dumped = {name: part.dump() for name, part in parts.parts.items() if name in _PARTS}
+    state = mvcc.State.restored(revision=revision, compacted=compacted, parts=dumped, records=records)
+    state.hash.load(SEED)
+    for record in records:
+        state.hash.add(record)
+    return state
 
 
 def _revision(database: bolt.Database, value: bytes | None) -> int:
@@ -191,25 +200,17 @@ def _revision(database: bolt.Database, value: bytes | None) -> int:
     return main
 
 
-def _histories(database: bolt.Database, compacted: int, parts: mvcc.State) -> tuple[int, int, list[list[mvcc.Record]]]:
-    """The newest revision, how many there are above `compacted`, and the records by key."""
+def _by_key(database: bolt.Database, floor: int) -> tuple[int, int, dict[bytes, list[mvcc.Record]]]:
+    """The newest revision, how many there are above `floor`, and every key's records."""
     by_key: dict[bytes, list[mvcc.Record]] = {}
     newest = above = 0
-    floor = max(compacted, FIRST_REVISION)
     for key, value in database.items(b"key"):
         record = _record(database, key, value)
-        if record.mod_revision > max(newest, floor):
-            above += 1
+        above += record.mod_revision > max(newest, floor)
         newest = record.mod_revision
         if record.key:  # what etcdutl leaves to push the revision has none
             by_key.setdefault(record.key, []).append(record)
-    histories = []
-    for _, history in sorted(by_key.items()):
-        kept = _kept(history, compacted)
-        if kept:
-            kept[-1] = _leased(kept[-1], parts)
-            histories.append(kept)
-    return newest, above, histories
+    return newest, above, by_key
 
 
 def _record(database: bolt.Database, key: bytes, value: bytes) -> mvcc.Record:
@@ -237,9 +238,7 @@ def _leased(record: mvcc.Record, parts: mvcc.State) -> mvcc.Record:
     """A key whose lease is gone stays for ever, as in etcd."""
     if not record.lease or parts.leases.get(record.lease):
         return record
-    return mvcc.Record(
-        record.key, record.value, record.create_revision, record.mod_revision, record.sub, record.version, 0
-    )
+    return msgspec.structs.replace(record, lease=0)
 
 
 def _parts(database: bolt.Database) -> mvcc.State:

@@ -1,6 +1,6 @@
 """Maintenance.Snapshot: a backup of the state at one revision, streamed while the member goes on serving.
 
-The state is captured on the loop once this member is up to date, poured into a process that makes etcd's database of it
+The state is captured once this member is up to date, poured into a process that makes etcd's database of it
 (see raftsman.store.export), and sent in pieces as they come, the SHA-256 of all of them last. Bounds: EXPORTS_MAX at
 once, PIECE_BYTES a message; the process and its files are gone when the call ends, however it ends.
 """
@@ -61,7 +61,7 @@ class Snapshots:
                 digest.update(piece)
                 await context.write(rpc_pb2.SnapshotResponse(remaining_bytes=left, blob=piece))
         finally:
-            await exporting.end()
+            exporting.end()
         await context.write(rpc_pb2.SnapshotResponse(blob=digest.digest()))
         log.info("backup sent", revision=capture.head.revision)
 
@@ -109,8 +109,12 @@ class _Export:
         log.error("backup failed", error=complaint.decode(errors="replace").strip())
         raise errors.backup_failed()
 
-    async def end(self) -> None:
+    def end(self) -> None:
+        """Not awaited: the call may be cancelled again, and the process must be reaped all the same."""
         self._process.kill()
-        await asyncio.to_thread(self._process.wait)
+        asyncio.get_running_loop().run_in_executor(None, self._reap)
+
+    def _reap(self) -> None:
+        self._process.wait()
         for pipe in (self._out, self._complaints):
             pipe.close()
