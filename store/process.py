@@ -15,8 +15,10 @@ from pathlib import Path
 from raftsman import health, logs
 from raftsman.store import cluster, compactor, errors, flags, metrics, pages, snapshot, wal
 from raftsman.store import tls as certificates
+from raftsman.store.admission import Admission
 from raftsman.store.lessor import Lessor
 from raftsman.store.raft.driver import Driver, LogGap
+from raftsman.store.raft.kernel import APPEND_BYTES_MIN, Pace
 from raftsman.store.raft.member import Settings
 from raftsman.store.raft.transport import PeerTls, split
 from raftsman.store.replica import Replica
@@ -27,6 +29,8 @@ from raftsman.store.wal import disk
 
 SWITCH_S = 0.001
 STOP_GRACE_S = 1.0
+ENTRY_OVERHEAD_BYTES = 64 << 10
+"""What an entry holds beside its largest request."""
 
 log = logs.get(__name__)
 
@@ -92,6 +96,12 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         cluster=f"{described.id:x}",
         lone=lone,
         snapshot_count=config.snapshot_count,
+    )
+    Admission(
+        replica,
+        member=described.me.id,
+        request_bytes=config.limits.request_bytes,
+        quota_bytes=config.limits.quota_bytes,
     )
     lessor = Lessor(replica)
     tls = config.client_tls
@@ -161,6 +171,11 @@ def _settings(config: flags.Config, described: cluster.Cluster) -> Settings:
         listen=[split(url.netloc) for url in config.listen_peer],
         tls=_peer_tls(tls) if secure and tls is not None else None,
         snapshots=config.data_dir / "snap",
+        pace=Pace(
+            heartbeat_s=config.heartbeat_s,
+            election_s=config.election_s,
+            append_bytes=max(APPEND_BYTES_MIN, config.limits.request_bytes + ENTRY_OVERHEAD_BYTES),
+        ),
     )
 
 

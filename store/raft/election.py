@@ -1,16 +1,18 @@
 """Who may campaign: a pre-vote, so that a member that was cut off cannot depose a leader that others still hear.
 
 Before the library starts an election it must be allowed to by a majority; nobody allows it who heard from a leader
-within ELECTION_MIN_S or whose log is ahead. Terms only rise when an election is worth holding.
+within an election time-out or whose log is ahead. Terms only rise when an election is worth holding.
 """
 
 from __future__ import annotations
+
+import math
 
 from pysyncobj.node import Node
 
 from . import clock
 from .guard import BadMessage, Message, Send
-from .kernel import ELECTION_MIN_S, Kernel
+from .kernel import Kernel
 
 MESSAGES = frozenset({"prevote?", "prevote!", "term"})
 
@@ -25,14 +27,14 @@ class Election:
         self._round = 0
         self._allowed_by: set[Node] = set()
         self._campaigning = False
-        self._heard_at = -ELECTION_MIN_S
+        self._heard_at = -math.inf
 
     def heard_leader(self) -> None:
         self._heard_at = clock.now()
 
     def leader_lost(self) -> None:
         """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
-        self._heard_at = -ELECTION_MIN_S
+        self._heard_at = -math.inf
         self._kernel.hasten_election()
 
     def before_tick(self) -> None:
@@ -44,6 +46,7 @@ class Election:
             self._campaigning = False
             return
         kernel.postpone_election()
+        kernel.forget_leader()
         self._round += 1
         self._allowed_by = set()
         last = kernel.journal.last_index
@@ -75,7 +78,7 @@ class Election:
             raise BadMessage("prevote?")
         mine = kernel.journal.last_index
         ahead = (last_term, last_index) >= (kernel.journal.term_at(mine), mine)
-        quiet = not kernel._isLeader() and clock.now() - self._heard_at >= ELECTION_MIN_S
+        quiet = not kernel._isLeader() and clock.now() - self._heard_at >= kernel.pace.election_s
         allowed = term > kernel.raftCurrentTerm and ahead and quiet
         self._send(
             node, {"type": "prevote!", "round": message.get("round"), "term": kernel.raftCurrentTerm, "ok": allowed}

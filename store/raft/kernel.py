@@ -7,6 +7,7 @@ and once. Single-threaded: everything here runs on the Raft loop.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
@@ -18,13 +19,21 @@ from pysyncobj.transport import Transport
 from . import clock
 from .journal import WalJournal
 
-HEARTBEAT_S = 0.1
-ELECTION_MIN_S = 1.0
-ELECTION_MAX_S = 2.0
-LEADER_FALLBACK_S = 2.0
 HASTE = 0.1
-APPEND_BYTES_MAX = 4 << 20
-"""One append message. An entry must stay below: the library would cut it into pickled chunks."""
+APPEND_BYTES_MIN = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a leader is heard, when it is missed, how much it sends at once; the same on every member.
+
+    `append_bytes` bounds one append message. An entry must stay below: the library would cut it into pickled chunks.
+    """
+
+    heartbeat_s: float = 0.1
+    election_s: float = 1.0
+    append_bytes: int = APPEND_BYTES_MIN
+
 
 library.monotonicTime = lambda: clock.now()
 
@@ -54,15 +63,17 @@ class Kernel(SyncObj):  # type: ignore[misc]
         transport: Transport,
         hooks: Hooks,
         random: Random,
+        pace: Pace = Pace(),
     ) -> None:
         self._hooks = hooks
+        self.pace = pace
         self._random = random
         self.journal = journal
         original = library.createJournal
         library.createJournal = lambda _file: journal
         try:
             super().__init__(
-                Node(name), [Node(other) for other in others], _settings(), nodeClass=Node, transport=transport
+                Node(name), [Node(other) for other in others], _settings(pace), nodeClass=Node, transport=transport
             )
         finally:
             library.createJournal = original
@@ -81,7 +92,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
         """The store compacts the journal itself, after a snapshot is on disk."""
 
     def _SyncObj__generateRaftTimeout(self) -> float:
-        return self._random.uniform(ELECTION_MIN_S, ELECTION_MAX_S)
+        return self._random.uniform(self.pace.election_s, 2 * self.pace.election_s)
 
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:
         index = self.raftLastApplied + 1
@@ -98,7 +109,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
             return
         appended = False
         while (command := self._hooks.next_entry()) is not None:
-            assert len(command) < APPEND_BYTES_MAX, len(command)
+            assert len(command) < self.pace.append_bytes, len(command)
             self.journal.add(command, self.journal.last_index + 1, self.raftCurrentTerm)
             appended = True
         if appended and self._SyncObj__otherNodes:
@@ -157,6 +168,10 @@ class Kernel(SyncObj):  # type: ignore[misc]
         self._SyncObj__setState(library._RAFT_STATE.FOLLOWER)
         self._SyncObj__raftLeader = None
 
+    def forget_leader(self) -> None:
+        """The leader was not heard for an election time-out: nobody leads as far as this member knows."""
+        self._SyncObj__raftLeader = None
+
     def start_from(self, index: int, term: int) -> None:
         """The state machine holds everything up to entry `index`: begin there."""
         if self.journal.term_at(index) != term:
@@ -166,15 +181,15 @@ class Kernel(SyncObj):  # type: ignore[misc]
         self.journal.setRaftCommitIndex(self.raftCommitIndex)
 
 
-def _settings() -> Any:
+def _settings(pace: Pace) -> Any:
     return SyncObjConf(
         autoTick=False,
         appendEntriesUseBatch=True,
-        appendEntriesPeriod=HEARTBEAT_S,
-        raftMinTimeout=ELECTION_MIN_S,
-        raftMaxTimeout=ELECTION_MAX_S,
-        leaderFallbackTimeout=LEADER_FALLBACK_S,
-        appendEntriesBatchSizeBytes=APPEND_BYTES_MAX,
+        appendEntriesPeriod=pace.heartbeat_s,
+        raftMinTimeout=pace.election_s,
+        raftMaxTimeout=2 * pace.election_s,
+        leaderFallbackTimeout=2 * pace.election_s,
+        appendEntriesBatchSizeBytes=pace.append_bytes,
         dynamicMembershipChange=False,
         useFork=False,
     )

@@ -22,7 +22,7 @@ from raftsman.store.wal.disk import REAL, Disk
 from . import clock, election, events, reads, transfer
 from .guard import BadMessage, Guard, Message
 from .journal import WalJournal
-from .kernel import Kernel
+from .kernel import Kernel, Pace
 from .proposals import Proposals
 from .transport import PeerTls, PeerTransport, Upcalls
 
@@ -48,6 +48,7 @@ class Settings:
     disk: Disk = REAL
     random: Random = field(default_factory=SystemRandom)
     """Draws election time-outs."""
+    pace: Pace = field(default_factory=Pace)
 
 
 class Member:
@@ -82,6 +83,7 @@ class Member:
             transport=self._transport,
             hooks=self,
             random=settings.random,
+            pace=settings.pace,
         )
         self._guard.attach(self._kernel, self._transport.deliver)
         others = list(self._kernel.otherNodes)

@@ -22,7 +22,7 @@ from raftsman import logs
 from .guard import BadMessage, Message
 
 PROTOCOL = "raftsman-peer-1"
-FRAME_BYTES_MAX = 16 << 20
+FRAME_BYTES_MAX = 24 << 20
 HELLO_BYTES_MAX = 1024
 HELLO_S = 5.0
 BUFFER_BYTES_MAX = 32 << 20

@@ -14,8 +14,8 @@ from raftsman.store.replica import Replica
 
 from .identity import Identity
 
-REQUEST_BYTES_MAX = 3 << 19
-"""1.5 MiB, etcd's own default: larger requests are refused."""
+REQUIRE_LEADER = "hasleader"
+"""Metadata by which clients ask for a leader."""
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
@@ -43,12 +43,19 @@ class Answers:
         return header
 
 
+def requires_leader(context: Context) -> bool:
+    """Whether a client would rather have an error than an answer from a member that knows of no leader."""
+    return any(key == REQUIRE_LEADER and value == "true" for key, value in context.invocation_metadata() or ())
+
+
 def unary(method: _Method) -> _Method:
-    """A unary RPC: StoreError becomes its status."""
+    """A unary RPC of a servicer that has `_answers`: StoreError becomes its status."""
 
     @functools.wraps(method)
-    async def wrapped(self: object, request: Any, context: Context) -> Any:
+    async def wrapped(self: Any, request: Any, context: Context) -> Any:
         try:
+            if self._answers.replica.role.leader is None and requires_leader(context):
+                raise errors.no_leader()
             return await method(self, request, context)
         except errors.StoreError as error:
             await context.abort(error.code, error.text)

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
-from raftsman.store import apply_auth, errors
+from raftsman.store import apply_auth
 from raftsman.store.commands import Kind
 
 from . import checks
-from .answers import REQUEST_BYTES_MAX, Answers, Context, unary
+from .answers import Answers, Context, unary
 
 _Answer = TypeVar("_Answer", bound=Message)
 
@@ -36,7 +36,6 @@ class KV(rpc_pb2_grpc.KVServicer):
 
     @unary
     async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
-        _check_size(request)
         checks.check_put(request)
         return await self._write(Kind.PUT, request, context, rpc_pb2.PutResponse)
 
@@ -47,7 +46,6 @@ class KV(rpc_pb2_grpc.KVServicer):
 
     @unary
     async def Txn(self, request: rpc_pb2.TxnRequest, context: Context) -> rpc_pb2.TxnResponse:
-        _check_size(request)
         checks.check_txn(request)
         if not checks.only_reads(request):
             return await self._write(Kind.TXN, request, context, rpc_pb2.TxnResponse)
@@ -73,8 +71,3 @@ class KV(rpc_pb2_grpc.KVServicer):
         assert isinstance(answer, answer_type)
         self._answers.complete(answer.header)  # type: ignore[attr-defined]
         return answer
-
-
-def _check_size(request: Message) -> None:
-    if request.ByteSize() > REQUEST_BYTES_MAX:
-        raise errors.request_too_large()

@@ -34,8 +34,8 @@ class Maintenance:
         return rpc_pb2.StatusResponse(
             header=self._answers.header(),
             version=ETCD_VERSION,
-            dbSize=driver.log_bytes,
-            dbSizeInUse=driver.log_bytes,
+            dbSize=self._replica.state.bytes,
+            dbSizeInUse=self._replica.state.bytes,
             leader=leader.id if leader else 0,
             raftIndex=driver.last_index,
             raftTerm=role.term,

@@ -10,7 +10,7 @@ import pysyncobj.syncobj
 import pytest
 from kernels import Member, Net, led, members
 from raftsman.store.raft import clock
-from raftsman.store.raft.kernel import ELECTION_MAX_S, ELECTION_MIN_S
+from raftsman.store.raft.kernel import Pace
 
 
 def test_a_lone_member_leads_at_its_first_tick(tmp_path: Path) -> None:
@@ -73,4 +73,4 @@ def test_election_time_outs_come_from_the_member_s_own_source(tmp_path: Path) ->
         member.kernel._random = Random(7)
         drawn.append([member.kernel._SyncObj__generateRaftTimeout() for _ in range(3)])
     assert drawn[0] == drawn[1]
-    assert all(ELECTION_MIN_S <= timeout <= ELECTION_MAX_S for timeout in drawn[0])
+    assert all(Pace().election_s <= timeout <= 2 * Pace().election_s for timeout in drawn[0])
