@@ -141,15 +141,15 @@ def _add_authentication(parser: argparse.ArgumentParser) -> None:
 
 
 def _config(given: argparse.Namespace) -> Config:
-    listen_client = _urls("--listen-client-urls", given.listen_client_urls)
-    listen_peer = _urls("--listen-peer-urls", given.listen_peer_urls)
+    listen_client = parsed_urls("--listen-client-urls", given.listen_client_urls)
+    listen_peer = parsed_urls("--listen-peer-urls", given.listen_peer_urls)
     advertised = given.initial_advertise_peer_urls or given.listen_peer_urls
-    cluster = _cluster(given.initial_cluster or ",".join(f"{given.name}={url}" for url in advertised.split(",")))
+    cluster = parsed_cluster(given.initial_cluster or ",".join(f"{given.name}={url}" for url in advertised.split(",")))
     if given.name not in cluster:
         raise ValueError(f"--initial-cluster does not name this member, {given.name!r}")
     client_tls = _tls(given, "", demand=given.client_cert_auth)
     peer_tls = _tls(given, "peer_", demand=True)
-    metrics = _urls("--listen-metrics-urls", given.listen_metrics_urls) if given.listen_metrics_urls else ()
+    metrics = parsed_urls("--listen-metrics-urls", given.listen_metrics_urls) if given.listen_metrics_urls else ()
     for flag, urls, tls in (
         ("--listen-client-urls", listen_client, client_tls),
         ("--listen-peer-urls", listen_peer, peer_tls),
@@ -222,7 +222,8 @@ def _authentication(given: argparse.Namespace) -> tokens.Settings:
     return tokens.Settings(ttl_s=given.auth_token_ttl, bcrypt_cost=given.bcrypt_cost, keys=keys)
 
 
-def _urls(flag: str, text: str) -> tuple[SplitResult, ...]:
+def parsed_urls(flag: str, text: str) -> tuple[SplitResult, ...]:
+    """URLs with commas between them. Raises ValueError with the flag's name."""
     urls = tuple(urlsplit(url.strip()) for url in text.split(","))
     for url in urls:
         if url.scheme in ("unix", "unixs") and (url.netloc or url.path):
@@ -232,13 +233,14 @@ def _urls(flag: str, text: str) -> tuple[SplitResult, ...]:
     return urls
 
 
-def _cluster(text: str) -> dict[str, tuple[str, ...]]:
+def parsed_cluster(text: str) -> dict[str, tuple[str, ...]]:
+    """What `--initial-cluster` says: every member's peer URLs. Raises ValueError."""
     members: dict[str, tuple[str, ...]] = {}
     for part in text.split(","):
         name, separator, url = part.strip().partition("=")
         if not separator or not name:
             raise ValueError(f"--initial-cluster: {part!r} is not NAME=PEER_URL")
-        _urls("--initial-cluster", url)
+        parsed_urls("--initial-cluster", url)
         members[name] = (*members.get(name, ()), url)
     return members
 
