@@ -22,6 +22,7 @@ SUBRESOURCES = {
     "status": ("get", "patch", "update"),
     "scale": ("get", "patch", "update"),
     "log": ("get",),
+    "exec": ("create", "get"),
     "binding": ("create",),
     "token": ("create",),
     "finalize": ("update",),

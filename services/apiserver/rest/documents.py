@@ -1,4 +1,4 @@
-"""From a verb's answer, protobuf bytes, to what a client reads: JSON, YAML, protobuf in an envelope, tables, metadata."""
+"""From a verb's answer, protobuf bytes, to what a client reads: JSON, YAML, enveloped protobuf, tables, metadata."""
 
 from __future__ import annotations
 

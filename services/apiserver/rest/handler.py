@@ -36,7 +36,7 @@ from raftsman.services.apiserver.verbs import (
     write,
 )
 
-from . import discovery, documents, media, openapi, paths, requests, watches
+from . import discovery, documents, media, openapi, paths, requests, terminals, watches, websocket
 from .http import Answer, Exchange, Request
 from .media import View, Wanted
 from .paths import Target
@@ -95,10 +95,6 @@ class Handler:
 
     async def _serve(self, request: Request, exchange: Exchange, target: Target | None) -> None:
         user = await self._authenticator.identify(request.user, request.headers.get("authorization", ""))
-        if request.upgrade:
-            raise errors.MethodNotSupported(
-                "upgraded connections (exec, attach, port-forward) are not served over REST yet"
-            )
         if target is not None:
             await self._resource(user, request, exchange, target)
         else:
@@ -146,6 +142,8 @@ class Handler:
             return await self._watch(call, request, exchange, target)
         if target.subresource == "log" and request.method == "GET" and kind.message is core.Pod:
             return await self._logs(call, request, exchange, target)
+        if target.subresource == "exec" and kind.message is core.Pod:
+            return await self._exec(call, request, exchange, target)
         if target.subresource:
             answer = await self._part(call, request, target)
         elif target.name:
@@ -286,6 +284,11 @@ class Handler:
         if not exchange.begun:
             exchange.begin("text/plain")
         exchange.end()
+
+    async def _exec(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
+        if not websocket.wanted(request):
+            raise errors.BadRequest("Upgrade request required: exec is served over WebSocket")
+        await self._streaming(terminals.exec_(self._api, self._agents, call, request, exchange, target))
 
     async def _streaming(self, work: Awaitable[None]) -> None:
         if self._streams >= STREAMS_MAX:

@@ -96,6 +96,28 @@ class Exchange:
     def end(self) -> None:
         self._connection.write(b"0\r\n\r\n")
 
+    def upgrade(self, headers: list[tuple[str, str]], received: Callable[[bytes], None]) -> None:
+        """Answer 101; from here on the connection's bytes go to `received`, b"" at their end."""
+        self.begun = True
+        lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {_one_line(value)}" for name, value in headers)]
+        self._connection.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        self._connection.divert(received)
+
+    async def write_raw(self, data: bytes) -> None:
+        """After an upgrade; returns when the client's side has room for more."""
+        self._connection.write(data)
+        await self._connection.drained()
+
+    def write_soon(self, data: bytes) -> None:
+        """After an upgrade: few bytes, without waiting for room."""
+        self._connection.write(data)
+
+    def pause_reading(self) -> None:
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._connection.resume_reading()
+
     def _head(self, status: int, media: str, headers: list[tuple[str, str]], framing: str) -> bytes:
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Content-Type: {media}", framing]
         lines += [f"{name}: {_one_line(value)}" for name, value in headers]
@@ -121,6 +143,8 @@ class Connection(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._mid_request = False
+        self._received: Callable[[bytes], None] | None = None
+        self._ahead_of_upgrade = b""
 
     # -- asyncio.Protocol
 
@@ -130,14 +154,16 @@ class Connection(asyncio.Protocol):
         self._expect(IDLE_S)
 
     def data_received(self, data: bytes) -> None:
+        if self._received is not None:
+            return self._received(data)
         if self._running is not None:
             self._ahead += len(data)
             if self._ahead > AHEAD_BYTES_MAX + BODY_BYTES_MAX:
                 return self._transport.abort()
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # whoever handles the request sees `upgrade` and answers
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ahead_of_upgrade = data[upgrade.args[0] :]
         except _Refused as refused:
             self._refuse(refused.status)
         except httptools.HttpParserError as error:
@@ -159,6 +185,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.resume_writing()
         self._expect(None)
+        if self._received is not None:
+            self._received(b"")
         if self._running is not None:
             self._running.cancel()
         self._left()
@@ -167,6 +195,18 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         self._transport.write(data)
+
+    def divert(self, received: Callable[[bytes], None]) -> None:
+        self._received = received
+        if self._ahead_of_upgrade:
+            received(self._ahead_of_upgrade)
+
+    def pause_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     async def drained(self) -> None:
         if self._room is not None:

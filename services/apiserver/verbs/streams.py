@@ -84,6 +84,11 @@ async def exec_(
     api: Api, agents: Agents, call: Call, first: bytes, requests: AsyncIterator[bytes], write: Write
 ) -> None:
     start = core.ExecRequest.FromString(first).start
+    await exec_through(await exec_channel(api, agents, call, start), start, requests, write)
+
+
+async def exec_channel(api: Api, agents: Agents, call: Call, start: core.ExecStart) -> Any:
+    """The channel to the pod's agent, if the caller may run that there; settles the container."""
     if not start.name:
         raise errors.BadRequest("the first message of an Exec stream says what to run and where")
     api.allow(call.user, "create", call.kind, namespace=start.namespace, name=start.name, subresource="exec")
@@ -93,7 +98,11 @@ async def exec_(
     if pod.status.phase in ("Succeeded", "Failed"):
         raise errors.BadRequest(f"cannot exec into a container in a completed pod; current phase is {pod.status.phase}")
     start.container = _container(pod, start.container)
-    channel = _agent(api, agents, pod)
+    return _agent(api, agents, pod)
+
+
+async def exec_through(channel: Any, start: core.ExecStart, requests: AsyncIterator[bytes], write: Write) -> None:
+    """Run a command that was allowed: requests to the agent, its answers to `write`."""
     stream = channel.stream_stream(f"{_SERVICE}/Exec")()
 
     async def forward() -> None:

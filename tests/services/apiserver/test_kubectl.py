@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 
 from .cluster import ApiServerProcess
 from .rest import Kubectl, kubeconfig
+from .test_streams import Agent, agent
+
+__all__ = ["agent"]
 
 pytestmark = pytest.mark.kubectl
 HELLO = Path(__file__).parents[3] / "examples" / "hello"
@@ -86,3 +90,14 @@ def test_a_token_of_a_service_account_is_its_user(kubectl: Kubectl, space: str) 
                   "--token", token, "--kubeconfig", "/dev/null")  # fmt: skip
     assert kubectl("get", "configmaps", "-n", space, "-o", "name", *as_account) == ""
     assert "Forbidden" in kubectl("get", "secrets", "-n", space, *as_account, fails=True)
+
+
+async def test_logs_and_exec_go_through_to_the_node(kubectl: Kubectl, agent: Agent, namespace: str) -> None:
+    logs = await asyncio.to_thread(kubectl, "logs", "web", "-n", namespace, "--tail=2")
+    assert logs == "app 0\napp 1\n"
+    said = await asyncio.to_thread(
+        kubectl, "exec", "-i", "web", "-n", namespace, "--", "echo ", "x", stdin="input", fails=True
+    )
+    assert said.startswith("echo  xinput")
+    assert "exit code 7" in said
+    assert "not found" in await asyncio.to_thread(kubectl, "exec", "nope", "-n", namespace, "--", "x", fails=True)
