@@ -107,7 +107,11 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
     tls = config.client_tls
     identity = Identity(replica, config.authentication, certificates=tls is not None and tls.client_certificates)
     listener = Listener(
-        Answers(replica, described, identity), lessor, limits=config.limits, progress_s=config.progress_s
+        Answers(replica, described, identity),
+        lessor,
+        limits=config.limits,
+        progress_s=config.progress_s,
+        election_s=config.election_s,
     )
     driver = Driver(_settings(config, described), replica.load(), replica.on_event)
     replica.attach(driver)

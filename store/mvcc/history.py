@@ -41,9 +41,12 @@ class History:
 
     def since(self, revision: int) -> Iterator[tuple[int, tuple[Change, ...]]]:
         """(revision, changes) from a revision on, which must not be older than `first`."""
+        return self.between(revision, self.last)
+
+    def between(self, revision: int, last: int) -> Iterator[tuple[int, tuple[Change, ...]]]:
+        """(revision, changes) from a revision on, which must not be older than `first`, to `last`."""
         assert revision >= self.first, (revision, self.first)
-        for place in range(revision, self.last + 1):
-            yield place, self.at(place)
+        return ((place, self.at(place)) for place in range(revision, last + 1))
 
     def useless(self, revision: int) -> int:
         """Bytes of what is of no use when everything up to a revision is compacted, counted from any one place."""

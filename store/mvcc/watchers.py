@@ -6,17 +6,21 @@ when its reader is ready: a slow reader costs nothing but its own delay, and is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .history import History
-from .index import contains
+from .index import FROM_KEY, contains
 from .records import Change
 
 
 @dataclass(eq=False, slots=True)
 class Watch:
-    """One watch. `pending` is the first revision to look at, None when everything that concerns it was sent."""
+    """One watch. `pending` is the first revision to look at, None when everything that concerns it was sent.
+
+    `told` is its reader's: whether something was sent lately.
+    """
 
     id: int
     key: bytes
@@ -28,78 +32,153 @@ class Watch:
     progress: bool = False
     fragment: bool = False
     pending: int | None = None
+    told: bool = False
 
     def wants(self, change: Change) -> bool:
+        """Whether a change of a key that is watched concerns this watch."""
         record = change.record
-        if not (self.puts if record.version else self.deletes) or record.mod_revision < self.start:
-            return False
-        return contains(self.key, self.range_end, record.key)
+        return (self.puts if record.version else self.deletes) and record.mod_revision >= self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Changes to send, whole revisions in order; `revision` is the last one looked at."""
+    """Changes to send, whole revisions in order; `revision` is the last one looked at, `last` the newest there was."""
 
     changes: list[Change]
     revision: int
+    last: int
 
 
 @dataclass(eq=False, slots=True)
-class Watchers:
-    """All watches of a member, by the key or the range that they watch."""
+class _Group:
+    """The watches of one range."""
 
-    _by_key: dict[bytes, set[Watch]] = field(default_factory=dict)
-    _ranges: set[Watch] = field(default_factory=set)
+    key: bytes
+    range_end: bytes
+    watches: set[Watch] = field(default_factory=set)
+
+
+class Watchers:
+    """All watches of a member, found by the keys that change.
+
+    Watches of one range are a group. A group is filed under the longest prefix that all its keys share, so that a
+    changed key asks for its own prefixes, of those lengths that are in use, instead of for every range:
+
+        watch pods/..pods0   under "pods/"    put pods/a looks up "", "pods/" and "pods/a"
+        watch pods/a         under "pods/a"
+        watch m..\\0         under ""
+    """
+
+    def __init__(self) -> None:
+        self._filed: dict[bytes, dict[tuple[bytes, bytes], _Group]] = {}
+        self._lengths: Counter[int] = Counter()
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_key.values())) + len(self._ranges)
+        return self._count
 
     def add(self, watch: Watch) -> None:
-        if watch.range_end:
-            self._ranges.add(watch)
-        else:
-            self._by_key.setdefault(watch.key, set()).add(watch)
+        prefix = _shared_prefix(watch.key, watch.range_end)
+        groups = self._filed.get(prefix)
+        if groups is None:
+            groups = self._filed[prefix] = {}
+            self._lengths[len(prefix)] += 1
+        group = groups.setdefault((watch.key, watch.range_end), _Group(watch.key, watch.range_end))
+        group.watches.add(watch)
+        self._count += 1
 
     def remove(self, watch: Watch) -> None:
-        if watch.range_end:
-            self._ranges.discard(watch)
+        prefix = _shared_prefix(watch.key, watch.range_end)
+        groups = self._filed.get(prefix, {})
+        group = groups.get((watch.key, watch.range_end))
+        if group is None or watch not in group.watches:
             return
-        watches = self._by_key.get(watch.key, set())
-        watches.discard(watch)
-        if not watches:
-            self._by_key.pop(watch.key, None)
+        group.watches.remove(watch)
+        self._count -= 1
+        if not group.watches:
+            del groups[watch.key, watch.range_end]
+        if not groups:
+            del self._filed[prefix]
+            self._lengths[len(prefix)] -= 1
+            if not self._lengths[len(prefix)]:
+                del self._lengths[len(prefix)]
 
     def all(self) -> Iterator[Watch]:
-        for watches in self._by_key.values():
-            yield from watches
-        yield from self._ranges
+        for groups in self._filed.values():
+            for group in groups.values():
+                yield from group.watches
 
-    def changed(self, history: History, *, first: int, last: int) -> set[Watch]:
-        """Note revisions first..last; answers the watches that now have something to send."""
-        woken: set[Watch] = set()
+    def changed(self, history: History, *, first: int, last: int) -> list[Watch]:
+        """Note revisions first..last; answers the watches that now have something to send and had nothing before."""
+        if not self._count:
+            return []
+        concerned: dict[_Group, list[Change]] = {}
         for revision in range(first, last + 1):
             for change in history.at(revision):
-                for watch in (*self._by_key.get(change.record.key, ()), *self._ranges):
-                    if watch.pending is None and watch.wants(change):
-                        watch.pending = revision
-                        woken.add(watch)
+                for group in self._groups(change.record.key):
+                    concerned.setdefault(group, []).append(change)
+        woken: list[Watch] = []
+        for group, changes in concerned.items():
+            for watch in group.watches:
+                if watch.pending is None:
+                    wanted = next(filter(watch.wants, changes), None)
+                    if wanted is not None:
+                        watch.pending = wanted.record.mod_revision
+                        woken.append(watch)
         return woken
 
+    def _groups(self, key: bytes) -> Iterable[_Group]:
+        filed = self._filed
+        for length in self._lengths:
+            groups = filed.get(key[:length])
+            if groups is not None and length <= len(key):
+                for group in groups.values():
+                    if contains(group.key, group.range_end, key):
+                        yield group
 
-def collect(watch: Watch, history: History, *, changes_max: int, bytes_max: int) -> Batch:
-    """What a pending watch sends next: whole revisions until a bound is passed. Moves the watch on."""
+
+def _shared_prefix(key: bytes, range_end: bytes) -> bytes:
+    """The longest prefix that every key of a range has for sure."""
+    if not range_end:
+        return key
+    if range_end == FROM_KEY:
+        return b""
+    if range_end == after_prefix(key):
+        return key
+    length = 0
+    for ours, theirs in zip(key, range_end, strict=False):
+        if ours != theirs:
+            break
+        length += 1
+    return key[:length]
+
+
+def after_prefix(prefix: bytes) -> bytes:
+    """The end of the range that a prefix is; from prefix on, when no key comes after it."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else FROM_KEY
+
+
+def collect(watch: Watch, history: History, *, changes_max: int, bytes_max: int, scan_max: int) -> Batch:
+    """What a pending watch sends next: whole revisions until a bound is passed. Moves the watch on.
+
+    At most `scan_max` revisions are looked at: a batch may be empty though the watch is still pending.
+    """
     assert watch.pending is not None
+    key, range_end = watch.key, watch.range_end
     changes: list[Change] = []
     size = 0
-    for revision, of_revision in history.since(watch.pending):
+    last = history.last
+    looked = end = min(last, watch.pending + scan_max - 1)
+    for revision, of_revision in history.between(watch.pending, end):
         for change in of_revision:
-            if watch.wants(change):
+            if contains(key, range_end, change.record.key) and watch.wants(change):
                 changes.append(change)
                 size += len(change.record.key) + len(change.record.value)
                 if watch.prev_kv and change.previous is not None:
                     size += len(change.previous.value)
         if len(changes) >= changes_max or size >= bytes_max:
-            watch.pending = revision + 1 if revision < history.last else None
-            return Batch(changes, revision)
-    watch.pending = None
-    return Batch(changes, history.last)
+            looked = revision
+            break
+    watch.pending = looked + 1 if looked < last else None
+    return Batch(changes, looked, last)

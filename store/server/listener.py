@@ -18,6 +18,8 @@ from . import auth, batch, cluster, identity, kv, lease, maintenance, refusals, 
 from .answers import Answers
 
 MESSAGE_BYTES_MAX = 16 << 20
+NO_LEADER_ELECTIONS = 3
+"""Election time-outs without a leader, after which streams that ask for one are ended."""
 HANDSHAKE_S = 10.0
 """How long a connection may take to become one: what says nothing, or half of it, is closed."""
 
@@ -46,14 +48,16 @@ def _options(limits: flags.Limits) -> list[tuple[str, int]]:
 class Listener:
     """The server and the services that must hear of its end."""
 
-    def __init__(self, answers: Answers, lessor: Lessor, *, limits: flags.Limits, progress_s: float) -> None:
+    def __init__(
+        self, answers: Answers, lessor: Lessor, *, limits: flags.Limits, progress_s: float, election_s: float
+    ) -> None:
         self._identity = answers.identity
-        self.watch = watch.Watch(answers, progress_s=progress_s)
+        self.watch = watch.Watch(answers, progress_s=progress_s, no_leader_s=NO_LEADER_ELECTIONS * election_s)
         self.batch = batch.Batch(answers)
         self._server = grpc.aio.server(options=_options(limits))
         batch_pb2_grpc.add_BatchServicer_to_server(self.batch, self._server)
         rpc_pb2_grpc.add_KVServicer_to_server(kv.KV(answers), self._server)
-        rpc_pb2_grpc.add_WatchServicer_to_server(self.watch, self._server)
+        self.watch.add_to(self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
         rpc_pb2_grpc.add_AuthServicer_to_server(auth.Auth(answers), self._server)
         partial: tuple[tuple[str, Any, object], ...] = (

@@ -2,78 +2,95 @@
 
 A stream has a reader (this RPC's own task) and a sender. The sender takes each pending watch in turn, sends one batch,
 and waits until gRPC took it, so that nothing piles up for a slow client: it lags, and compaction ends what lags too
-far. Bounds: WATCHES_MAX a stream, CONTROL_MAX answers waiting, BATCH_CHANGES and BATCH_BYTES a message (a revision is
-never split, unless the client allows fragments).
+far. Bounds: WATCHES_MAX a stream, CONTROL_MAX answers waiting; see events.py for what a message holds.
+A stream that asks for a leader ends when there was none for NO_LEADER_S.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
+import grpc
+import grpc.aio
 from raftsman import logs
-from raftsman.etcd import kv_pb2, rpc_pb2, rpc_pb2_grpc
+from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import errors
 from raftsman.store.mvcc import watchers
-from raftsman.store.mvcc.records import Change
 from raftsman.store.mvcc.state import FIRST_REVISION
-from raftsman.store.raft import events
+from raftsman.store.raft import events as raft
 
-from .answers import Answers, Context
+from . import events
+from .answers import Answers, Context, requires_leader
 
 WATCHES_MAX = 10_000
 CONTROL_MAX = 1_000
-BATCH_CHANGES = 1_000
-BATCH_BYTES = 1 << 20
-FRAGMENT_BYTES = 3 << 19
 PROGRESS_S = 600.0
-BROADCAST_ID = -1
+NO_LEADER_S = 3.0
+NO_ID = -1
+"""In place of a watch's id: the answer is about none, or about all of them."""
 
 log = logs.get(__name__)
 _Create = rpc_pb2.WatchCreateRequest
+_Response = rpc_pb2.WatchResponse
 
 
 class Watch(rpc_pb2_grpc.WatchServicer):
-    """Every watch stream of this member; an observer of the replica."""
+    """Every watch stream of this member; an observer of the replica. `looked` is the revision that watches know."""
 
-    def __init__(self, answers: Answers, *, progress_s: float = PROGRESS_S) -> None:
-        self._answers = answers
+    def __init__(self, answers: Answers, *, progress_s: float = PROGRESS_S, no_leader_s: float = NO_LEADER_S) -> None:
+        self.answers = answers
+        self.shared = events.Shared()
+        self.progress_s = progress_s
+        self._no_leader_s = no_leader_s
         self._replica = answers.replica
-        self._progress_s = progress_s
+        self._looked = 0
         self._watchers = watchers.Watchers()
         self._owners: dict[watchers.Watch, _Stream] = {}
         self._streams: set[_Stream] = set()
+        self._leaderless: asyncio.TimerHandle | None = None
         self._replica.observers.append(self)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve on a server. Not by the generated function, which cannot send what is bytes already."""
+        service = rpc_pb2.DESCRIPTOR.services_by_name["Watch"]
+        method = grpc.stream_stream_rpc_method_handler(
+            self.Watch, request_deserializer=rpc_pb2.WatchRequest.FromString, response_serializer=events.serialize
+        )
+        handlers = {each.name: method for each in service.methods}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
     async def Watch(  # type: ignore[override]
         self, request_iterator: AsyncIterator[rpc_pb2.WatchRequest], context: Context
     ) -> None:
         """One stream, until either side ends it."""
-        stream = _Stream(self, self._answers, context, progress_s=self._progress_s)
+        stream = _Stream(self, context, needs_leader=requires_leader(context))
+        refused: errors.StoreError | None = None
         self._streams.add(stream)
-        stopped = False
         try:
+            if stream.needs_leader and self._replica.role.leader is None:
+                raise errors.no_leader()
             async with asyncio.TaskGroup() as tasks:
-                sender = tasks.create_task(stream.send_all(context))
+                others = [tasks.create_task(stream.send_all()), tasks.create_task(stream.until_ended())]
                 async for request in request_iterator:
                     await stream.handle(request)
-                sender.cancel()
-        except* errors.StoreError:
-            stopped = True
+                for other in others:
+                    other.cancel()
+        except* errors.StoreError as group:
+            refused = next(error for error in group.exceptions if isinstance(error, errors.StoreError))
         finally:
             self._streams.discard(stream)
-            for watch in stream.watches.values():
-                self.forget(watch)
-        if stopped:
-            error = errors.stopped()
-            await context.abort(error.code, error.text)
+            stream.close()
+        if refused is not None:
+            await context.abort(refused.code, refused.text)
 
     @property
     def count(self) -> int:
         return len(self._watchers)
 
     def enlist(self, stream: _Stream, watch: watchers.Watch) -> None:
+        self._looked = max(self._looked, self._replica.state.revision)
         self._watchers.add(watch)
         self._owners[watch] = stream
 
@@ -83,57 +100,91 @@ class Watch(rpc_pb2_grpc.WatchServicer):
 
     def close(self) -> None:
         """End every stream: the member stops."""
+        if self._leaderless is not None:
+            self._leaderless.cancel()
         for stream in self._streams:
-            stream.stop()
+            stream.end(errors.stopped())
 
     # -- replica.Observer
 
     def changed(self, first: int, last: int) -> None:
+        self._looked = last
         for watch in self._watchers.changed(self._replica.state.history, first=first, last=last):
-            self._owners[watch].wake()
+            self._owners[watch].wake(watch)
 
     def compacted(self, revision: int) -> None:
         """Nothing to do: a watch that compaction overtook finds out when it reads."""
 
     def replaced(self) -> None:
-        """Everything since the last revision that was sent may be new."""
+        """Everything since the last revision that was looked at may be new."""
+        self.shared.clear()
         for watch in self._watchers.all():
             if watch.pending is None:
-                watch.pending = self._owners[watch].seen + 1
-            self._owners[watch].wake()
+                watch.pending = max(self._looked + 1, watch.start)
+            self._owners[watch].wake(watch)
+        self._looked = self._replica.state.revision
 
-    def led(self, role: events.Role) -> None:
-        """Watches do not depend on the leader."""
+    def led(self, role: raft.Role) -> None:
+        if role.leader is not None and self._leaderless is not None:
+            self._leaderless.cancel()
+            self._leaderless = None
+        elif role.leader is None and self._leaderless is None:
+            self._leaderless = asyncio.get_running_loop().call_later(self._no_leader_s, self._lost_leader)
+
+    def _lost_leader(self) -> None:
+        for stream in self._streams:
+            if stream.needs_leader:
+                stream.end(errors.no_leader())
 
     def lease_changed(self, lease_id: int) -> None:
-        """Nor on leases."""
+        """Watches do not depend on leases."""
 
 
 class _Stream:
-    """The watches of one RPC and the answers on their way. `seen` is the newest revision that was looked at."""
+    """The watches of one RPC and the answers on their way.
 
-    def __init__(self, service: Watch, answers: Answers, context: Context, *, progress_s: float) -> None:
+    `_ready` are the watches that have something to send, first come, first served: exactly those with `pending` set.
+    None among them is a client that asked for progress: it is answered when all were sent what there was when it asked.
+    """
+
+    def __init__(self, service: Watch, context: Context, *, needs_leader: bool) -> None:
+        self.needs_leader = needs_leader
         self._service = service
         self._context = context
-        self._answers = answers
-        self._replica = answers.replica
-        self._progress_s = progress_s
-        self._control: deque[rpc_pb2.WatchResponse] = deque()
+        self._answers = service.answers
+        self._replica = service.answers.replica
+        self._watches: dict[int, watchers.Watch] = {}
+        self._ready: dict[watchers.Watch | None, None] = {}
+        self._control: deque[_Response] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._progress_asked = False
-        self._stopped = False
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked = 0  # progress, up to here at least
+        self._quiet: deque[watchers.Watch] = deque()  # watches to be told that nothing happened
+        self._ticking: asyncio.TimerHandle | None = None
         self._next_id = 0
-        self.seen = self._replica.state.revision
-        self.watches: dict[int, watchers.Watch] = {}
 
-    def wake(self) -> None:
+    def wake(self, watch: watchers.Watch) -> None:
+        self._ready[watch] = None
         self._wake.set()
 
-    def stop(self) -> None:
-        self._stopped = True
-        self._wake.set()
+    def end(self, error: errors.StoreError) -> None:
+        """Break off, whatever waits."""
+        if not self._ended.done():
+            self._ended.set_exception(error)
+
+    async def until_ended(self) -> None:
+        """Raises what the stream is ended with."""
+        await self._ended
+
+    def close(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        if not self._ended.done():
+            self._ended.cancel()
+        for watch in self._watches.values():
+            self._service.forget(watch)
 
     # -- what the client asks
 
@@ -143,13 +194,14 @@ class _Stream:
         if kind == "create_request":
             self._create(request.create_request, await self._not_permitted(request.create_request))
         elif kind == "cancel_request":
-            watch = self.watches.pop(request.cancel_request.watch_id, None)
+            watch = self._watches.get(request.cancel_request.watch_id)
             if watch is not None:
-                self._service.forget(watch)
-                self._answer(rpc_pb2.WatchResponse(watch_id=watch.id, canceled=True))
+                self._drop(watch)
+                self._answer(_Response(watch_id=watch.id, canceled=True))
         elif kind == "progress_request":
-            self._progress_asked = True
-            self.wake()
+            self._asked = self._replica.state.revision
+            self._ready[None] = None
+            self._wake.set()
 
     async def _not_permitted(self, request: _Create) -> str:
         """Why this watch is refused, as a Go client expects it; "" when it is not. Later changes end no watch."""
@@ -162,103 +214,123 @@ class _Stream:
         return ""
 
     def _create(self, request: _Create, not_permitted: str) -> None:
-        watch_id = request.watch_id or self._free_id()
-        reason = not_permitted or self._refusal(request, watch_id)
+        reason = not_permitted or self._refusal(request)
         if reason:
-            answer = rpc_pb2.WatchResponse(watch_id=BROADCAST_ID, created=True, canceled=True, cancel_reason=reason)
-            self._answer(answer)
+            self._answer(_Response(watch_id=NO_ID, created=True, canceled=True, cancel_reason=reason))
             return
         state = self._replica.state
         watch = watchers.Watch(
-            id=watch_id,
+            id=request.watch_id or self._free_id(),
             key=request.key or b"\0",
             range_end=request.range_end,
-            start=max(0, request.start_revision),
+            start=request.start_revision or state.revision + 1,
             prev_kv=request.prev_kv,
             puts=_Create.NOPUT not in request.filters,
             deletes=_Create.NODELETE not in request.filters,
             progress=request.progress_notify,
             fragment=request.fragment,
         )
-        if 0 < watch.start <= state.revision:
-            watch.pending = max(watch.start, FIRST_REVISION + 1)
-        elif not watch.start:
-            watch.start = state.revision + 1
-        self.watches[watch_id] = watch
+        self._watches[watch.id] = watch
         self._service.enlist(self, watch)
-        self._answer(rpc_pb2.WatchResponse(watch_id=watch_id, created=True))
-        if 0 < watch.start < state.compacted:
+        self._answer(_Response(watch_id=watch.id, created=True))
+        if watch.start < state.compacted:
             self._control.append(self._overtaken(watch))
+        elif watch.start <= state.revision:
+            watch.pending = max(watch.start, FIRST_REVISION + 1)
+            if watch.pending <= state.revision:
+                self.wake(watch)
+            else:
+                watch.pending = None
+        if watch.progress and self._ticking is None:
+            self._ticking = asyncio.get_running_loop().call_later(self._service.progress_s, self._tick)
 
-    def _refusal(self, request: _Create, watch_id: int) -> str:
-        if watch_id in self.watches:
+    def _refusal(self, request: _Create) -> str:
+        key, range_end = request.key or b"\0", request.range_end
+        if request.start_revision < 0:
+            return errors.compacted().text
+        if range_end and range_end != b"\0" and range_end <= key:
+            return "mvcc: watcher range is empty"
+        if request.watch_id in self._watches and request.watch_id:
             return "mvcc: duplicate watch ID provided on the WatchStream"
-        if len(self.watches) >= WATCHES_MAX:
+        if len(self._watches) >= WATCHES_MAX:
             return f"a stream carries at most {WATCHES_MAX} watches"
-        if request.range_end and request.range_end != b"\0" and request.range_end <= request.key:
-            return "mvcc: range is empty"
         return ""
 
     def _free_id(self) -> int:
-        while self._next_id in self.watches:
+        """An id that was not given before: answers of a watch that ended may still be on their way."""
+        while self._next_id in self._watches:
             self._next_id += 1
-        return self._next_id
+        self._next_id += 1
+        return self._next_id - 1
 
-    def _answer(self, response: rpc_pb2.WatchResponse) -> None:
+    def _drop(self, watch: watchers.Watch) -> None:
+        del self._watches[watch.id]
+        self._ready.pop(watch, None)
+        self._service.forget(watch)
+
+    def _answer(self, response: _Response) -> None:
         self._answers.complete(response.header)
         self._control.append(response)
         if len(self._control) >= CONTROL_MAX:
             self._room.clear()
-        self.wake()
+        self._wake.set()
 
     # -- what is sent
 
-    async def send_all(self, context: Context) -> None:
-        """Send until the stream ends. Raises `stopped` when the member stops."""
+    async def send_all(self) -> None:
+        """Send for ever: answers first, then progress notifications, then one batch of each watch in turn."""
+        write = self._context.write
         while True:
-            quiet = await self._wait()
-            if self._stopped:
-                raise errors.stopped()
-            while self._control:
-                await context.write(self._control.popleft())
-            self._room.set()
-            for response in self._events():
-                await context.write(response)
-            if not any(watch.pending is not None for watch in self.watches.values()):
-                await self._send_progress(context, quiet=quiet)
+            if self._control:
+                await write(self._control.popleft())
+                self._room.set()
+            elif self._quiet:
+                watch = self._quiet.popleft()
+                if watch.pending is None and self._watches.get(watch.id) is watch:
+                    await write(self._fill(_Response(), watch, self._replica.state.revision))
+            elif self._ready:
+                first = next(iter(self._ready))
+                del self._ready[first]
+                await (self._send_events(first) if first is not None else self._send_progress())
             else:
-                self.wake()
+                self._wake.clear()
+                await self._wake.wait()
 
-    async def _wait(self) -> bool:
-        """Wait for something to send; True when it was quiet long enough for progress notifications."""
-        if not any(watch.progress for watch in self.watches.values()):
-            await self._wake.wait()
-        else:
-            try:
-                async with asyncio.timeout(self._progress_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                return True
-        self._wake.clear()
-        return False
-
-    def _events(self) -> Iterator[rpc_pb2.WatchResponse]:
-        """One batch of every watch that has something; watches that compaction overtook end."""
-        for watch in list(self.watches.values()):
-            if watch.pending is None or watch.id not in self.watches:
-                continue
-            state = self._replica.state
-            if watch.pending < state.history.first:
-                yield self._overtaken(watch)
-                continue
-            batch = watchers.collect(watch, state.history, changes_max=BATCH_CHANGES, bytes_max=BATCH_BYTES)
+    async def _send_events(self, watch: watchers.Watch) -> None:
+        history = self._replica.state.history
+        assert watch.pending is not None
+        if watch.pending < history.first:
+            self._control.append(self._overtaken(watch))
+            return
+        if watch.fragment:
+            batch = events.collect(watch, history)
+            responses: list[events.Response] = []
             if batch.changes:
-                yield from self._responses(watch, batch)
+                for piece in events.fragments(watch, batch.changes):
+                    self._fill(piece, watch, batch.revision)
+                    responses.append(piece)
+        else:
+            encoded = self._service.shared.next(watch, history)
+            responses = []
+            if encoded.events:
+                responses.append(events.Ready(self._fill(_Response(), watch, encoded.revision), encoded.events))
+        if watch.pending is not None:
+            self._ready[watch] = None
+        watch.told = watch.told or bool(responses)
+        for response in responses:
+            await self._context.write(response)
+        if not responses:
+            await asyncio.sleep(0)
 
-    def _overtaken(self, watch: watchers.Watch) -> rpc_pb2.WatchResponse:
-        del self.watches[watch.id]
-        self._service.forget(watch)
-        response = rpc_pb2.WatchResponse(
+    def _fill(self, response: _Response, watch: watchers.Watch, revision: int) -> _Response:
+        response.watch_id = watch.id
+        response.header.revision = revision
+        self._answers.complete(response.header)
+        return response
+
+    def _overtaken(self, watch: watchers.Watch) -> _Response:
+        self._drop(watch)
+        response = _Response(
             watch_id=watch.id,
             canceled=True,
             compact_revision=max(self._replica.state.compacted, 1),
@@ -267,42 +339,27 @@ class _Stream:
         self._answers.complete(response.header)
         return response
 
-    def _responses(self, watch: watchers.Watch, batch: watchers.Batch) -> Iterator[rpc_pb2.WatchResponse]:
-        events_ = [_event(watch, change) for change in batch.changes]
-        pieces = list(_fragments(events_)) if watch.fragment else [events_]
-        for place, piece in enumerate(pieces):
-            response = rpc_pb2.WatchResponse(watch_id=watch.id, fragment=place + 1 < len(pieces), events=piece)
-            response.header.revision = batch.revision
-            self._answers.complete(response.header)
-            yield response
+    async def _send_progress(self) -> None:
+        """Say up to which revision everything was sent, once that is what was asked."""
+        sent = min((watch.pending or 0 for watch in self._ready if watch is not None), default=0) - 1
+        if sent < 0:
+            sent = self._replica.state.revision
+        if sent < self._asked:
+            self._ready[None] = None
+            return
+        response = _Response(watch_id=NO_ID)
+        response.header.revision = sent
+        self._answers.complete(response.header)
+        await self._context.write(response)
 
-    async def _send_progress(self, context: Context, *, quiet: bool) -> None:
-        """Everything up to the store's revision was sent: say so to whoever asked, or wants to hear."""
-        self.seen = self._replica.state.revision
-        if self._progress_asked and not self._control:
-            self._progress_asked = False
-            await context.write(rpc_pb2.WatchResponse(header=self._answers.header(), watch_id=BROADCAST_ID))
-        if quiet:
-            for watch in [watch for watch in self.watches.values() if watch.progress and watch.pending is None]:
-                await context.write(rpc_pb2.WatchResponse(header=self._answers.header(), watch_id=watch.id))
-
-
-def _event(watch: watchers.Watch, change: Change) -> kv_pb2.Event:
-    event = kv_pb2.Event(
-        type=kv_pb2.Event.PUT if change.record.version else kv_pb2.Event.DELETE, kv=change.record.message()
-    )
-    if watch.prev_kv and change.previous is not None:
-        event.prev_kv.CopyFrom(change.previous.message())
-    return event
-
-
-def _fragments(events_: list[kv_pb2.Event]) -> Iterator[list[kv_pb2.Event]]:
-    piece: list[kv_pb2.Event] = []
-    size = 0
-    for event in events_:
-        if piece and size + event.ByteSize() > FRAGMENT_BYTES:
-            yield piece
-            piece, size = [], 0
-        piece.append(event)
-        size += event.ByteSize()
-    yield piece
+    def _tick(self) -> None:
+        """Watches that want to hear of progress and heard nothing since the last time are told."""
+        self._ticking = None
+        for watch in self._watches.values():
+            if watch.progress:
+                if not watch.told and watch.pending is None:
+                    self._quiet.append(watch)
+                watch.told = False
+                if self._ticking is None:
+                    self._ticking = asyncio.get_running_loop().call_later(self._service.progress_s, self._tick)
+        self._wake.set()

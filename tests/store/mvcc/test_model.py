@@ -175,7 +175,7 @@ class Model(RuleBasedStateMachine):
         watch = watchers.Watch(id=0, key=b"\0", range_end=b"\0", start=start, pending=start)
         changes: list[mvcc.Change] = []
         while watch.pending is not None:
-            changes += watchers.collect(watch, self.state.history, changes_max=2, bytes_max=1 << 20).changes
+            changes += watchers.collect(watch, self.state.history, changes_max=2, bytes_max=1 << 20, scan_max=3).changes
         got = [(c.record.mod_revision, c.record.key, c.record.value if c.record.version else None) for c in changes]
         assert got == [event for event in self.events if event[0] >= start]
 

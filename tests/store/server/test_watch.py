@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import members
 import pytest
 from raftsman.etcd import kv_pb2, rpc_pb2, rpc_pb2_grpc
 
+NO_LEADER = grpc.StatusCode.UNAVAILABLE
 Put, Delete, Create = rpc_pb2.PutRequest, rpc_pb2.DeleteRangeRequest, rpc_pb2.WatchCreateRequest
 
 
@@ -204,3 +207,112 @@ async def test_many_streams_come_and_go(channel: grpc.aio.Channel, kv: rpc_pb2_g
         async with watching(channel) as watch:
             await watch.create(key=b"come", range_end=b"comf")
     await kv.Put(Put(key=b"come"))
+
+
+async def test_ids_are_not_given_twice(channel: grpc.aio.Channel, kv: rpc_pb2_grpc.KVStub) -> None:
+    async with watching(channel) as watch:
+        assert (await watch.create(key=b"id", watch_id=1)).watch_id == 1
+        assert (await watch.create(key=b"id")).watch_id == 0
+        await watch.ask(cancel_request=rpc_pb2.WatchCancelRequest(watch_id=0))
+        assert (await watch.next()).canceled
+        await watch.ask(cancel_request=rpc_pb2.WatchCancelRequest(watch_id=77))
+        assert (await watch.create(key=b"id")).watch_id == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"key": b"b", "range_end": b"a"}, "mvcc: watcher range is empty"),
+        ({"range_end": b"\0" * 2, "key": b"a"}, "mvcc: watcher range is empty"),
+        ({"key": b"a", "start_revision": -1}, "etcdserver: mvcc: required revision has been compacted"),
+    ],
+)
+async def test_what_cannot_be_watched_is_refused_under_no_id(
+    channel: grpc.aio.Channel, request_: dict[str, object], reason: str
+) -> None:
+    async with watching(channel) as watch:
+        answer = await watch.create(**request_)
+        assert (answer.watch_id, answer.created, answer.canceled) == (-1, True, True)
+        assert answer.cancel_reason == reason
+        assert answer.header.revision
+
+
+async def test_a_future_revision_is_waited_for(channel: grpc.aio.Channel, kv: rpc_pb2_grpc.KVStub) -> None:
+    now = (await kv.Put(Put(key=b"future"))).header.revision
+    async with watching(channel) as watch:
+        await watch.create(key=b"future", start_revision=now + 2)
+        await kv.Put(Put(key=b"future", value=b"too early"))
+        await kv.Put(Put(key=b"future", value=b"now"))
+        assert [event.kv.value for event in await watch.events(1)] == [b"now"]
+
+
+async def test_a_lagging_watch_of_something_rare_is_served(channel: grpc.aio.Channel, kv: rpc_pb2_grpc.KVStub) -> None:
+    """It looks at more revisions than a look takes, and at none that concerns it until the last."""
+    start = (await kv.Put(Put(key=b"rare"))).header.revision
+    await asyncio.gather(*(kv.Put(Put(key=b"often")) for _ in range(6_000)))
+    await kv.Put(Put(key=b"rare"))
+    async with watching(channel) as watch, watching(channel) as other:
+        for each in (watch, other):
+            await each.create(key=b"rare", start_revision=start + 1)
+        assert len(await watch.events(1)) == len(await other.events(1)) == 1
+
+
+async def test_many_watch_the_same_and_see_the_same(channel: grpc.aio.Channel, kv: rpc_pb2_grpc.KVStub) -> None:
+    async with watching(channel) as plain, watching(channel) as before, watching(channel) as filtered:
+        await plain.create(key=b"same/", range_end=b"same0")
+        await plain.create(key=b"same/", range_end=b"same0", watch_id=9)
+        await before.create(key=b"same/", range_end=b"same0", prev_kv=True)
+        await filtered.create(key=b"same/", range_end=b"same0", filters=[Create.NOPUT])
+        for value in (b"1", b"2"):
+            await kv.Put(Put(key=b"same/a", value=value))
+            first, second = await plain.next(), await plain.next()
+            assert {first.watch_id, second.watch_id} == {0, 9}
+            assert first.events == second.events
+            assert not first.events[0].HasField("prev_kv")
+        seen = await before.events(2)
+        assert [(event.kv.value, event.prev_kv.value) for event in seen] == [(b"1", b""), (b"2", b"1")]
+        await kv.DeleteRange(Delete(key=b"same/a"))
+        deleted = (await filtered.events(1))[0]
+        assert (deleted.type, deleted.kv.key, deleted.kv.value) == (kv_pb2.Event.DELETE, b"same/a", b"")
+
+
+async def test_a_watch_without_events_is_told_of_progress(tmp_path: Path) -> None:
+    with members.lone(tmp_path, "--experimental-watch-progress-notify-interval", "1s") as store:
+        await store.ready()
+        async with store.channel() as opened, watching(opened) as watch:
+            kv = rpc_pb2_grpc.KVStub(opened)
+            await watch.create(key=b"busy")
+            await watch.create(key=b"quiet", progress_notify=True)
+            last = (await kv.Put(Put(key=b"busy"))).header.revision
+            assert len((await watch.next()).events) == 1
+            told = await watch.next()
+            assert (told.watch_id, len(told.events), told.canceled) == (1, 0, False)
+            assert told.header.revision == last
+
+
+async def test_whoever_requires_a_leader_is_told_that_there_is_none(tmp_path: Path) -> None:
+    with members.three(tmp_path, "--election-timeout", "500", "--heartbeat-interval", "100") as stores:
+        for store in stores:
+            await store.ready()
+        last = stores[0]
+        async with last.channel() as opened:
+            demanding = rpc_pb2_grpc.WatchStub(opened).Watch(metadata=(("hasleader", "true"),))
+            patient = Watching(rpc_pb2_grpc.WatchStub(opened).Watch())
+            assert (await Watching(demanding).create(key=b"a")).created
+            assert (await patient.create(key=b"a")).created
+            for store in stores[1:]:
+                store.kill()
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await Watching(demanding).next()
+            assert (ended.value.code(), ended.value.details()) == (NO_LEADER, "etcdserver: no leader")
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                request = rpc_pb2.RangeRequest(key=b"a", serializable=True)
+                await rpc_pb2_grpc.KVStub(opened).Range(request, metadata=(("hasleader", "true"),))
+            assert (refused.value.code(), refused.value.details()) == (NO_LEADER, "etcdserver: no leader")
+            await rpc_pb2_grpc.KVStub(opened).Range(request)
+            for store in stores[1:]:
+                store.start()
+            for store in stores:
+                await store.ready()
+            await rpc_pb2_grpc.KVStub(opened).Put(Put(key=b"a"))
+            assert len(await patient.events(1)) == 1
