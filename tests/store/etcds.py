@@ -105,6 +105,14 @@ def ctl(address: str, *arguments: str, feed: str = "", fails: bool = False) -> s
     return done.stderr if fails else done.stdout
 
 
+def until_answered(address: str, *arguments: str) -> None:
+    """Run etcdctl until it succeeds."""
+    deadline = time.monotonic() + READY_S
+    command = ["etcdctl", "--endpoints", address, *arguments]
+    while (done := subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60)).returncode:
+        assert time.monotonic() < deadline, done.stderr
+
+
 async def everything(channel: grpc.aio.Channel, revision: int = 0) -> rpc_pb2.RangeResponse:
     """All keys at a revision, without the header's ids."""
     request = rpc_pb2.RangeRequest(key=b"\0", range_end=b"\0", revision=revision)

@@ -114,20 +114,21 @@ class Store:
 
 
 @contextmanager
-def lone(folder: Path, *flags: str) -> Iterator[Store]:
-    """One member."""
+def lone(folder: Path, *flags: str, start: bool = True) -> Iterator[Store]:
+    """One member. `start` off: the test prepares its data first."""
     client, metrics, peer = free_ports(3)
     store = Store(folder, client, metrics, ["--listen-peer-urls", f"http://127.0.0.1:{peer}", *flags])
     try:
-        store.start()
+        if start:
+            store.start()
         yield store
     finally:
         _end([store])
 
 
 @contextmanager
-def three(folder: Path, *flags: str, scheme: str = "http") -> Iterator[list[Store]]:
-    """Three members of one cluster."""
+def three(folder: Path, *flags: str, scheme: str = "http", start: bool = True) -> Iterator[list[Store]]:
+    """Three members of one cluster. `start` off: the test prepares their data first."""
     ports = free_ports(9)
     urls = {name: f"{scheme}://127.0.0.1:{port}" for name, port in zip("abc", ports[:3], strict=True)}
     cluster = ",".join(f"{name}={url}" for name, url in urls.items())
@@ -141,7 +142,7 @@ def three(folder: Path, *flags: str, scheme: str = "http") -> Iterator[list[Stor
         for place, (name, url) in enumerate(urls.items())
     ]
     try:
-        for store in stores:
+        for store in stores if start else ():
             store.start()
         yield stores
     finally:
