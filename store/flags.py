@@ -89,7 +89,7 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="raftsman.store", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="raftsman store", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add("--name", default="default", help="this member's name in --initial-cluster")
     add("--data-dir", type=Path, help="default: NAME.etcd")

@@ -62,13 +62,14 @@ _UNSUPPORTED = {
     "top": "resource metrics",
 }
 _CLUSTER_VERBS = ("up", "down", "kubeconfig")
+_PROGRAMS = {"store": "store"}
 
 
 class Verbs(click.Group):
     """The verbs by name, imported late."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*_VERBS, *_CLUSTER_VERBS])
+        return sorted([*_VERBS, *_CLUSTER_VERBS, *_PROGRAMS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in _CLUSTER_VERBS:
@@ -78,9 +79,10 @@ class Verbs(click.Group):
                 return None
             found = getattr(cluster, cmd_name, None)
             return found if isinstance(found, click.Command) else None
-        if cmd_name not in _VERBS:
+        module_name = _VERBS.get(cmd_name) or _PROGRAMS.get(cmd_name)
+        if module_name is None:
             return None
-        module = importlib.import_module(f"raftsman.cli.{_VERBS[cmd_name]}")
+        module = importlib.import_module(f"raftsman.cli.{module_name}")
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 

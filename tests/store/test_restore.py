@@ -198,3 +198,16 @@ def test_flags_that_make_no_sense_are_named(
         restore.parse(["backup", *flags])
     assert exit_.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_command_line_has_the_store(tmp_path: Path) -> None:
+    raftsman = [sys.executable, "-m", "raftsman.cli.main", "store"]
+    for arguments, code, said in (
+        (["--help"], 0, "--listen-client-urls"),
+        (["restore", "--help"], 0, "--skip-hash-check"),
+        (["restore", str(tmp_path / "none")], 1, "No such file"),
+        (["--frobnicate"], 2, "--frobnicate"),
+    ):
+        done = subprocess.run([*raftsman, *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code
+        assert said in done.stdout + done.stderr
