@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 import grpc.aio
+from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.cluster import Cluster
+from raftsman.store.commands import Kind
+from raftsman.store.mvcc.auth import NOBODY
 from raftsman.store.replica import Replica
 
 from .identity import Identity
@@ -19,6 +22,8 @@ REQUIRE_LEADER = "hasleader"
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Method = TypeVar("_Method", bound=Callable[..., Awaitable[Any]])
+_Answer = TypeVar("_Answer", bound=Message)
+_KNOWN_BETTER = (errors.user_empty().text, errors.old_auth_revision().text)
 
 
 class Answers:
@@ -28,6 +33,24 @@ class Answers:
         self.replica = replica
         self.cluster = cluster
         self.identity = identity
+
+    async def write(self, kind: Kind, request: Message, context: Context, answer_type: type[_Answer]) -> _Answer:
+        """Have the log take a request of whoever calls; nobody gets nothing into it while users are told apart.
+
+        A caller whom this member knew less about than the log does is asked once more: it was refused, not done.
+        """
+        payload = request.SerializeToString()
+        who = await self.identity.permit_user(context)
+        try:
+            answer = await self.replica.propose(kind, payload, who=who)
+        except errors.StoreError as error:
+            known = NOBODY if error.text not in _KNOWN_BETTER else await self.identity.permit_user(context)
+            if known in (NOBODY, who):
+                raise
+            answer = await self.replica.propose(kind, payload, who=known)
+        assert isinstance(answer, answer_type)
+        self.complete(answer.header)  # type: ignore[attr-defined]
+        return answer
 
     def complete(self, header: rpc_pb2.ResponseHeader) -> None:
         """Fill in a header; a revision that is there already (a write's own) stays."""

@@ -33,9 +33,7 @@ class Auth(rpc_pb2_grpc.AuthServicer):
 
     async def _write(self, kind: Kind, request: Message, context: Context, answer_type: type[_Answer]) -> _Answer:
         who = await self._identity.permit_admin(context)
-        answer = await self._replica.propose(kind, request.SerializeToString(), who=who)
-        assert isinstance(answer, answer_type)
-        self._answers.complete(answer.header)  # type: ignore[attr-defined]
+        answer = await self._answers.write(kind, request, context, answer_type)
         log.info("users or roles changed", kind=kind.name, by=who.user, auth_revision=self._replica.state.auth.revision)
         return answer
 

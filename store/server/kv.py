@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import apply_auth
 from raftsman.store.commands import Kind
 
 from . import checks
 from .answers import Answers, Context, unary
-
-_Answer = TypeVar("_Answer", bound=Message)
 
 
 class KV(rpc_pb2_grpc.KVServicer):
@@ -37,18 +32,18 @@ class KV(rpc_pb2_grpc.KVServicer):
     @unary
     async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
         checks.check_put(request)
-        return await self._write(Kind.PUT, request, context, rpc_pb2.PutResponse)
+        return await self._answers.write(Kind.PUT, request, context, rpc_pb2.PutResponse)
 
     @unary
     async def DeleteRange(self, request: rpc_pb2.DeleteRangeRequest, context: Context) -> rpc_pb2.DeleteRangeResponse:
         checks.check_delete(request)
-        return await self._write(Kind.DELETE_RANGE, request, context, rpc_pb2.DeleteRangeResponse)
+        return await self._answers.write(Kind.DELETE_RANGE, request, context, rpc_pb2.DeleteRangeResponse)
 
     @unary
     async def Txn(self, request: rpc_pb2.TxnRequest, context: Context) -> rpc_pb2.TxnResponse:
         checks.check_txn(request)
         if not checks.only_reads(request):
-            return await self._write(Kind.TXN, request, context, rpc_pb2.TxnResponse)
+            return await self._answers.write(Kind.TXN, request, context, rpc_pb2.TxnResponse)
         if not checks.only_serializable(request):
             await self._replica.up_to_date()
         who = await self._answers.identity.permit(context)
@@ -62,12 +57,4 @@ class KV(rpc_pb2_grpc.KVServicer):
     @unary
     async def Compact(self, request: rpc_pb2.CompactionRequest, context: Context) -> rpc_pb2.CompactionResponse:
         await self._answers.identity.permit_admin(context)
-        return await self._write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
-
-    async def _write(self, kind: Kind, request: Message, context: Context, answer_type: type[_Answer]) -> _Answer:
-        """What the user may is asked again when it is applied; nobody gets nothing into the log."""
-        who = await self._answers.identity.permit_user(context)
-        answer = await self._replica.propose(kind, request.SerializeToString(), who=who)
-        assert isinstance(answer, answer_type)
-        self._answers.complete(answer.header)  # type: ignore[attr-defined]
-        return answer
+        return await self._answers.write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)

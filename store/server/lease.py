@@ -39,19 +39,11 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
     @unary
     async def LeaseGrant(self, request: rpc_pb2.LeaseGrantRequest, context: Context) -> rpc_pb2.LeaseGrantResponse:
         with_id(request)
-        who = await self._answers.identity.permit_user(context)
-        answer = await self._replica.propose(Kind.LEASE_GRANT, request.SerializeToString(), who=who)
-        assert isinstance(answer, rpc_pb2.LeaseGrantResponse)
-        self._answers.complete(answer.header)
-        return answer
+        return await self._answers.write(Kind.LEASE_GRANT, request, context, rpc_pb2.LeaseGrantResponse)
 
     @unary
     async def LeaseRevoke(self, request: rpc_pb2.LeaseRevokeRequest, context: Context) -> rpc_pb2.LeaseRevokeResponse:
-        who = await self._answers.identity.permit_user(context)
-        answer = await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString(), who=who)
-        assert isinstance(answer, rpc_pb2.LeaseRevokeResponse)
-        self._answers.complete(answer.header)
-        return answer
+        return await self._answers.write(Kind.LEASE_REVOKE, request, context, rpc_pb2.LeaseRevokeResponse)
 
     async def LeaseKeepAlive(  # type: ignore[override]
         self,

@@ -113,9 +113,6 @@ async def test_what_is_not_served_is_refused_by_name(channel: grpc.aio.Channel) 
         with pytest.raises(grpc.aio.AioRpcError, match=text) as caught:
             await call
         assert caught.value.code() is Code.UNIMPLEMENTED
-    with pytest.raises(grpc.aio.AioRpcError, match=r"Maintenance\.Snapshot"):
-        async for _ in rpc_pb2_grpc.MaintenanceStub(channel).Snapshot(rpc_pb2.SnapshotRequest()):
-            pass
 
 
 async def test_status_and_members(channel: grpc.aio.Channel) -> None:
