@@ -14,7 +14,7 @@ from typing import Any
 from google.protobuf import message as protobuf
 from raftsman.options import v1 as options
 
-_PACKAGES = ("core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "autoscaling")
+_PACKAGES = ("core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "authorization", "autoscaling")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 from raftsman import quantity, resources
 from raftsman.apps import v1 as apps
+from raftsman.authentication import v1 as authentication
+from raftsman.authorization import v1 as authorization
 from raftsman.coordination import v1 as coordination
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
@@ -42,7 +44,7 @@ def _new_pod(pod: core.Pod) -> None:
 
 def table() -> dict[str, Kind]:
     """Every served kind by its qualified name."""
-    kinds = (*_core(), *_workloads(), *_network(), *_rbac())
+    kinds = (*_core(), *_workloads(), *_network(), *_rbac(), *_reviews())
     return {kind.resource.qualified: kind for kind in kinds}
 
 
@@ -122,6 +124,18 @@ def _network() -> tuple[Kind, ...]:
             default=service_defaults.endpoint_slice,
             validate=services.endpoint_slice, validate_update=services.endpoint_slice_update,
         ),
+    )  # fmt: skip
+
+
+def _reviews() -> tuple[Kind, ...]:
+    """Questions: created, answered, never stored."""
+    return tuple(
+        _kind(message, name_rule=names.dns_subdomain)
+        for message in (
+            authentication.SelfSubjectReview, authentication.TokenReview, authorization.LocalSubjectAccessReview,
+            authorization.SelfSubjectAccessReview, authorization.SelfSubjectRulesReview,
+            authorization.SubjectAccessReview,
+        )
     )  # fmt: skip
 
 

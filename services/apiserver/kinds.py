@@ -57,5 +57,10 @@ class Kind:
         object.__setattr__(self, "message", self.resource.message)
 
     @property
+    def stored(self) -> bool:
+        """False for questions, which are answered at once and forgotten."""
+        return "get" in self.resource.facts.verbs
+
+    @property
     def subresources(self) -> frozenset[str]:
         return frozenset(one.name for one in self.resource.facts.subresources)

@@ -9,7 +9,7 @@ from .access.tokens import Tokens
 from .api import Api
 from .kinds import Kind
 from .rpc import Router
-from .verbs import about, bind, delete, finalize, patch, read, scale, streams, tokens, watch, write
+from .verbs import about, bind, delete, finalize, patch, read, reviews, scale, streams, tokens, watch, write
 from .verbs.streams import Agents
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
@@ -17,7 +17,11 @@ APISERVER = "raftsman.apiserver.v1.ApiServer"
 
 def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) -> None:
     for kind in api.kinds.values():
-        _generic(router, api, kind)
+        if kind.stored:
+            _generic(router, api, kind)
+        else:
+            answer = functools.partial(reviews.create, api, issuer)
+            router.unary(kind.resource.service, "Create", kind, answer)
     _special(router, api, issuer, agents)
     namespaces = api.kinds["namespaces"]
     for verb, run in (("GetVersion", about.version), ("ListResources", about.resources), ("WhoAmI", about.who)):

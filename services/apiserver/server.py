@@ -160,7 +160,8 @@ def _composed(config: Config, store: Store) -> Api:
         allocator.forget()
         authorizer.forget()
 
-    feed = Feed(store, sealer, kinds, on_other=lambda key, value: allocator.seen(key, value), on_listed=listed)
+    stored = {name: kind for name, kind in kinds.items() if kind.stored}
+    feed = Feed(store, sealer, stored, on_other=lambda key, value: allocator.seen(key, value), on_listed=listed)
     objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)

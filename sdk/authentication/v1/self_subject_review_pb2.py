@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4raftsman/authentication/v1/self_subject_review.proto\x12\x1araftsman.authentication.v1\x1a&raftsman/authentication/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\x8f\x02\n\x11SelfSubjectReview\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12H\n\x06status\x18\x02 \x01(\x0b\x32\x33.raftsman.authentication.v1.SelfSubjectReviewStatusH\x01\x88\x01\x01:c\xaa\xbb\x18_\x12]\n\x15\x61uthentication.k8s.io\x12\x02v1\x1a\x11SelfSubjectReview\"\x12selfsubjectreviews*\x11selfsubjectreviewJ\x06\x63reateB\x0b\n\t_metadataB\t\n\x07_status\"e\n\x17SelfSubjectReviewStatus\x12<\n\tuser_info\x18\x01 \x01(\x0b\x32$.raftsman.authentication.v1.UserInfoH\x00\x88\x01\x01\x42\x0c\n\n_user_infob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4raftsman/authentication/v1/self_subject_review.proto\x12\x1araftsman.authentication.v1\x1a&raftsman/authentication/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xc1\x02\n\x11SelfSubjectReview\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12H\n\x06status\x18\x02 \x01(\x0b\x32\x33.raftsman.authentication.v1.SelfSubjectReviewStatusH\x01\x88\x01\x01:\x94\x01\xaa\xbb\x18\x8f\x01\x12\x8c\x01\n\x15\x61uthentication.k8s.io\x12\x02v1\x1a\x11SelfSubjectReview\"\x12selfsubjectreviews*\x11selfsubjectreviewJ\x06\x63reateb-raftsman.authentication.v1.SelfSubjectReviewsB\x0b\n\t_metadataB\t\n\x07_status\"e\n\x17SelfSubjectReviewStatus\x12<\n\tuser_info\x18\x01 \x01(\x0b\x32$.raftsman.authentication.v1.UserInfoH\x00\x88\x01\x01\x42\x0c\n\n_user_infob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.authentication.v1.
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SELFSUBJECTREVIEW']._loaded_options = None
-  _globals['_SELFSUBJECTREVIEW']._serialized_options = b'\252\273\030_\022]\n\025authentication.k8s.io\022\002v1\032\021SelfSubjectReview\"\022selfsubjectreviews*\021selfsubjectreviewJ\006create'
+  _globals['_SELFSUBJECTREVIEW']._serialized_options = b'\252\273\030\217\001\022\214\001\n\025authentication.k8s.io\022\002v1\032\021SelfSubjectReview\"\022selfsubjectreviews*\021selfsubjectreviewJ\006createb-raftsman.authentication.v1.SelfSubjectReviews'
   _globals['_SELFSUBJECTREVIEW']._serialized_start=190
-  _globals['_SELFSUBJECTREVIEW']._serialized_end=461
-  _globals['_SELFSUBJECTREVIEWSTATUS']._serialized_start=463
-  _globals['_SELFSUBJECTREVIEWSTATUS']._serialized_end=564
+  _globals['_SELFSUBJECTREVIEW']._serialized_end=511
+  _globals['_SELFSUBJECTREVIEWSTATUS']._serialized_start=513
+  _globals['_SELFSUBJECTREVIEWSTATUS']._serialized_end=614
 # @@protoc_insertion_point(module_scope)

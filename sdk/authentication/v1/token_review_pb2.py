@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-raftsman/authentication/v1/token_review.proto\x12\x1araftsman.authentication.v1\x1a&raftsman/authentication/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xc4\x02\n\x0bTokenReview\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12H\n\x04spec\x18\x02 \x01(\x0b\x32+.raftsman.authentication.v1.TokenReviewSpecB\x08\xa2\xbb\x18\x04\x08\x01H\x01H\x01\x88\x01\x01\x12\x42\n\x06status\x18\x03 \x01(\x0b\x32-.raftsman.authentication.v1.TokenReviewStatusH\x02\x88\x01\x01:Q\xaa\xbb\x18M\x12K\n\x15\x61uthentication.k8s.io\x12\x02v1\x1a\x0bTokenReview\"\x0ctokenreviews*\x0btokenreviewJ\x06\x63reateB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"J\n\x0fTokenReviewSpec\x12\x1a\n\x05token\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02H\x01H\x00\x88\x01\x01\x12\x11\n\taudiences\x18\x02 \x03(\tB\x08\n\x06_token\"\xb4\x01\n\x11TokenReviewStatus\x12\x1a\n\rauthenticated\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x37\n\x04user\x18\x02 \x01(\x0b\x32$.raftsman.authentication.v1.UserInfoH\x01\x88\x01\x01\x12\x11\n\taudiences\x18\x04 \x03(\t\x12\x12\n\x05\x65rror\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x10\n\x0e_authenticatedB\x07\n\x05_userB\x08\n\x06_errorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-raftsman/authentication/v1/token_review.proto\x12\x1araftsman.authentication.v1\x1a&raftsman/authentication/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xed\x02\n\x0bTokenReview\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12H\n\x04spec\x18\x02 \x01(\x0b\x32+.raftsman.authentication.v1.TokenReviewSpecB\x08\xa2\xbb\x18\x04\x08\x01H\x01H\x01\x88\x01\x01\x12\x42\n\x06status\x18\x03 \x01(\x0b\x32-.raftsman.authentication.v1.TokenReviewStatusH\x02\x88\x01\x01:z\xaa\xbb\x18v\x12t\n\x15\x61uthentication.k8s.io\x12\x02v1\x1a\x0bTokenReview\"\x0ctokenreviews*\x0btokenreviewJ\x06\x63reateb\'raftsman.authentication.v1.TokenReviewsB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"J\n\x0fTokenReviewSpec\x12\x1a\n\x05token\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02H\x01H\x00\x88\x01\x01\x12\x11\n\taudiences\x18\x02 \x03(\tB\x08\n\x06_token\"\xb4\x01\n\x11TokenReviewStatus\x12\x1a\n\rauthenticated\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x37\n\x04user\x18\x02 \x01(\x0b\x32$.raftsman.authentication.v1.UserInfoH\x01\x88\x01\x01\x12\x11\n\taudiences\x18\x04 \x03(\t\x12\x12\n\x05\x65rror\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x10\n\x0e_authenticatedB\x07\n\x05_userB\x08\n\x06_errorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,13 +37,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENREVIEW'].fields_by_name['spec']._loaded_options = None
   _globals['_TOKENREVIEW'].fields_by_name['spec']._serialized_options = b'\242\273\030\004\010\001H\001'
   _globals['_TOKENREVIEW']._loaded_options = None
-  _globals['_TOKENREVIEW']._serialized_options = b'\252\273\030M\022K\n\025authentication.k8s.io\022\002v1\032\013TokenReview\"\014tokenreviews*\013tokenreviewJ\006create'
+  _globals['_TOKENREVIEW']._serialized_options = b'\252\273\030v\022t\n\025authentication.k8s.io\022\002v1\032\013TokenReview\"\014tokenreviews*\013tokenreviewJ\006createb\'raftsman.authentication.v1.TokenReviews'
   _globals['_TOKENREVIEWSPEC'].fields_by_name['token']._loaded_options = None
   _globals['_TOKENREVIEWSPEC'].fields_by_name['token']._serialized_options = b'\242\273\030\002H\001'
   _globals['_TOKENREVIEW']._serialized_start=183
-  _globals['_TOKENREVIEW']._serialized_end=507
-  _globals['_TOKENREVIEWSPEC']._serialized_start=509
-  _globals['_TOKENREVIEWSPEC']._serialized_end=583
-  _globals['_TOKENREVIEWSTATUS']._serialized_start=586
-  _globals['_TOKENREVIEWSTATUS']._serialized_end=766
+  _globals['_TOKENREVIEW']._serialized_end=548
+  _globals['_TOKENREVIEWSPEC']._serialized_start=550
+  _globals['_TOKENREVIEWSPEC']._serialized_end=624
+  _globals['_TOKENREVIEWSTATUS']._serialized_start=627
+  _globals['_TOKENREVIEWSTATUS']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

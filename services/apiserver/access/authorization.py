@@ -26,13 +26,18 @@ _Key = tuple[str, str]
 class _Rules:
     """What is allowed in one scope."""
 
-    __slots__ = ("any_name", "named")
+    __slots__ = ("any_name", "named", "paths", "rules")
 
     def __init__(self) -> None:
+        self.rules: list[rbac.PolicyRule] = []
+        self.paths: list[tuple[tuple[str, ...], frozenset[str]]] = []
         self.any_name: dict[_Key, set[str]] = defaultdict(set)
         self.named: dict[_Key, list[tuple[frozenset[str], frozenset[str]]]] = defaultdict(list)
 
     def add(self, rule: rbac.PolicyRule) -> None:
+        self.rules.append(rule)
+        if rule.non_resource_urls:
+            self.paths.append((tuple(rule.non_resource_urls), frozenset(rule.verbs)))
         for group in rule.api_groups:
             for resource in rule.resources:
                 if rule.resource_names:
@@ -50,6 +55,16 @@ class _Rules:
                     if name in names and (verb in allowed or "*" in allowed):
                         return True
         return False
+
+    def allow_path(self, verb: str, path: str) -> bool:
+        return any(
+            (verb in verbs or "*" in verbs) and any(_path_matches(pattern, path) for pattern in patterns)
+            for patterns, verbs in self.paths
+        )
+
+
+def _path_matches(pattern: str, path: str) -> bool:
+    return pattern == path or (pattern.endswith("*") and path.startswith(pattern[:-1]))
 
 
 class _Caller:
@@ -89,17 +104,31 @@ class Authorizer:
     def allows(
         self, user: User, verb: str, resource: Resource, *, namespace: str = "", name: str = "", subresource: str = ""
     ) -> bool:
+        what = f"{resource.name}/{subresource}" if subresource else resource.name
+        return self.decides(user, verb, resource.group, what, namespace=namespace, name=name)
+
+    def decides(self, user: User, verb: str, group: str, what: str, *, namespace: str = "", name: str = "") -> bool:
+        """Whether it is allowed, also of what is not served. `what`: a plural, `pods/log` for a part of it."""
         if user.is_master:
             return True
         caller = self._caller(user)
-        what = f"{resource.name}/{subresource}" if subresource else resource.name
-        keys = _wider(resource.group, what)
+        keys = _wider(group, what)
         if caller.everywhere.allow(verb, keys, name):
             return True
         # A namespace's own object is asked for by name; bindings in that namespace allow reading it.
-        space = name if resource.name == "namespaces" and not resource.group else namespace
+        space = name if what == "namespaces" and not group else namespace
         rules = caller.by_namespace.get(space) if space else None
         return rules is not None and rules.allow(verb, keys, name)
+
+    def decides_path(self, user: User, verb: str, path: str) -> bool:
+        """Whether somebody may do that (get, post …) with a path that is no object."""
+        return user.is_master or self._caller(user).everywhere.allow_path(verb, path)
+
+    def rules_for(self, user: User, namespace: str) -> list[rbac.PolicyRule]:
+        """All rules that apply to somebody in a namespace."""
+        caller = self._caller(user)
+        inside = caller.by_namespace.get(namespace)
+        return [*caller.everywhere.rules, *(inside.rules if inside is not None else ())]
 
     def _caller(self, user: User) -> _Caller:
         key = (user.name, user.groups)
@@ -127,9 +156,10 @@ class Authorizer:
 
     def covers(self, user: User, rule: rbac.PolicyRule, *, namespace: str) -> bool:
         """Whether `user` has all that a rule allows, everywhere or in one namespace."""
-        if rule.non_resource_urls:
-            return False
         caller = self._caller(user)
+        if rule.non_resource_urls:
+            allow = caller.everywhere.allow_path
+            return all(allow(verb, path) for path in rule.non_resource_urls for verb in rule.verbs)
         scopes = [caller.everywhere, *filter(None, (caller.by_namespace.get(namespace),))]
         return all(
             any(scope.allow(verb, _wider(group, resource), name) for scope in scopes)

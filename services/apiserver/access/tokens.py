@@ -43,6 +43,7 @@ class _Verified:
     namespace: str
     bounds: tuple[Bound, ...]
     expires: float
+    audiences: tuple[str, ...]
 
 
 class Tokens:
@@ -101,7 +102,19 @@ class Tokens:
                 raise errors.Unauthorized(f"Unauthorized: the token's {bound.resource} {bound.name} is gone")
         return found.user
 
-    def _decoded(self, token: str) -> _Verified:
+    async def review(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]]:
+        """Whose a token for any of `audiences` (none: this server's) is, and which of them it has.
+
+        errors.Unauthorized unless it is good now.
+        """
+        if not audiences:
+            return await self.verify(token), (self.issuer,)
+        found = self._decoded(token, audiences)
+        if not all(self._exists(one.resource, found.namespace, one.name, one.uid) for one in found.bounds):
+            raise errors.Unauthorized("Unauthorized: what the token is bound to is gone")
+        return found.user, tuple(one for one in audiences if one in found.audiences)
+
+    def _decoded(self, token: str, audiences: tuple[str, ...] = ()) -> _Verified:
         import jwt
 
         if not self._key_file:
@@ -109,8 +122,8 @@ class Tokens:
         key, algorithm = self._key(self._key_file, private=False)
         try:
             claims = jwt.decode(
-                token, key, algorithms=[algorithm], audience=self.issuer, issuer=self.issuer, leeway=LEEWAY_S,
-                options={"require": ["exp", "iss", "sub", "aud"]},
+                token, key, algorithms=[algorithm], audience=audiences or self.issuer, issuer=self.issuer,
+                leeway=LEEWAY_S, options={"require": ["exp", "iss", "sub", "aud"]},
             )  # fmt: skip
             return _read(claims)
         except (jwt.InvalidTokenError, KeyError, TypeError, AttributeError) as error:
@@ -147,4 +160,5 @@ def _read(claims: dict[str, Any]) -> _Verified:
             extra[f"authentication.kubernetes.io/{word}-name"] = (private[word]["name"],)
             extra[f"authentication.kubernetes.io/{word}-uid"] = (private[word]["uid"],)
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
-    return _Verified(User(name, groups, account["uid"], extra), namespace, tuple(bounds), float(claims["exp"]))
+    user = User(name, groups, account["uid"], extra)
+    return _Verified(user, namespace, tuple(bounds), float(claims["exp"]), tuple(claims["aud"]))

@@ -18,7 +18,7 @@ from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures, metrics
 from raftsman.services.apiserver.access.authentication import Authenticator
-from raftsman.services.apiserver.access.identity import ANONYMOUS, User
+from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.access.tokens import Tokens
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
@@ -29,6 +29,7 @@ from raftsman.services.apiserver.verbs import (
     finalize,
     patch,
     read,
+    reviews,
     scale,
     streams,
     tokens,
@@ -47,7 +48,7 @@ RUNNING_MAX = 2000
 STREAMS_MAX = 20_000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
-_OPEN = frozenset({"/version", "/healthz", "/livez", "/readyz"})
+_HEALTH = ("/healthz", "/livez", "/readyz")
 _METHODS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 Ready = Callable[[], bool]
@@ -106,12 +107,12 @@ class Handler:
         if request.method not in ("GET", "HEAD"):
             raise errors.MethodNotSupported("the server does not allow this method on the requested resource")
         path = request.path.rstrip("/") or "/"
-        if path.startswith(("/healthz", "/livez", "/readyz")):
+        if not self._api.authorizer.decides_path(user, "get", path):
+            raise errors.Forbidden(f'forbidden: User "{user.name}" cannot get path "{path}"')
+        if path.startswith(_HEALTH):
             return self._health()
         if path == "/version":
             return Answer(200, _version())
-        if user is ANONYMOUS:
-            raise errors.Unauthorized("Unauthorized")
         return self._documents(path, request)
 
     def _health(self) -> Answer:
@@ -128,9 +129,7 @@ class Handler:
                 raise paths.not_found()
             return Answer(200, found)
         if path == "/":
-            return Answer(
-                200, documents.dumped({"paths": ["/api", "/apis", "/openapi/v3", "/version", *sorted(_OPEN)]})
-            )
+            return Answer(200, documents.dumped({"paths": ["/api", "/apis", "/openapi/v3", "/version", *_HEALTH]}))
         return _discovery(path, request)
 
     # -- objects
@@ -144,7 +143,9 @@ class Handler:
             return await self._logs(call, request, exchange, target)
         if target.subresource == "exec" and kind.message is core.Pod:
             return await self._exec(call, request, exchange, target)
-        if target.subresource:
+        if not kind.stored:
+            answer = await self._review(call, request, target)
+        elif target.subresource:
             answer = await self._part(call, request, target)
         elif target.name:
             answer = await self._one(call, request, target)
@@ -175,6 +176,13 @@ class Handler:
             if not left.metadata.HasField("deletion_timestamp"):
                 return _message(_deleted(target, left), wanted)
         return _object(resource, data, wanted, request)
+
+    async def _review(self, call: Call, request: Request, target: Target) -> Answer:
+        if request.method != "POST" or target.name:
+            raise _not_allowed()
+        data = await reviews.create(self._api, self._issuer, call, requests.write(request, target).SerializeToString())
+        wanted = media.negotiate(request.headers.get("accept", ""))
+        return _object(target.resource, data, wanted, request, status=201)
 
     async def _put(self, verb: Any, call: Call, request: Request, target: Target) -> bytes:
         """An update whose object must be the one that the path names."""

@@ -71,7 +71,7 @@ def bookmark(kind: Kind, revision: int, *, initial_end: bool = False) -> bytes:
 
 def send_bookmarks(api: Api) -> None:
     """Tell every watch that wants it how far it is; called once a minute."""
-    for kind in api.kinds.values():
+    for kind in filter(lambda kind: kind.stored, api.kinds.values()):
         frame = b""
         for watcher in api.cache(kind).watchers():
             if watcher.bookmarks:

@@ -101,3 +101,9 @@ async def test_logs_and_exec_go_through_to_the_node(kubectl: Kubectl, agent: Age
     assert said.startswith("echo  xinput")
     assert "exit code 7" in said
     assert "not found" in await asyncio.to_thread(kubectl, "exec", "nope", "-n", namespace, "--", "x", fails=True)
+
+
+def test_rights_can_be_asked_for(kubectl: Kubectl, space: str) -> None:
+    assert kubectl("auth", "can-i", "create", "deployments", "-n", space).strip() == "yes"
+    assert "kubernetes-admin" in kubectl("auth", "whoami")
+    assert "*.*" in kubectl("auth", "can-i", "--list", "-n", space)

@@ -216,7 +216,7 @@ def test_nobody_sees_the_version_and_little_else(server: ApiServerProcess) -> No
     try:
         assert nobody.json("GET", "/version")[1]["major"] == "1"
         assert nobody.raw("GET", "/readyz")[2] == b"ok"
-        assert nobody.json("GET", "/apis")[0] == 401
+        assert nobody.json("GET", "/apis")[0] == 403
         status, refused = nobody.json("GET", CONFIGS)
         assert (status, refused["reason"]) == (403, "Forbidden")
         status, _, _ = nobody.raw("GET", CONFIGS, headers={"Authorization": "Bearer nonsense"})
@@ -267,4 +267,47 @@ def test_requests_sent_ahead_are_answered_in_their_order(server: ApiServerProces
     answer = exchanged(
         server, ask % (b"version", b"") + ask % (b"readyz", b"") + ask % (b"nope", b"Connection: close\r\n")
     )
-    assert answer.index(b"gitVersion") < answer.index(b"\r\n\r\nok") < answer.index(b"Unauthorized")
+    assert answer.index(b"gitVersion") < answer.index(b"\r\n\r\nok") < answer.index(b"forbidden")
+
+
+REVIEWS = "/apis/authorization.k8s.io/v1"
+
+
+def test_a_user_may_ask_what_they_may(server: ApiServerProcess, rest: Rest) -> None:
+    somebody = Rest(server, name="somebody", groups=("some",))
+    try:
+        asked = {"spec": {"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}}
+        path = f"{REVIEWS}/selfsubjectaccessreviews"
+        assert somebody.json("POST", path, asked)[1]["status"] == {"allowed": False}
+        status, answer = rest.json("POST", path, asked)
+        assert (status, answer["status"]) == (201, {"allowed": True})
+        asked = {"spec": {"nonResourceAttributes": {"verb": "get", "path": "/api/v1"}}}
+        assert somebody.json("POST", path, asked)[1]["status"]["allowed"] is True
+        status, refused = somebody.json("POST", path, {"spec": {}})
+        assert (status, refused["reason"]) == (422, "Invalid")
+        other = {"spec": {"user": "x", "resourceAttributes": {"verb": "get", "resource": "pods"}}}
+        assert somebody.json("POST", f"{REVIEWS}/subjectaccessreviews", other)[0] == 403
+        assert rest.json("POST", f"{REVIEWS}/subjectaccessreviews", other)[1]["status"]["allowed"] is False
+        _, rules = somebody.json("POST", f"{REVIEWS}/selfsubjectrulesreviews", {"spec": {"namespace": "default"}})
+        granted = [rule["resources"] for rule in rules["status"]["resourceRules"]]
+        assert ["selfsubjectreviews"] in granted
+        _, who = somebody.json("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+        assert who["status"]["userInfo"]["username"] == "somebody"
+        assert somebody.json("GET", path)[0] == 405
+    finally:
+        somebody.close()
+
+
+def test_a_token_is_reviewed_for_its_audience(rest: Rest) -> None:
+    path, name = "/api/v1/namespaces/default/serviceaccounts", f"sa-{secrets.token_hex(4)}"
+    rest.json("POST", path, {"metadata": {"name": name}})
+    status, made = rest.json("POST", f"{path}/{name}/token", {"spec": {"audiences": ["vault"]}})
+    assert status == 201
+    asked = {"spec": {"token": made["status"]["token"], "audiences": ["vault", "other"]}}
+    _, good = rest.json("POST", "/apis/authentication.k8s.io/v1/tokenreviews", asked)
+    assert (good["status"]["authenticated"], good["status"]["audiences"]) == (True, ["vault"])
+    assert good["status"]["user"]["username"] == f"system:serviceaccount:default:{name}"
+    asked["spec"]["audiences"] = ["other"]
+    _, bad = rest.json("POST", "/apis/authentication.k8s.io/v1/tokenreviews", asked)
+    assert "authenticated" not in bad["status"]
+    assert bad["status"]["error"]
