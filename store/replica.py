@@ -389,11 +389,10 @@ class Replica:
             self._bytes_since = 0
             capture = await self.capture()
             head = capture.head
-            path = await asyncio.to_thread(snapshot.write, self._folder / "snap", capture, disk=self._disk)
+            size = await asyncio.to_thread(self._write, capture)
             self.snapshot_index = max(self.snapshot_index, head.index)
-            self._snapshot_bytes = _clamped(self._disk.size(path) // SNAPSHOT_SHARE)
+            self._snapshot_bytes = _clamped(size // SNAPSHOT_SHARE)
             self.driver.compact(head.index)
-            snapshot.drop_older(path, disk=self._disk)
             log.info("snapshot written", index=head.index, revision=head.revision)
         except OSError as error:
             self._bytes_since += covered
@@ -404,6 +403,12 @@ class Replica:
             os._exit(70)
         finally:
             self._snapshotting = None
+
+    def _write(self, capture: snapshot.Capture) -> int:
+        """Off the loop: even removing a large file takes long. The size of what was written."""
+        path = snapshot.write(self._folder / "snap", capture, disk=self._disk)
+        snapshot.drop_older(path, disk=self._disk)
+        return self._disk.size(path)
 
     async def capture(self) -> snapshot.Capture:
         """The state as it is now, gathered in slices so that nobody waits for it."""
