@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 
 import members
 import pytest
+from etcdctl import ENV, command, ctl
 
 pytestmark = pytest.mark.etcdctl
 
@@ -17,19 +17,6 @@ def _ready(store: members.Store) -> None:
     deadline = time.monotonic() + 10
     while subprocess.run(command(store, "endpoint", "health"), env=ENV, capture_output=True).returncode:
         assert time.monotonic() < deadline, store.log
-
-
-ENV = {**os.environ, "ETCDCTL_API": "3"}
-
-
-def command(store: members.Store, *arguments: str) -> list[str]:
-    return ["etcdctl", "--endpoints", store.address, "--command-timeout", "5s", *arguments]
-
-
-def ctl(store: members.Store, *arguments: str, feed: str = "") -> list[str]:
-    done = subprocess.run(command(store, *arguments), env=ENV, input=feed, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
 
 
 def test_put_get_delete(store: members.Store) -> None:
