@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from .records import Change
@@ -52,6 +53,13 @@ class History:
         """Bytes of what is of no use when everything up to a revision is compacted, counted from any one place."""
         place = revision - self.base
         return self._useless[place] if place >= 0 else 0
+
+    def within(self, bytes_max: int, *, revision: int) -> int:
+        """The oldest revision from which on to `revision` at most `bytes_max` became of no use."""
+        place = revision - self.base
+        if place < 0:
+            return revision
+        return self.base + bisect_left(self._useless, self._useless[place] - bytes_max, 0, place + 1)
 
     def forget_before(self, revision: int) -> None:
         """Revisions below are not read any more."""

@@ -21,7 +21,8 @@ from .view import View
 
 FIRST_REVISION = 1
 HISTORY_KEPT = 1000
-"""Changes kept in spite of a compaction, so that it does not end watches that are a moment behind."""
+HISTORY_BYTES_MAX = 8 << 20
+"""Revisions kept in spite of a compaction, so that it does not end watches that are a moment behind."""
 SWEEP_CHANGES = 1000
 _COMPACTED, _GRANTED, _REVOKED = 1, 2, 3
 _Plan = list[tuple[str, Any, "_Branch | None"]]
@@ -135,7 +136,8 @@ class State:
         self.bytes -= self.history.useless(revision) - self.history.useless(self.compacted)
         self.hash.note(_COMPACTED, revision)
         self.compacted = revision
-        self.history.forget_before(min(revision, self.revision - HISTORY_KEPT))
+        keep = max(self.revision - HISTORY_KEPT, self.history.within(HISTORY_BYTES_MAX, revision=revision))
+        self.history.forget_before(min(revision, keep))
 
     def grant(self, lease_id: int, ttl_s: int) -> Lease:
         lease = self.leases.grant(lease_id, ttl_s)

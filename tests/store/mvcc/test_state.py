@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors, mvcc
+from raftsman.store.mvcc.state import HISTORY_BYTES_MAX, HISTORY_KEPT
 
 Range = rpc_pb2.RangeRequest
 Compare = rpc_pb2.Compare
@@ -206,3 +207,94 @@ def test_leases_are_granted_once_and_within_bounds(state: mvcc.State) -> None:
         state.grant(2, 9_000_000_001)
     with pytest.raises(errors.StoreError, match="requested lease not found"):
         put(state, b"a", lease=3)
+
+
+def test_compaction_leaves_watches_a_moment_but_not_at_any_price(state: mvcc.State) -> None:
+    for number in range(2 * HISTORY_KEPT):
+        put(state, b"a", b"%d" % number)
+    state.compact(state.revision)
+    assert state.history.first == state.revision - HISTORY_KEPT
+    value = bytes(HISTORY_BYTES_MAX // 8)
+    for _ in range(20):
+        put(state, b"a", value)
+    state.compact(state.revision)
+    assert state.revision - 9 < state.history.first < state.revision - 6
+    while state.sweep():
+        pass
+    assert [change.record.mod_revision for change in state.history.at(state.history.first)] == [state.history.first]
+
+
+def test_sweeping_takes_slices_and_waits_for_views(state: mvcc.State) -> None:
+    for _ in range(30):
+        state.txn(rpc_pb2.TxnRequest(success=[put_op(b"%d" % number) for number in range(10)]))
+    state.compact(state.revision)
+    with state.view() as view:
+        assert state.sweep()
+        assert state.sweep()
+        assert sum(len(batch) for batch in view.batches()) == 10
+    slices = 1
+    while state.sweep(7):
+        slices += 1
+    assert slices >= 300 // 7
+    assert not state.sweep()
+
+
+@pytest.mark.parametrize(
+    ("sort", "keys"),
+    [
+        # etcd sorts what the limit fetched, and one more, when no order is asked for
+        ({"sort_target": Range.VALUE}, [b"c", b"b"]),
+        ({"sort_target": Range.VALUE, "sort_order": Range.ASCEND}, [b"d", b"c"]),
+        ({"sort_target": Range.VERSION, "sort_order": Range.DESCEND}, [b"b", b"a"]),
+        ({"sort_target": Range.VALUE, "min_mod_revision": 1}, [b"d", b"c"]),
+        ({"sort_order": Range.DESCEND}, [b"d", b"c"]),
+        ({"sort_order": Range.DESCEND, "revision": 5}, [b"c", b"b"]),
+        ({"sort_order": Range.ASCEND, "min_create_revision": 4}, [b"c", b"d"]),
+    ],
+)
+def test_what_a_limit_leaves(state: mvcc.State, sort: dict[str, int], keys: list[bytes]) -> None:
+    for key, value in ((b"a", b"4"), (b"b", b""), (b"b", b""), (b"c", b"2"), (b"b", b"3"), (b"d", b"1")):
+        put(state, key, value)
+    answer = state.range(Range(limit=2, **EVERYTHING, **sort))  # type: ignore[arg-type]
+    assert [kv.key for kv in answer.kvs] == keys
+    created = sort.get("min_create_revision", 0)
+    assert (answer.count, answer.more) == (3 if sort.get("revision") else 4, not created)
+
+
+def test_what_is_not_understood_in_a_transaction_is_refused_before_it_writes(state: mvcc.State) -> None:
+    for refused in (
+        rpc_pb2.TxnRequest(compare=[Compare(key=b"a", result=9)], success=[put_op(b"a")]),  # type: ignore[arg-type]
+        rpc_pb2.TxnRequest(compare=[Compare(key=b"a", target=9)], success=[put_op(b"a")]),  # type: ignore[arg-type]
+        rpc_pb2.TxnRequest(success=[put_op(b"a"), op(request_range=Range(key=b"a", sort_order=9))]),  # type: ignore[arg-type]
+        rpc_pb2.TxnRequest(success=[put_op(b"a"), op()]),
+    ):
+        with pytest.raises(errors.StoreError):
+            state.txn(refused)
+    assert state.revision == 1
+
+
+def test_headers_in_a_transaction_tell_its_revision_once_it_wrote(state: mvcc.State) -> None:
+    look = op(request_range=Range(key=b"a"))
+    inner = op(request_txn=rpc_pb2.TxnRequest(success=[look]))
+    answer = state.txn(rpc_pb2.TxnRequest(success=[look, put_op(b"a"), look, inner])).responses
+    assert [answer[place].response_range.header.revision for place in (0, 2)] == [1, 2]
+    assert answer[1].response_put.header.revision == 2
+    assert answer[3].response_txn.HasField("header")
+    assert answer[3].response_txn.header.revision == 0
+    assert answer[3].response_txn.responses[0].response_range.header.revision == 2
+
+
+def test_digests_tell_states_apart(state: mvcc.State) -> None:
+    seen = {state.hash.value}
+    for change in (
+        lambda: put(state, b"a", b"1"),
+        lambda: put(state, b"a", b"1"),
+        lambda: state.grant(1, 60),
+        lambda: put(state, b"a", b"1", lease=1),
+        lambda: delete(state, b"a"),
+        lambda: state.compact(3),
+        lambda: state.revoke(1),
+    ):
+        change()
+        seen.add(state.hash.value)
+    assert len(seen) == 8
