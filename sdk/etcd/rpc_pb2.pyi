@@ -1769,7 +1769,7 @@ Global___DowngradeInfo: _TypeAlias = DowngradeInfo  # noqa: Y015
 
 @_typing.final
 class AuthenticateRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A name and its password, for a token that goes with the calls that follow as metadata `token`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1793,7 +1793,7 @@ Global___AuthenticateRequest: _TypeAlias = AuthenticateRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserAddRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A new user. The password is hashed before it is logged; hashedPassword is the store's own, whatever a client sends."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1824,7 +1824,7 @@ Global___AuthUserAddRequest: _TypeAlias = AuthUserAddRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserGetRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A user, by an admin or by himself."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1845,7 +1845,7 @@ Global___AuthUserGetRequest: _TypeAlias = AuthUserGetRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserDeleteRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A user to be deleted, with his tokens; root stays while authentication is on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1866,7 +1866,7 @@ Global___AuthUserDeleteRequest: _TypeAlias = AuthUserDeleteRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserChangePasswordRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A new password; the tokens of the old one end. hashedPassword is the store's own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1893,7 +1893,7 @@ Global___AuthUserChangePasswordRequest: _TypeAlias = AuthUserChangePasswordReque
 
 @_typing.final
 class AuthUserGrantRoleRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A role for a user; "root" needs not be made first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1917,7 +1917,7 @@ Global___AuthUserGrantRoleRequest: _TypeAlias = AuthUserGrantRoleRequest  # noqa
 
 @_typing.final
 class AuthUserRevokeRoleRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A role that a user has no more; root keeps its own while authentication is on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1941,7 +1941,7 @@ Global___AuthUserRevokeRoleRequest: _TypeAlias = AuthUserRevokeRoleRequest  # no
 
 @_typing.final
 class AuthRoleAddRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A new role, which permits nothing yet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1962,7 +1962,7 @@ Global___AuthRoleAddRequest: _TypeAlias = AuthRoleAddRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleGetRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A role, by an admin or by one who has it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1983,7 +1983,7 @@ Global___AuthRoleGetRequest: _TypeAlias = AuthRoleGetRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleDeleteRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A role to be deleted, from its users too."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2004,7 +2004,7 @@ Global___AuthRoleDeleteRequest: _TypeAlias = AuthRoleDeleteRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleGrantPermissionRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A permission for a role, in place of one for the same range."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2029,7 +2029,7 @@ Global___AuthRoleGrantPermissionRequest: _TypeAlias = AuthRoleGrantPermissionReq
 
 @_typing.final
 class AuthRoleRevokePermissionRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """A range that a role has no permission for any more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2056,7 +2056,7 @@ Global___AuthRoleRevokePermissionRequest: _TypeAlias = AuthRoleRevokePermissionR
 
 @_typing.final
 class AuthEnableResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """From its revision on, requests need a user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2078,7 +2078,7 @@ Global___AuthEnableResponse: _TypeAlias = AuthEnableResponse  # noqa: Y015
 
 @_typing.final
 class AuthDisableResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """From its revision on, nobody is told apart; all tokens have ended."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2100,7 +2100,7 @@ Global___AuthDisableResponse: _TypeAlias = AuthDisableResponse  # noqa: Y015
 
 @_typing.final
 class AuthStatusResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """Whether requests need a user; authRevision counts every change of users and roles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2128,7 +2128,7 @@ Global___AuthStatusResponse: _TypeAlias = AuthStatusResponse  # noqa: Y015
 
 @_typing.final
 class AuthenticateResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """A token, good at every member."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2153,7 +2153,7 @@ Global___AuthenticateResponse: _TypeAlias = AuthenticateResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserAddResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The user exists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2175,7 +2175,7 @@ Global___AuthUserAddResponse: _TypeAlias = AuthUserAddResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserGetResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The user's roles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2201,7 +2201,7 @@ Global___AuthUserGetResponse: _TypeAlias = AuthUserGetResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserDeleteResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The user is gone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2223,7 +2223,7 @@ Global___AuthUserDeleteResponse: _TypeAlias = AuthUserDeleteResponse  # noqa: Y0
 
 @_typing.final
 class AuthUserChangePasswordResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The new password is the only one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2245,7 +2245,7 @@ Global___AuthUserChangePasswordResponse: _TypeAlias = AuthUserChangePasswordResp
 
 @_typing.final
 class AuthUserGrantRoleResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The user has the role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2267,7 +2267,7 @@ Global___AuthUserGrantRoleResponse: _TypeAlias = AuthUserGrantRoleResponse  # no
 
 @_typing.final
 class AuthUserRevokeRoleResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The user has not the role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2289,7 +2289,7 @@ Global___AuthUserRevokeRoleResponse: _TypeAlias = AuthUserRevokeRoleResponse  # 
 
 @_typing.final
 class AuthRoleAddResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The role exists."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2311,7 +2311,7 @@ Global___AuthRoleAddResponse: _TypeAlias = AuthRoleAddResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleGetResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """What the role permits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2337,7 +2337,7 @@ Global___AuthRoleGetResponse: _TypeAlias = AuthRoleGetResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleListResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """Every role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2363,7 +2363,7 @@ Global___AuthRoleListResponse: _TypeAlias = AuthRoleListResponse  # noqa: Y015
 
 @_typing.final
 class AuthUserListResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """Every user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2389,7 +2389,7 @@ Global___AuthUserListResponse: _TypeAlias = AuthUserListResponse  # noqa: Y015
 
 @_typing.final
 class AuthRoleDeleteResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The role is gone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2411,7 +2411,7 @@ Global___AuthRoleDeleteResponse: _TypeAlias = AuthRoleDeleteResponse  # noqa: Y0
 
 @_typing.final
 class AuthRoleGrantPermissionResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The role has the permission."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2433,7 +2433,7 @@ Global___AuthRoleGrantPermissionResponse: _TypeAlias = AuthRoleGrantPermissionRe
 
 @_typing.final
 class AuthRoleRevokePermissionResponse(_message.Message):
-    """Not sent for now: needs users and roles in the store."""
+    """The role has it no more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2557,7 +2557,7 @@ Global___SnapshotRequest: _TypeAlias = SnapshotRequest  # noqa: Y015
 
 @_typing.final
 class AuthEnableRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """Asks that requests need a user from now on: needs the user root with the role root."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2574,7 +2574,7 @@ Global___AuthEnableRequest: _TypeAlias = AuthEnableRequest  # noqa: Y015
 
 @_typing.final
 class AuthDisableRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """Asks that nobody is told apart any more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2591,7 +2591,7 @@ Global___AuthDisableRequest: _TypeAlias = AuthDisableRequest  # noqa: Y015
 
 @_typing.final
 class AuthStatusRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """Asks whether requests need a user. Everybody may ask."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2608,7 +2608,7 @@ Global___AuthStatusRequest: _TypeAlias = AuthStatusRequest  # noqa: Y015
 
 @_typing.final
 class AuthUserListRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """Asks for every user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2625,7 +2625,7 @@ Global___AuthUserListRequest: _TypeAlias = AuthUserListRequest  # noqa: Y015
 
 @_typing.final
 class AuthRoleListRequest(_message.Message):
-    """Refused for now: needs users and roles in the store."""
+    """Asks for every role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -1233,7 +1233,8 @@ class Maintenance:
 
 
 class AuthStub:
-    """Users, roles and tokens.
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
     """
 
     def __init__(self, channel):
@@ -1330,12 +1331,12 @@ class AuthStub:
 
 
 class AuthServicer:
-    """Users, roles and tokens.
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
     """
 
     def AuthEnable(self, request, context):
-        """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate.
-        """
+        """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -1533,7 +1534,8 @@ def add_AuthServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Auth:
-    """Users, roles and tokens.
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
     """
 
     @staticmethod

@@ -388,14 +388,15 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
 def add_MaintenanceServicer_to_server(servicer: MaintenanceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class AuthStub:
-    """Users, roles and tokens."""
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthAsyncStub: ...
     AuthEnable: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthEnableRequest, _rpc_pb2.AuthEnableResponse]
-    """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
     AuthDisable: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthDisableRequest, _rpc_pb2.AuthDisableResponse]
     AuthStatus: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthStatusRequest, _rpc_pb2.AuthStatusResponse]
     Authenticate: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AuthenticateRequest, _rpc_pb2.AuthenticateResponse]
@@ -415,11 +416,12 @@ class AuthStub:
 
 @_typing.type_check_only
 class AuthAsyncStub(AuthStub):
-    """Users, roles and tokens."""
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AuthEnable: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthEnableRequest, _rpc_pb2.AuthEnableResponse]  # type: ignore[assignment]
-    """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
     AuthDisable: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthDisableRequest, _rpc_pb2.AuthDisableResponse]  # type: ignore[assignment]
     AuthStatus: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthStatusRequest, _rpc_pb2.AuthStatusResponse]  # type: ignore[assignment]
     Authenticate: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthenticateRequest, _rpc_pb2.AuthenticateResponse]  # type: ignore[assignment]
@@ -438,15 +440,16 @@ class AuthAsyncStub(AuthStub):
     RoleRevokePermission: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AuthRoleRevokePermissionRequest, _rpc_pb2.AuthRoleRevokePermissionResponse]  # type: ignore[assignment]
 
 class AuthServicer(metaclass=_abc_1.ABCMeta):
-    """Users, roles and tokens."""
+    """Users, roles and tokens. While authentication is on, every call needs a user: by a token in its metadata `token`, or
+    by the common name of its client certificate. What the user may do is decided when the request takes effect.
+    """
 
     @_abc_1.abstractmethod
     def AuthEnable(
         self,
         request: _rpc_pb2.AuthEnableRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.AuthEnableResponse, _abc.Awaitable[_rpc_pb2.AuthEnableResponse]]:
-        """Refused for now, as all that follow: needs users and roles in the store. Access is by client certificate."""
+    ) -> _typing.Union[_rpc_pb2.AuthEnableResponse, _abc.Awaitable[_rpc_pb2.AuthEnableResponse]]: ...
 
     @_abc_1.abstractmethod
     def AuthDisable(
