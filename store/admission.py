@@ -1,7 +1,8 @@
-"""What this member takes into the log: nothing larger than a request may be, nothing that grows a full state.
+"""What this member takes into the log: nothing larger than a request may be, nothing that grows a full state or disk.
 
-Asked before a request is proposed, so it costs nothing in the log. A state at its quota raises NOSPACE for this member,
-through the log: from then on every member refuses, until an operator made room and disarmed it.
+Asked before a request is proposed, so it costs nothing in the log. A state at its quota, or a disk without room for
+another segment of the log, raises NOSPACE for this member, through the log: from then on every member refuses what
+grows, until an operator made room and disarmed it. When even the last segment is full, this member takes nothing.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ class Admission:
         self._quota_bytes = quota_bytes
         self._raising: asyncio.Task[None] | None = None
         replica.admit = self.check
+        replica.no_room = self.raise_no_space
 
     def check(self, kind: Kind, payload: bytes) -> None:
         """Raises request_too_large and no_space."""
         if len(payload) > self._request_bytes:
             raise errors.request_too_large()
-        if self._quota_bytes and not self._fits(kind, payload):
+        room = self._replica.room
+        if room.full:
+            raise errors.no_space()
+        if (room.short and apply.growth(kind, payload)) or (self._quota_bytes and not self._fits(kind, payload)):
             self.raise_no_space()
             raise errors.no_space()
 

@@ -116,7 +116,10 @@ class Replica:
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
         """Asked before an operation is proposed; raises the StoreError that refuses it."""
+        self.no_room: Callable[[], None] | None = None
+        """Told when the disk has no room for another segment of the log."""
         self.role = events.Role(None, False, 0)
+        self.room = events.Room(short=False, full=False)
         self.state = mvcc.State()
         self.applied, self.applied_term, self.snapshot_index = 1, 0, 1
         self._published = self.state.revision
@@ -298,6 +301,8 @@ class Replica:
                 self.driver.answer(event.peer, event.number, self.answer_call(event.payload))
         elif isinstance(event, events.Answered):
             _resolve(self._waiters.calls.get(event.number), event.payload)
+        elif isinstance(event, events.Room):
+            self._room_changed(event)
         else:
             self._install(event.path)
             snapshot.drop_older(event.path, disk=self._disk)
@@ -312,6 +317,16 @@ class Replica:
             self._pending.fail_all(errors.leader_lost())
         for observer in self.observers:
             observer.led(role)
+
+    def _room_changed(self, room: events.Room) -> None:
+        self.room = room
+        if room.short:
+            self._snapshot_not_before = 0.0
+            self._snapshot_if_due()  # what it covers can leave the log
+            if self.no_room is not None:
+                self.no_room()
+        if room.full:
+            self._pending.fail_all(errors.timed_out())  # the log may have them, and may not
 
     def _apply(self, entries: list[tuple[int, int, bytes]]) -> None:
         for index, term, entry in entries:
@@ -379,6 +394,7 @@ class Replica:
     def _snapshot_if_due(self) -> None:
         entries = self.applied - self.snapshot_index
         due = entries >= self._snapshot_count or self._bytes_since >= self._snapshot_bytes
+        due = due or (self.room.short and entries > 0)
         loop = asyncio.get_running_loop()
         if due and self._snapshotting is None and loop.time() >= self._snapshot_not_before:
             self._snapshotting = loop.create_task(self._snapshot(), name="snapshot")
@@ -403,6 +419,14 @@ class Replica:
             os._exit(70)
         finally:
             self._snapshotting = None
+            self._snapshot_again_while_short()
+
+    def _snapshot_again_while_short(self) -> None:
+        """On a full disk a snapshot may make room, but not with every entry; nor may it wait for one."""
+        if self.room.short and not self._stopped:
+            loop = asyncio.get_running_loop()
+            self._snapshot_not_before = loop.time() + SNAPSHOT_RETRY_S
+            loop.call_at(self._snapshot_not_before, self._snapshot_if_due)
 
     def _write(self, capture: snapshot.Capture) -> int:
         """Off the loop: even removing a large file takes long. The size of what was written."""

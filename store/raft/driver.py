@@ -121,7 +121,13 @@ class Driver:
     async def _serve(self, started: asyncio.Future[None]) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._journal = journal = WalJournal(wal.Wal(self._start.log_folder, disk=self._settings.disk))
+        self._journal = journal = WalJournal(
+            wal.Wal(
+                self._start.log_folder,
+                segment_bytes=max(wal.SEGMENT_BYTES, self._settings.margin_bytes * 3 // 2),
+                disk=self._settings.disk,
+            )
+        )
         _check_reach(journal, self._start)
         self._member = member = Member(self._settings, journal, tell=self._events.post, fatal=_die)
         self._orders = Mailbox(loop, self._take_orders)

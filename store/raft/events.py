@@ -58,4 +58,12 @@ class Installed:
     index: int
 
 
-Event = Committed | Role | ReadIndex | Called | Answered | Installed
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whether the disk has room for the log. `short`: not for another segment; `full`: nothing is taken any more."""
+
+    short: bool
+    full: bool
+
+
+Event = Committed | Role | ReadIndex | Called | Answered | Installed | Room

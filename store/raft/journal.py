@@ -86,6 +86,20 @@ class WalJournal(Journal):  # type: ignore[misc]
         return self._wal.disk_bytes
 
     @property
+    def room(self) -> int:
+        """How many bytes of entries the next sync can take, whatever the disk says."""
+        return self._wal.room
+
+    @property
+    def short(self) -> bool:
+        """Whether the log has no spare segment."""
+        return self._wal.short
+
+    def reserve(self) -> bool:
+        """Make the log's spare segment; False while the disk is full."""
+        return self._wal.reserve()
+
+    @property
     def syncs(self) -> int:
         return self._wal.syncs
 

@@ -172,6 +172,13 @@ class Kernel(SyncObj):  # type: ignore[misc]
         """The leader was not heard for an election time-out: nobody leads as far as this member knows."""
         self._SyncObj__raftLeader = None
 
+    def stand_down(self) -> None:
+        """Lead no longer, in the same term: this member cannot write."""
+        if self._isLeader():
+            self._SyncObj__setState(library._RAFT_STATE.FOLLOWER)
+        self.forget_leader()
+        self.postpone_election()
+
     def start_from(self, index: int, term: int) -> None:
         """The state machine holds everything up to entry `index`: begin there."""
         if self.journal.term_at(index) != term:

@@ -29,6 +29,10 @@ from .transport import PeerTls, PeerTransport, Upcalls
 IN_FLIGHT_MAX = 2
 TURNS_MAX = 64
 COMMIT_NEWS_S = 0.003
+MARGIN_BYTES = 64 << 10
+"""Small records beside two appends of the largest size."""
+ROOM_S = 1.0
+"""How often a full disk is looked at again."""
 TRAILING_ENTRIES_MAX = 5000
 TRAILING_BYTES_MAX = 4 << 20
 
@@ -49,6 +53,11 @@ class Settings:
     random: Random = field(default_factory=SystemRandom)
     """Draws election time-outs."""
     pace: Pace = field(default_factory=Pace)
+
+    @property
+    def margin_bytes(self) -> int:
+        """What a message or a turn may add to the log at most."""
+        return 2 * self.pace.append_bytes + MARGIN_BYTES
 
 
 class Member:
@@ -94,6 +103,9 @@ class Member:
             self._kernel, post, folder=settings.snapshots, disk=settings.disk, installed=self._snapshot_arrived
         )
         self._calls: dict[int, Node] = {}
+        self._margin = settings.margin_bytes
+        self._room_told = events.Room(short=False, full=False)
+        self._look_at = 0.0
         self._loop = asyncio.get_running_loop()
 
     async def start(self, index: int, term: int) -> None:
@@ -166,6 +178,10 @@ class Member:
         self._fatal(error)
 
     def _turn(self) -> None:
+        if not self._has_room():
+            self._report()
+            self._schedule()
+            return
         self._journal.sync()
         self._election.before_tick()
         self._forward()
@@ -176,11 +192,30 @@ class Member:
             self._report()
             if not self._more_now():
                 break
+            if self._journal.room < self._margin:
+                self.kick()
+                break
         else:
             self.kick()
         self._spread_commit()
         self._reads.turn()
         self._schedule()
+
+    def _has_room(self) -> bool:
+        """Whether the log takes whatever comes next. Without room this member stands still, as if it were cut off."""
+        journal, now = self._journal, clock.now()
+        if journal.short and now >= self._look_at and not journal.reserve():
+            self._look_at = now + ROOM_S
+        if journal.room < self._margin:
+            journal.sync()  # what waits always fits
+        room = events.Room(short=journal.short, full=journal.room < self._margin)
+        if room != self._room_told:
+            self._room_told = room
+            self._tell(room)
+            log.warning("room for the log", another_segment=not room.short, anything=not room.full)
+            if room.full and self._settings.others:
+                self._kernel.stand_down()
+        return not room.full
 
     def _more_now(self) -> bool:
         kernel = self._kernel
@@ -217,11 +252,11 @@ class Member:
 
     def _schedule(self) -> None:
         """Wake up for the next deadline; without one, not at all."""
-        deadlines = []
-        if self._settings.others:
+        deadlines = [self._look_at] if self._room_told.short else []
+        if self._settings.others and not self._room_told.full:
             leads = self._kernel._isLeader()
             deadlines.append(self._kernel.heartbeat_due() if leads else self._kernel.election_deadline())
-        if self._reads.deadline is not None:
+        if self._reads.deadline is not None and not self._room_told.full:
             deadlines.append(self._reads.deadline)
         if not deadlines:
             return
@@ -267,7 +302,10 @@ class Member:
                 self._transport.post(leader, {"type": "propose", "entry": commands.join(chunks)})
 
     def _received(self, node: Node, message: Message) -> None:
-        if self._dead:
+        if self._dead or self._room_told.full:
+            return
+        if self._journal.room < self._margin and not self._has_room():
+            self.kick()
             return
         try:
             self._dispatch(node, message)

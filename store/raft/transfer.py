@@ -14,7 +14,7 @@ from pathlib import Path
 from pysyncobj.node import Node
 from raftsman import logs
 from raftsman.store import snapshot
-from raftsman.store.wal.disk import Disk, File
+from raftsman.store.wal.disk import Disk, File, is_full
 
 from . import clock
 from .guard import BadMessage, Message, Send
@@ -120,6 +120,15 @@ class Transfer:
             return
         if term > self._kernel.raftCurrentTerm:
             self._kernel.adopt_term(term)
+        try:
+            self._store(node, index, data, offset=offset, last=message.get("last") is True)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            log.error("no room for the leader's snapshot", index=index, error=error)
+            self._give_up()
+
+    def _store(self, node: Node, index: int, data: bytes, *, offset: int, last: bool) -> None:
         if offset == 0:
             self._begin(node, index)
         receiving = self._receiving
@@ -128,10 +137,19 @@ class Transfer:
         self._disk.write_at(receiving.data, data, at=receiving.size)
         receiving.size += len(data)
         self._kernel.postpone_election()
-        if message.get("last") is True:
+        if last:
             self._finish(node, receiving, index)
         else:
+            term = self._kernel.raftCurrentTerm
             self._send(node, {"type": "snapshot-ack", "term": term, "offset": receiving.size})
+
+    def _give_up(self) -> None:
+        """Half a snapshot helps nobody; the leader sends it again when nothing moved for a while."""
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None:
+            receiving.data.close()
+        for half in self._disk.list(self._folder, "*.receiving"):
+            self._disk.unlink(half)
 
     def _begin(self, node: Node, index: int) -> None:
         if self._receiving is not None:

@@ -7,12 +7,19 @@ simulation puts its own in its place.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
 from typing import Protocol
 
 File = io.RawIOBase
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a call failed for want of space, and may work later."""
+    return error.errno in _FULL
 
 
 class Disk(Protocol):

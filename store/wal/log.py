@@ -1,7 +1,8 @@
 """The write-ahead log: what was answered is here, on disk, before it was answered.
 
 A log is a folder of segments `wal-<number>.log`, each allocated in full before it is used, so that a full disk shows
-when a segment is made and never while one is written.
+when a segment is made and never while one is written. The next segment is allocated ahead (`spare`): when that fails,
+there is still a segment's room for what makes the disk empty again.
 
     segment   magic "RMWL", version, number, number of its first batch, size, CRC       then batches
     batch     records, then an END record that holds the batch's number               written and synced together
@@ -20,11 +21,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .disk import REAL, Disk, File
+from .disk import REAL, Disk, File, is_full
 
 VERSION = 1
 SEGMENT_BYTES = 16 << 20
 SECTOR_BYTES = 512
+SPARE = "spare"
 
 ENTRY, TRUNCATE, COMPACT, META, RESET, END = 1, 2, 3, 4, 5, 6
 
@@ -36,6 +38,8 @@ _CRCS = struct.Struct("<II")
 _RECORD_BYTES = _FRAME.size + _CRCS.size
 _END_PAYLOAD = struct.Struct("<QB")
 _END_MARK = 0xE5
+_BATCH_OVERHEAD_BYTES = 4096
+"""What a batch holds beside its records: its END, and the META that opens a segment."""
 _INDEX_AT = struct.Struct("<Q")
 
 
@@ -75,9 +79,11 @@ class Wal:
         self._waiting_bytes = 0
         self._waiting_index = 0
         self._file: File | None = None
+        self._spare: File | None = None
         self._at = 0
         self.syncs = 0
         disk.make_folder(folder)
+        disk.unlink(folder / SPARE)
         for leftover in disk.list(folder, "*.tmp"):
             disk.unlink(leftover)
         self.records = self._read_all()
@@ -99,7 +105,8 @@ class Wal:
     def sync(self, carry: bytes) -> None:
         """Put the waiting records on disk; when this returns they survive a power loss. `carry` opens a new segment.
 
-        An OSError (disk full, device error) leaves the log unusable: the caller must stop the process.
+        An OSError (device error, a disk that is full although there was `room`) leaves the log unusable: the caller
+        must stop the process.
         """
         if not self._waiting:
             return
@@ -132,16 +139,50 @@ class Wal:
 
     def _create(self, segment: _Segment) -> File:
         name = self._path(segment.number)
-        aside = name.with_suffix(".tmp")
         head = _HEAD.pack(_MAGIC, VERSION, segment.number, self._batch, segment.size, 0)
         head = head[:_HEAD_CRC_AT] + struct.pack("<I", zlib.crc32(head[:_HEAD_CRC_AT]))
-        file = self._disk.create(aside)
-        self._disk.allocate(file, segment.size)
+        if self._spare is not None and segment.size == self._segment_bytes:
+            file, aside, self._spare = self._spare, self._folder / SPARE, None
+        else:
+            aside = name.with_suffix(".tmp")
+            file = self._disk.create(aside)
+            self._disk.allocate(file, segment.size)
         self._disk.write_at(file, head, at=0)
         self._disk.sync(file)
         self._disk.rename(aside, name)
         self._disk.sync_folder(self._folder)
         return file
+
+    @property
+    def room(self) -> int:
+        """How large the next batch may be without asking the disk for more."""
+        here = self._segments[-1].size - self._at if self._file is not None else 0
+        ahead = self._segment_bytes - _HEAD.size if self._spare is not None else 0
+        return max(here, ahead) - self._waiting_bytes - _BATCH_OVERHEAD_BYTES
+
+    @property
+    def short(self) -> bool:
+        """Whether there is no spare segment."""
+        return self._spare is None
+
+    def reserve(self) -> bool:
+        """Allocate the spare segment unless it is there. False: the disk is full."""
+        if self._spare is not None:
+            return True
+        path = self._folder / SPARE
+        file = None
+        try:
+            file = self._disk.create(path)
+            self._disk.allocate(file, self._segment_bytes)
+        except OSError as error:
+            if file is not None:
+                file.close()
+            self._disk.unlink(path)
+            if not is_full(error):
+                raise
+            return False
+        self._spare = file
+        return True
 
     def drop_before(self, index: int) -> None:
         """Remove the segments that hold nothing from entry `index` on. The records saying so must be synced."""
@@ -155,12 +196,16 @@ class Wal:
 
     @property
     def disk_bytes(self) -> int:
-        return sum(segment.size for segment in self._segments)
+        """What the log takes, its spare segment too."""
+        return sum(segment.size for segment in self._segments) + (self._segment_bytes if self._spare else 0)
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
     def _path(self, number: int) -> Path:
         return self._folder / f"wal-{number:016d}.log"

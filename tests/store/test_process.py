@@ -67,7 +67,7 @@ async def test_the_log_is_compacted(tmp_path: Path) -> None:
             for _ in range(60):
                 await asyncio.gather(*(kv.Put(Put(key=b"k%d" % n, value=bytes(100_000))) for n in range(10)))
         logs = list((tmp_path / "data" / "wal").iterdir())
-        assert sum(path.stat().st_size for path in logs) <= 3 * 16 << 20
+        assert sum(path.stat().st_size for path in logs) <= 4 * 16 << 20, "what is needed, and a spare segment"
         assert len(list((tmp_path / "data" / "snap").glob("*.rms"))) == 1
 
 

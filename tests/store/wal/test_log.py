@@ -174,3 +174,56 @@ def test_a_full_disk_shows_when_a_segment_is_made(tmp_path: Path, monkeypatch: p
     log.append(wal.ENTRY, b"12345678", index=1)
     with pytest.raises(OSError, match="No space"):
         log.sync(b"meta")
+
+
+class Small(disk.Real):
+    """A disk that has room for so many more allocations."""
+
+    def __init__(self, allocations: int) -> None:
+        self.left = allocations
+
+    def allocate(self, file: disk.File, size: int) -> None:
+        if not self.left:
+            raise OSError(28, "No space left on device")
+        self.left -= 1
+        super().allocate(file, size)
+
+
+def test_a_spare_segment_takes_what_comes_after_the_disk_was_full(tmp_path: Path) -> None:
+    log = wal.Wal(tmp_path, segment_bytes=1 << 16, disk=Small(2))
+    assert log.reserve()
+    count = 0
+    while not log.short or log.room > 2000:  # the spare becomes the first segment, then there is one more, then none
+        count += 1
+        log.append(wal.ENTRY, count.to_bytes(8, "little") + bytes(900), index=count)
+        log.sync(b"meta")
+        log.reserve()
+    assert not log.reserve()
+    assert len(segments(tmp_path)) == 2
+    assert count > 2 * 60
+    log.append(wal.ENTRY, (count + 1).to_bytes(8, "little") + bytes(9000), index=count + 1)
+    assert log.room < 0
+    with pytest.raises(OSError, match="No space"):
+        log.sync(b"meta")
+    log.close()
+    assert len(entries(tmp_path)) == count
+
+
+def test_room_is_never_more_than_what_fits(tmp_path: Path) -> None:
+    log = wal.Wal(tmp_path, segment_bytes=1 << 16, disk=Small(2))
+    log.reserve()
+    index = 0
+    while log.room > 1000:
+        index += 1
+        log.append(wal.ENTRY, index.to_bytes(8, "little") + bytes(min(log.room - 100, 9000)), index=index)
+        log.sync(b"meta")
+        log.reserve()
+    log.close()
+    assert len(entries(tmp_path)) == index
+
+
+def test_a_spare_segment_that_a_crash_left_is_made_again(tmp_path: Path) -> None:
+    filled(tmp_path, BATCHES)
+    (tmp_path / "spare").write_bytes(b"whatever")
+    assert entries(tmp_path) == PAYLOADS
+    assert not (tmp_path / "spare").exists()
