@@ -329,14 +329,11 @@ class _Stream:
         return response
 
     def _overtaken(self, watch: watchers.Watch) -> _Response:
+        """The end of a watch, as etcd has it: the compacted revision says why, the header has none."""
         self._drop(watch)
-        response = _Response(
-            watch_id=watch.id,
-            canceled=True,
-            compact_revision=max(self._replica.state.compacted, 1),
-            cancel_reason=errors.compacted().text,
-        )
+        response = _Response(watch_id=watch.id, canceled=True, compact_revision=max(self._replica.state.compacted, 1))
         self._answers.complete(response.header)
+        response.header.revision = 0
         return response
 
     async def _send_progress(self) -> None:
