@@ -165,6 +165,22 @@ def answer_forgotten() -> StoreError:
     return StoreError(_Code.ABORTED, "raftsman: the session keeps no answer to an operation of that number any more")
 
 
+def lock_lost() -> StoreError:
+    return StoreError(_Code.UNKNOWN, "mutex: session is expired")
+
+
+def not_elected() -> StoreError:
+    return StoreError(_Code.UNKNOWN, "election: not leader")
+
+
+def nobody_elected() -> StoreError:
+    return StoreError(_Code.UNKNOWN, "election: no leader")
+
+
+def leader_not_given() -> StoreError:
+    return StoreError(_Code.UNKNOWN, '"leader" field must be provided')
+
+
 def no_leader() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: no leader")
 

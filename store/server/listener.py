@@ -7,14 +7,14 @@ from urllib.parse import SplitResult
 
 import grpc
 import grpc.aio
-from raftsman.etcd import rpc_pb2_grpc
+from raftsman.etcd import election_pb2_grpc, lock_pb2_grpc, rpc_pb2_grpc
 from raftsman.kv.v1 import batch_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
 from raftsman.store.pending import PENDING_MAX
 from raftsman.store.tls import grpc_credentials
 
-from . import auth, batch, cluster, identity, kv, lease, maintenance, refusals, watch
+from . import auth, batch, cluster, election, identity, kv, lease, lock, maintenance, queues, refusals, watch
 from .answers import Answers
 
 MESSAGE_BYTES_MAX = 16 << 20
@@ -60,6 +60,9 @@ class Listener:
         self.watch.add_to(self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
         rpc_pb2_grpc.add_AuthServicer_to_server(auth.Auth(answers), self._server)
+        waiting = queues.Queues(answers)
+        lock_pb2_grpc.add_LockServicer_to_server(lock.Lock(answers, waiting), self._server)
+        election_pb2_grpc.add_ElectionServicer_to_server(election.Election(answers, waiting), self._server)
         partial: tuple[tuple[str, Any, object], ...] = (
             ("Cluster", rpc_pb2_grpc.add_ClusterServicer_to_server, cluster.Cluster(answers)),
             ("Maintenance", rpc_pb2_grpc.add_MaintenanceServicer_to_server, maintenance.Maintenance(answers)),
