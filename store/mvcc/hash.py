@@ -49,6 +49,11 @@ class RunningHash:
         self.value = dumped
 
 
+def folded(digest: int) -> int:
+    """A digest in 32 bits, as etcd's answers have room for."""
+    return digest >> 32 ^ digest & 0xFFFF_FFFF
+
+
 def of_records(view: View) -> Iterator[int]:
     """The digest of everything that can be read in a view, after each slice; the last one is the whole."""
     digest = SEED

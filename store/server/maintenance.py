@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
 from raftsman.store.commands import Kind
+from raftsman.store.mvcc import hash as digests
 
 from .answers import Answers, Context, unary
 from .snapshot import Snapshots
@@ -42,6 +45,23 @@ class Maintenance:
             raftAppliedIndex=self._replica.applied,
             errors=troubles + [_sentence(alarm) for alarm in self._alarms(rpc_pb2.NONE)],
         )
+
+    @unary
+    async def Hash(self, request: rpc_pb2.HashRequest, context: Context) -> rpc_pb2.HashResponse:
+        """Of everything that happened: equal on members that applied the same entries."""
+        return rpc_pb2.HashResponse(header=self._answers.header(), hash=digests.folded(self._replica.state.hash.value))
+
+    @unary
+    async def HashKV(self, request: rpc_pb2.HashKVRequest, context: Context) -> rpc_pb2.HashKVResponse:
+        """Of what can be read, up to a revision: equal on members that compacted at the same one."""
+        with self._replica.state.view(max(0, request.revision)) as view:
+            answer = rpc_pb2.HashKVResponse(
+                header=self._answers.header(), compact_revision=view.compacted, hash_revision=view.revision
+            )
+            for digest in digests.of_records(view):
+                answer.hash = digests.folded(digest)
+                await asyncio.sleep(0)
+        return answer
 
     @unary
     async def Alarm(self, request: rpc_pb2.AlarmRequest, context: Context) -> rpc_pb2.AlarmResponse:
