@@ -109,6 +109,8 @@ class KeyIndex:
 
     def backwards(self, key: bytes, range_end: bytes) -> Iterator[Record]:
         """The live records of a range, the last key first."""
+        if not range_end:
+            return self.live(key, range_end)
         return map(self._newest.__getitem__, _keys_between(self._live, key, range_end, reverse=True))
 
     def at(self, key: bytes, range_end: bytes, revision: int) -> Iterator[Record]:

@@ -20,6 +20,8 @@ _SORT_KEYS = {
     _Request.MOD: attrgetter("mod_revision"),
     _Request.VALUE: attrgetter("value"),
 }
+LIMIT_MAX = 1 << 62
+"""A larger limit is one that counting one more would overflow."""
 _SORT_ORDERS = frozenset((_Request.NONE, _Request.ASCEND, _Request.DESCEND))
 
 
@@ -40,7 +42,7 @@ def check(request: _Request, *, current: int, compacted: int) -> None:
 
 def evaluate(index: KeyIndex, request: _Request, answer: rpc_pb2.RangeResponse, *, current: int) -> None:
     """Answer a Range that was checked. `count` is that of the range, whatever is filtered or beyond the limit."""
-    key, range_end, revision, limit = request.key, request.range_end, request.revision, request.limit
+    key, range_end, revision, limit = request.key, request.range_end, request.revision, min(request.limit, LIMIT_MAX)
     target, order = request.sort_target, request.sort_order
     backwards = target == _Request.KEY and order == _Request.DESCEND
     found: Iterator[Record]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors
-from raftsman.store.mvcc.index import contains
+from sortedcontainers import SortedDict
 
 TXN_OPERATIONS_MAX = 128
 TXN_DEPTH_MAX = 16
@@ -69,34 +69,63 @@ def _check_operation(operation: rpc_pb2.RequestOp, depth: int) -> None:
         raise errors.key_not_found()
 
 
-def _check_writes(operations: Iterable[rpc_pb2.RequestOp]) -> tuple[set[bytes], list[tuple[bytes, bytes]]]:
-    """The keys put and the ranges deleted; raises when a key is put twice, or put and deleted."""
+class _Ranges:
+    """Keys that are deleted, as disjoint ranges: start -> end."""
+
+    def __init__(self) -> None:
+        self._ends: SortedDict[bytes, bytes] = SortedDict()
+
+    def add(self, start: bytes, end: bytes) -> None:
+        """Take in a range. One that ends before it starts covers nothing, and so does etcd's open end, "\\0"."""
+        if end <= start:
+            return
+        place = self._ends.bisect_right(start)
+        if place and self._ends.peekitem(place - 1)[1] >= start:
+            place -= 1
+            start = self._ends.peekitem(place)[0]
+        while place < len(self._ends) and self._ends.peekitem(place)[0] <= end:
+            end = max(end, self._ends.popitem(place)[1])
+        self._ends[start] = end
+
+    def update(self, others: _Ranges) -> None:
+        for start, end in others._ends.items():
+            self.add(start, end)
+
+    def __contains__(self, key: bytes) -> bool:
+        place = self._ends.bisect_right(key)
+        return bool(place) and self._ends.peekitem(place - 1)[1] > key
+
+
+def _check_writes(operations: Iterable[rpc_pb2.RequestOp]) -> tuple[set[bytes], _Ranges]:
+    """The keys put and the ranges deleted; raises when a key is put twice, or deleted and put.
+
+    As etcd has it: deletes of the same level count wherever they stand, those of a nested transaction only against what
+    is put behind it; branches that exclude each other may put the same key.
+    """
     puts: set[bytes] = set()
-    deletes: list[tuple[bytes, bytes]] = []
+    deletes = _Ranges()
+    operations = list(operations)
     for operation in operations:
-        kind = operation.WhichOneof("request")
-        if kind == "request_put":
-            _merge(puts, deletes, {operation.request_put.key}, [])
-        elif kind == "request_delete_range":
+        if operation.HasField("request_delete_range"):
             deleted = operation.request_delete_range
-            _merge(puts, deletes, set(), [(deleted.key, deleted.range_end)])
-        elif kind == "request_txn":
-            for_success = _check_writes(operation.request_txn.success)
-            for_failure = _check_writes(operation.request_txn.failure)
-            _merge(puts, deletes, for_success[0] | for_failure[0], for_success[1] + for_failure[1])
+            deletes.add(deleted.key, deleted.range_end or deleted.key + b"\0")
+    for operation in operations:
+        if operation.HasField("request_txn"):
+            for_success, deletes_for_success = _check_writes(operation.request_txn.success)
+            for_failure, deletes_for_failure = _check_writes(operation.request_txn.failure)
+            both = for_success | for_failure
+            if puts & both or any(key in deletes for key in both):
+                raise errors.duplicate_key()
+            puts |= both
+            deletes.update(deletes_for_success)
+            deletes.update(deletes_for_failure)
+    for operation in operations:
+        if operation.HasField("request_put"):
+            key = operation.request_put.key
+            if key in puts or key in deletes:
+                raise errors.duplicate_key()
+            puts.add(key)
     return puts, deletes
-
-
-def _merge(
-    puts: set[bytes], deletes: list[tuple[bytes, bytes]], more: set[bytes], ranges: list[tuple[bytes, bytes]]
-) -> None:
-    if puts & more:
-        raise errors.duplicate_key()
-    for keys, against in ((more, deletes), (puts, ranges)):
-        if any(contains(key, range_end, candidate) for key, range_end in against for candidate in keys):
-            raise errors.duplicate_key()
-    puts |= more
-    deletes += ranges
 
 
 def only_reads(request: rpc_pb2.TxnRequest) -> bool:
