@@ -17,6 +17,7 @@ from raftsman import health, logs
 from raftsman.store import cluster, compactor, errors, flags, metrics, pages, snapshot, wal
 from raftsman.store import tls as certificates
 from raftsman.store.admission import Admission
+from raftsman.store.consistency import Consistency
 from raftsman.store.lessor import Lessor
 from raftsman.store.raft.driver import Driver, LogGap
 from raftsman.store.raft.kernel import APPEND_BYTES_MIN, Pace
@@ -119,6 +120,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         progress_s=config.progress_s,
         election_s=config.election_s,
     )
+    consistency = Consistency(replica, member=described.me.id, members=lambda: len(described.members))
     driver = Driver(_settings(config, described), replica.load(), replica.on_event)
     replica.attach(driver)
     try:
@@ -129,6 +131,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         stack.push_async_callback(driver.stop)
         stack.push_async_callback(replica.stop)
         stack.callback(lessor.close)
+        stack.callback(consistency.close)
         try:
             await listener.start(config.listen_client, config.client_tls)
             stack.push_async_callback(listener.stop, STOP_GRACE_S)

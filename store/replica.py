@@ -116,6 +116,8 @@ class Replica:
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
         """Asked before an operation is proposed; raises the StoreError that refuses it."""
+        self.at_index: Callable[[int], None] | None = None
+        """Told after every entry, before the next one is applied."""
         self.no_room: Callable[[], None] | None = None
         """Told when the disk has no room for another segment of the log."""
         self.role = events.Role(None, False, 0)
@@ -336,6 +338,8 @@ class Replica:
                     self._operation(operation)
             self.applied, self.applied_term = index, term
             self._bytes_since += len(entry)
+            if self.at_index is not None:
+                self.at_index(index)
         self._publish()
         self._release_reads()
         self._snapshot_if_due()
