@@ -39,6 +39,8 @@ async def test_members_have_the_same_whenever_they_restarted_or_compacted(tmp_pa
     with members.three(tmp_path, "--snapshot-count", "20", "--auto-compaction-retention", "0") as stores:
         for store in stores:
             await store.ready()
+        leader = await members.leader_of(stores)
+        stores = [leader, *(store for store in stores if store is not leader)]
         stores[2].kill()
         async with stores[0].channel() as channel:
             kv = rpc_pb2_grpc.KVStub(channel)
