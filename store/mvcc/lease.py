@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from raftsman.store import errors
 
+TTL_S_MIN = 2
+"""etcd's with its default election timeout: a lease outlives the election of who keeps it alive."""
 TTL_S_MAX = 9_000_000_000
 
 
@@ -41,11 +43,11 @@ class Leases:
         return lease
 
     def grant(self, lease_id: int, ttl_s: int) -> Lease:
-        if lease_id in self._by_id:
-            raise errors.lease_exists()
         if ttl_s > TTL_S_MAX:
             raise errors.lease_ttl_too_large()
-        lease = Lease(lease_id, max(1, ttl_s))
+        if lease_id in self._by_id:
+            raise errors.lease_exists()
+        lease = Lease(lease_id, max(TTL_S_MIN, ttl_s))
         self._by_id[lease_id] = lease
         return lease
 

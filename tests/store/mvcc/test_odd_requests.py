@@ -1,4 +1,4 @@
-"""Requests that etcd takes and that were refused, answered wrongly or deadly here; the differential tests found them."""
+"""Requests that etcd takes and that were refused, answered wrongly or deadly here: found by the differential tests."""
 
 from __future__ import annotations
 
@@ -86,3 +86,10 @@ def test_many_deletes_are_compared_with_many_puts_in_no_time() -> None:
         for number in range(100)
     ]
     checks.check_txn(rpc_pb2.TxnRequest(success=branches))
+
+
+def test_a_lease_lives_at_least_as_long_as_etcds() -> None:
+    state = mvcc.State()
+    assert [state.grant(lease, ttl).ttl_s for lease, ttl in ((1, -1), (2, 0), (3, 1), (4, 3))] == [2, 2, 2, 3]
+    with pytest.raises(errors.StoreError, match="too large lease TTL"):
+        state.grant(1, NUMBER_MAX)
