@@ -152,12 +152,16 @@ class KeyIndex:
 
     def keys_after(self, key: bytes | None, count: int) -> list[bytes]:
         """The next keys in order, deleted ones too: `count`, or all that there are."""
-        live, dead = (islice(keys.irange(key, inclusive=(False, True)), count) for keys in (self._live, self._dead))
-        return list(islice(heapq.merge(live, dead), count))
+        live, dead = (
+            list(islice(keys.irange(key, inclusive=(False, True)), count)) for keys in (self._live, self._dead)
+        )
+        return sorted(live + dead)[:count] if dead else live
 
     def kept(self, key: bytes, revision: int, *, compacted: int) -> Sequence[Record]:
         """The records of a key up to a revision, without those that compaction made useless, swept or not."""
         newest, older = self._newest[key], self._older.get(key, ())
+        if not older and newest.version and newest.mod_revision <= revision:
+            return (newest,)
         if newest.mod_revision > revision:
             older = tuple(older[: bisect_right(older, revision, key=_mod_revision)])
             if not older:

@@ -47,9 +47,9 @@ class View:
             size = 0
             keys = self._index.keys_after(last, SLICE_RECORDS)
             for key in keys:
-                records = self._index.kept(key, self.revision, compacted=self.compacted)
-                batch += records
-                size += sum(len(record.value) for record in records)
+                for record in self._index.kept(key, self.revision, compacted=self.compacted):
+                    batch.append(record)
+                    size += len(record.value)
                 last = key
                 if size >= SLICE_BYTES or len(batch) >= SLICE_RECORDS:
                     break
