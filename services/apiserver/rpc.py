@@ -48,6 +48,11 @@ class Call:
     # Over REST the path says of which kind an object is, and of which name: the body may leave the first out.
     rest: bool = False
     named: str = ""
+    # Who owns what is written: the name that the request gives, else `agent`, the client's.
+    manager: str = ""
+    agent: str = ""
+    # Set by an apply that made what was not there.
+    created: bool = False
 
 
 Unary = Callable[[Call, bytes], Awaitable[bytes]]
@@ -85,7 +90,8 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             try:
                 if self._running > RUNNING_MAX:
                     raise _too_many(f"{RUNNING_MAX} calls are being answered")
-                call = Call(await self._authenticate(context), kind, [])
+                user = await self._authenticate(context)
+                call = Call(user, kind, [], agent=user.name.removeprefix("system:"))
                 answer = await run(call, request)
                 if call.warnings:
                     context.set_trailing_metadata(tuple((WARNING_KEY, _ascii(text)) for text in call.warnings))

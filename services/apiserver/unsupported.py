@@ -28,15 +28,13 @@ KINDS = {
     "podtemplates": "a user of pod templates",
     "componentstatuses": "component probes (use /readyz of each process)",
     "bindings": "the old binding API (use Pods/Bind)",
-    "selfsubjectreviews.authentication.k8s.io": "the review API (use ApiServer/WhoAmI)",
-    "tokenreviews.authentication.k8s.io": "the review API",
 }
 
 VERBS = {
     "Evict": "disruption budgets",
     "Attach": "attaching to a running container in the node agent (use Exec)",
     "PortForward": "port forwarding in the node agent",
-    "Apply": "server-side apply (use Patch, or `raftsman apply`)",
+    "Apply": "nothing more than Patch, which applies with type APPLY",
     "Resize": "in-place resizing in the node agent",
     "UpdateEphemeralContainers": "ephemeral containers in the node agent",
     "Proxy": "an HTTP proxy in the API server",

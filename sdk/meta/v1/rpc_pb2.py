@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araftsman/meta/v1/rpc.proto\x12\x10raftsman.meta.v1\x1a\x1craftsman/meta/v1/types.proto\"G\n\nGetRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10resource_version\x18\x03 \x01(\t\"\xd9\x01\n\x0bListRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x16\n\x0e\x63ontinue_token\x18\x05 \x01(\t\x12\x18\n\x10resource_version\x18\x06 \x01(\t\x12\x46\n\x16resource_version_match\x18\x07 \x01(\x0e\x32&.raftsman.meta.v1.ResourceVersionMatch\"\xa1\x01\n\x0cWatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\x18\n\x10resource_version\x18\x04 \x01(\t\x12\x17\n\x0f\x61llow_bookmarks\x18\x05 \x01(\x08\x12\x1b\n\x13send_initial_events\x18\x06 \x01(\x08\"J\n\rWatchedObject\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.raftsman.meta.v1.EventType\x12\x0e\n\x06object\x18\x02 \x01(\x0c\"@\n\rWatchResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.raftsman.meta.v1.WatchedObject\"s\n\x0cWriteOptions\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x15\n\rfield_manager\x18\x02 \x01(\t\x12;\n\x10\x66ield_validation\x18\x03 \x01(\x0e\x32!.raftsman.meta.v1.FieldValidation\"t\n\x0cWriteRequest\x12\x0e\n\x06object\x18\x01 \x01(\x0c\x12/\n\x07options\x18\x02 \x01(\x0b\x32\x1e.raftsman.meta.v1.WriteOptions\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x10\n\x08manifest\x18\x04 \x01(\x0c\"\xaf\x01\n\x0cPatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x04type\x18\x03 \x01(\x0e\x32\x1b.raftsman.meta.v1.PatchType\x12\r\n\x05patch\x18\x04 \x01(\x0c\x12\x13\n\x0bsubresource\x18\x05 \x01(\t\x12/\n\x07options\x18\x06 \x01(\x0b\x32\x1e.raftsman.meta.v1.WriteOptions\"b\n\rDeleteRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x07options\x18\x03 \x01(\x0b\x32\x1f.raftsman.meta.v1.DeleteOptions\"\x8e\x01\n\x17\x44\x65leteCollectionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\x30\n\x07options\x18\x04 \x01(\x0b\x32\x1f.raftsman.meta.v1.DeleteOptions*\x8b\x01\n\x14ResourceVersionMatch\x12&\n\"RESOURCE_VERSION_MATCH_UNSPECIFIED\x10\x00\x12 \n\x1cRESOURCE_VERSION_MATCH_EXACT\x10\x01\x12)\n%RESOURCE_VERSION_MATCH_NOT_OLDER_THAN\x10\x02*\x87\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_ADDED\x10\x01\x12\x17\n\x13\x45VENT_TYPE_MODIFIED\x10\x02\x12\x16\n\x12\x45VENT_TYPE_DELETED\x10\x03\x12\x17\n\x13\x45VENT_TYPE_BOOKMARK\x10\x04*\x88\x01\n\x0f\x46ieldValidation\x12 \n\x1c\x46IELD_VALIDATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46IELD_VALIDATION_STRICT\x10\x01\x12\x19\n\x15\x46IELD_VALIDATION_WARN\x10\x02\x12\x1b\n\x17\x46IELD_VALIDATION_IGNORE\x10\x03*r\n\tPatchType\x12\x1a\n\x16PATCH_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPATCH_TYPE_JSON\x10\x01\x12\x14\n\x10PATCH_TYPE_MERGE\x10\x02\x12\x1e\n\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1araftsman/meta/v1/rpc.proto\x12\x10raftsman.meta.v1\x1a\x1craftsman/meta/v1/types.proto\"G\n\nGetRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x18\n\x10resource_version\x18\x03 \x01(\t\"\xd9\x01\n\x0bListRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x16\n\x0e\x63ontinue_token\x18\x05 \x01(\t\x12\x18\n\x10resource_version\x18\x06 \x01(\t\x12\x46\n\x16resource_version_match\x18\x07 \x01(\x0e\x32&.raftsman.meta.v1.ResourceVersionMatch\"\xa1\x01\n\x0cWatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\x18\n\x10resource_version\x18\x04 \x01(\t\x12\x17\n\x0f\x61llow_bookmarks\x18\x05 \x01(\x08\x12\x1b\n\x13send_initial_events\x18\x06 \x01(\x08\"J\n\rWatchedObject\x12)\n\x04type\x18\x01 \x01(\x0e\x32\x1b.raftsman.meta.v1.EventType\x12\x0e\n\x06object\x18\x02 \x01(\x0c\"@\n\rWatchResponse\x12/\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1f.raftsman.meta.v1.WatchedObject\"\x82\x01\n\x0cWriteOptions\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x15\n\rfield_manager\x18\x02 \x01(\t\x12;\n\x10\x66ield_validation\x18\x03 \x01(\x0e\x32!.raftsman.meta.v1.FieldValidation\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"t\n\x0cWriteRequest\x12\x0e\n\x06object\x18\x01 \x01(\x0c\x12/\n\x07options\x18\x02 \x01(\x0b\x32\x1e.raftsman.meta.v1.WriteOptions\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x10\n\x08manifest\x18\x04 \x01(\x0c\"\xaf\x01\n\x0cPatchRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12)\n\x04type\x18\x03 \x01(\x0e\x32\x1b.raftsman.meta.v1.PatchType\x12\r\n\x05patch\x18\x04 \x01(\x0c\x12\x13\n\x0bsubresource\x18\x05 \x01(\t\x12/\n\x07options\x18\x06 \x01(\x0b\x32\x1e.raftsman.meta.v1.WriteOptions\"b\n\rDeleteRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x30\n\x07options\x18\x03 \x01(\x0b\x32\x1f.raftsman.meta.v1.DeleteOptions\"\x8e\x01\n\x17\x44\x65leteCollectionRequest\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x16\n\x0elabel_selector\x18\x02 \x01(\t\x12\x16\n\x0e\x66ield_selector\x18\x03 \x01(\t\x12\x30\n\x07options\x18\x04 \x01(\x0b\x32\x1f.raftsman.meta.v1.DeleteOptions*\x8b\x01\n\x14ResourceVersionMatch\x12&\n\"RESOURCE_VERSION_MATCH_UNSPECIFIED\x10\x00\x12 \n\x1cRESOURCE_VERSION_MATCH_EXACT\x10\x01\x12)\n%RESOURCE_VERSION_MATCH_NOT_OLDER_THAN\x10\x02*\x87\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45VENT_TYPE_ADDED\x10\x01\x12\x17\n\x13\x45VENT_TYPE_MODIFIED\x10\x02\x12\x16\n\x12\x45VENT_TYPE_DELETED\x10\x03\x12\x17\n\x13\x45VENT_TYPE_BOOKMARK\x10\x04*\x88\x01\n\x0f\x46ieldValidation\x12 \n\x1c\x46IELD_VALIDATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46IELD_VALIDATION_STRICT\x10\x01\x12\x19\n\x15\x46IELD_VALIDATION_WARN\x10\x02\x12\x1b\n\x17\x46IELD_VALIDATION_IGNORE\x10\x03*\x88\x01\n\tPatchType\x12\x1a\n\x16PATCH_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPATCH_TYPE_JSON\x10\x01\x12\x14\n\x10PATCH_TYPE_MERGE\x10\x02\x12\x1e\n\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x03\x12\x14\n\x10PATCH_TYPE_APPLY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.meta.v1.rpc_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RESOURCEVERSIONMATCH']._serialized_start=1336
-  _globals['_RESOURCEVERSIONMATCH']._serialized_end=1475
-  _globals['_EVENTTYPE']._serialized_start=1478
-  _globals['_EVENTTYPE']._serialized_end=1613
-  _globals['_FIELDVALIDATION']._serialized_start=1616
-  _globals['_FIELDVALIDATION']._serialized_end=1752
-  _globals['_PATCHTYPE']._serialized_start=1754
-  _globals['_PATCHTYPE']._serialized_end=1868
+  _globals['_RESOURCEVERSIONMATCH']._serialized_start=1352
+  _globals['_RESOURCEVERSIONMATCH']._serialized_end=1491
+  _globals['_EVENTTYPE']._serialized_start=1494
+  _globals['_EVENTTYPE']._serialized_end=1629
+  _globals['_FIELDVALIDATION']._serialized_start=1632
+  _globals['_FIELDVALIDATION']._serialized_end=1768
+  _globals['_PATCHTYPE']._serialized_start=1771
+  _globals['_PATCHTYPE']._serialized_end=1907
   _globals['_GETREQUEST']._serialized_start=78
   _globals['_GETREQUEST']._serialized_end=149
   _globals['_LISTREQUEST']._serialized_start=152
@@ -50,14 +50,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHEDOBJECT']._serialized_end=609
   _globals['_WATCHRESPONSE']._serialized_start=611
   _globals['_WATCHRESPONSE']._serialized_end=675
-  _globals['_WRITEOPTIONS']._serialized_start=677
-  _globals['_WRITEOPTIONS']._serialized_end=792
-  _globals['_WRITEREQUEST']._serialized_start=794
-  _globals['_WRITEREQUEST']._serialized_end=910
-  _globals['_PATCHREQUEST']._serialized_start=913
-  _globals['_PATCHREQUEST']._serialized_end=1088
-  _globals['_DELETEREQUEST']._serialized_start=1090
-  _globals['_DELETEREQUEST']._serialized_end=1188
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1191
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1333
+  _globals['_WRITEOPTIONS']._serialized_start=678
+  _globals['_WRITEOPTIONS']._serialized_end=808
+  _globals['_WRITEREQUEST']._serialized_start=810
+  _globals['_WRITEREQUEST']._serialized_end=926
+  _globals['_PATCHREQUEST']._serialized_start=929
+  _globals['_PATCHREQUEST']._serialized_end=1104
+  _globals['_DELETEREQUEST']._serialized_start=1106
+  _globals['_DELETEREQUEST']._serialized_end=1204
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1207
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1349
 # @@protoc_insertion_point(module_scope)

@@ -101,6 +101,10 @@ class _PatchTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PatchType.V
     """RFC 7386."""
     PATCH_TYPE_STRATEGIC_MERGE: _PatchType.ValueType  # 3
     """Kubernetes' strategic merge, driven by the field options."""
+    PATCH_TYPE_APPLY: _PatchType.ValueType  # 4
+    """Server-side apply (KEP-555): a configuration, as JSON or YAML, with just the fields that its manager has an opinion
+    of. Creates what is not there; ABORTED with a cause for each field that somebody else owns and that would change.
+    """
 
 class PatchType(_PatchType, metaclass=_PatchTypeEnumTypeWrapper):
     """How the bytes of a patch are meant."""
@@ -112,6 +116,10 @@ PATCH_TYPE_MERGE: PatchType.ValueType  # 2
 """RFC 7386."""
 PATCH_TYPE_STRATEGIC_MERGE: PatchType.ValueType  # 3
 """Kubernetes' strategic merge, driven by the field options."""
+PATCH_TYPE_APPLY: PatchType.ValueType  # 4
+"""Server-side apply (KEP-555): a configuration, as JSON or YAML, with just the fields that its manager has an opinion
+of. Creates what is not there; ABORTED with a cause for each field that somebody else owns and that would change.
+"""
 Global___PatchType: _TypeAlias = PatchType  # noqa: Y015
 
 @_typing.final
@@ -289,22 +297,28 @@ class WriteOptions(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     FIELD_VALIDATION_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
     """Everything but the storing."""
     field_manager: _builtins.str
-    """The writer's name. Not kept yet: needs server-side apply."""
+    """Under which name the fields that are written are owned (metadata.managedFields), at most 128 characters. Left
+    out: the caller's name. Required to apply.
+    """
     field_validation: Global___FieldValidation.ValueType
     """Applies to `manifest` and to JSON patches; a typed message has no unknown names."""
+    force: _builtins.bool
+    """When applying: take over what others own, where the configuration says otherwise."""
     def __init__(
         self,
         *,
         dry_run: _builtins.bool = ...,
         field_manager: _builtins.str = ...,
         field_validation: Global___FieldValidation.ValueType = ...,
+        force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "field_manager", b"field_manager", "field_validation", b"field_validation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "field_manager", b"field_manager", "field_validation", b"field_validation", "force", b"force"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,7 +380,7 @@ class PatchRequest(_message.Message):
     """Of the object. NOT_FOUND if there is none."""
     type: Global___PatchType.ValueType
     patch: _builtins.bytes
-    """JSON."""
+    """JSON; to apply, YAML too."""
     subresource: _builtins.str
     """"", "status" or "scale"."""
     @_builtins.property

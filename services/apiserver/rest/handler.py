@@ -136,7 +136,8 @@ class Handler:
 
     async def _resource(self, user: User, request: Request, exchange: Exchange, target: Target) -> None:
         kind = self._api.kinds[target.resource.qualified]
-        call = Call(user, kind, [], rest=True)
+        agent = request.headers.get("user-agent", "").partition("/")[0].strip() or "unknown"
+        call = Call(user, kind, [], rest=True, agent=agent)
         if request.method in ("GET", "HEAD") and (target.watch or requests.flag(request, "watch")):
             return await self._watch(call, request, exchange, target)
         if target.subresource == "log" and request.method == "GET" and kind.message is core.Pod:
@@ -175,7 +176,7 @@ class Handler:
             left = resource.message.FromString(data)
             if not left.metadata.HasField("deletion_timestamp"):
                 return _message(_deleted(target, left), wanted)
-        return _object(resource, data, wanted, request)
+        return _object(resource, data, wanted, request, status=201 if call.created else 200)
 
     async def _review(self, call: Call, request: Request, target: Target) -> Answer:
         if request.method != "POST" or target.name:

@@ -45,6 +45,7 @@ _PATCH_MEDIA = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
 )
 
 
@@ -190,7 +191,9 @@ def _operation(resource: Resource, verb: str) -> dict[str, Any]:
         "x-kubernetes-group-version-kind": _gvk(resource.api_version, resource.kind),
     }
     if verb in ("create", "update", "patch"):
-        found["parameters"] = _parameters("dryRun", "fieldManager", "fieldValidation")
+        found["parameters"] = _parameters(
+            "dryRun", "fieldManager", "fieldValidation", *(("force",) if verb == "patch" else ())
+        )
         media = _PATCH_MEDIA if verb == "patch" else _MEDIA
         schema = {"type": "object"} if verb == "patch" else {"$ref": _reference(resource.message.DESCRIPTOR)}
         found["requestBody"] = {"content": {one: {"schema": schema} for one in media}, "required": True}
@@ -206,4 +209,6 @@ def _parameters(*names: str) -> list[dict[str, Any]]:
 
 
 def _parameter_type(name: str) -> Iterable[tuple[str, Any]]:
-    return {"limit": {"type": "integer"}, "watch": {"type": "boolean"}}.get(name, _TEXT).items()
+    return {"limit": {"type": "integer"}, "watch": {"type": "boolean"}, "force": {"type": "boolean"}}.get(
+        name, _TEXT
+    ).items()

@@ -30,8 +30,8 @@ _PATCHES = {
     "application/json-patch+json": meta.PATCH_TYPE_JSON,
     "application/merge-patch+json": meta.PATCH_TYPE_MERGE,
     "application/strategic-merge-patch+json": meta.PATCH_TYPE_STRATEGIC_MERGE,
+    "application/apply-patch+yaml": meta.PATCH_TYPE_APPLY,
 }
-_APPLY = "application/apply-patch+yaml"
 
 
 def get(request: Request, target: Target) -> meta.GetRequest:
@@ -106,7 +106,10 @@ def options(request: Request) -> meta.WriteOptions:
     if validation not in _VALIDATIONS:
         raise errors.BadRequest(f'fieldValidation "{validation}" is none of Ignore, Warn, Strict')
     return meta.WriteOptions(
-        dry_run=dry_run(request), field_manager=request.first("fieldManager"), field_validation=_VALIDATIONS[validation]
+        dry_run=dry_run(request),
+        field_manager=request.first("fieldManager"),
+        field_validation=_VALIDATIONS[validation],
+        force=flag(request, "force"),
     )
 
 
@@ -119,8 +122,6 @@ def dry_run(request: Request) -> bool:
 
 def patch(request: Request, target: Target) -> meta.PatchRequest:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == _APPLY:
-        raise media.unsupported("server-side apply is not served yet: use kubectl apply without --server-side")
     if content_type not in _PATCHES:
         raise media.unsupported(
             "the body of the request was in an unknown format - accepted media types include: " + ", ".join(_PATCHES)

@@ -1,4 +1,5 @@
-"""Patch: the object as JSON, changed by a JSON patch, a merge patch or a strategic merge patch, then an update.
+"""Patch: the object as JSON, changed by a JSON patch, a merge patch or a strategic merge patch, then an update; or an
+apply, which goes its own way (apply.py).
 
 Computed anew when the object changed meanwhile, unless the patch itself names a resourceVersion.
 """
@@ -16,7 +17,7 @@ from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import decoding, read, scale
+from . import apply, decoding, ownership, read, scale
 from .write import prepared_update
 
 OPERATIONS_MAX = 10_000
@@ -28,6 +29,9 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
     kind = call.kind
     api.allow(call.user, "patch", kind, namespace=request.namespace, name=request.name, subresource=request.subresource)
     namespace = read.namespace_of(kind, request.namespace, request.name)
+    if request.type == meta.PATCH_TYPE_APPLY and request.subresource in ("", "status"):
+        return await apply.apply(api, call, request)
+    ownership.settle_manager(call, request.options)
     body = _body(request)
     if request.subresource == "scale" and "scale" in kind.subresources:
         return await scale.patched(api, call, request, body)

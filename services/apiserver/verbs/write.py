@@ -25,7 +25,7 @@ from raftsman.services.apiserver.validation import metadata as metadata_rules
 from raftsman.services.apiserver.validation.causes import Causes
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import decoding
+from . import decoding, ownership
 from .removal import finished
 
 GENERATE_RETRIES_MAX = 8
@@ -35,6 +35,7 @@ SUFFIX_LENGTH = 5
 
 async def create(api: Api, call: Call, raw: bytes) -> bytes:
     request = meta.WriteRequest.FromString(raw)
+    ownership.settle_manager(call, request.options)
     problems: list[errors.Cause] = []
     obj = await decoding.decoded(call, request, problems=problems)
     # Before anything is looked at in detail: may they create here at all?
@@ -43,7 +44,13 @@ async def create(api: Api, call: Call, raw: bytes) -> bytes:
 
 
 async def create_object(
-    api: Api, call: Call, obj: Any, *, dry_run: bool = False, problems: Sequence[errors.Cause] = ()
+    api: Api,
+    call: Call,
+    obj: Any,
+    *,
+    dry_run: bool = False,
+    problems: Sequence[errors.Cause] = (),
+    owners: ownership.Owners = ownership.UPDATING,
 ) -> CachedObject:
     """Through the whole pipeline. A generated name that is taken is generated again."""
     kind = call.kind
@@ -51,7 +58,7 @@ async def create_object(
     for _ in range(GENERATE_RETRIES_MAX if generated else 1):
         if generated:
             obj.metadata.name = generated_name(obj.metadata.generate_name)
-        await prepared_create(api, call, obj, problems=problems)
+        await prepared_create(api, call, obj, problems=problems, owners=owners)
         if dry_run:
             return CachedObject(kind, obj.metadata.namespace, obj.metadata.name, objects.serialise(kind, obj), 0)
         try:
@@ -68,7 +75,13 @@ def generated_name(prefix: str) -> str:
 
 
 async def prepared_create(
-    api: Api, call: Call, obj: Any, *, admit: bool = True, problems: Sequence[errors.Cause] = ()
+    api: Api,
+    call: Call,
+    obj: Any,
+    *,
+    admit: bool = True,
+    problems: Sequence[errors.Cause] = (),
+    owners: ownership.Owners = ownership.UPDATING,
 ) -> None:
     """Stamp, default, admit and validate. errors.Invalid with all causes and `problems`, those of decoding."""
     kind = call.kind
@@ -80,6 +93,7 @@ async def prepared_create(
     metadata_rules.validate(obj.metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
     if admit and not causes and not problems:
         await admission.admit_create(api, call, obj)
+    owners.created(call, obj)
     kind.validate(obj, causes)
     decoding.refuse(kind, obj.metadata.name, problems, causes)
 
@@ -112,6 +126,7 @@ async def update_status(api: Api, call: Call, raw: bytes) -> bytes:
 
 async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> bytes:
     request = meta.WriteRequest.FromString(raw)
+    ownership.settle_manager(call, request.options)
     kind = call.kind
     problems: list[errors.Cause] = []
     sent = await decoding.decoded(call, request, problems=problems)
@@ -144,7 +159,14 @@ def _needs(path: str, why: str) -> list[errors.Cause]:
 
 
 def prepared_update(
-    api: Api, call: Call, new: Any, old: Any, *, subresource: str = "", problems: Sequence[errors.Cause] = ()
+    api: Api,
+    call: Call,
+    new: Any,
+    old: Any,
+    *,
+    subresource: str = "",
+    problems: Sequence[errors.Cause] = (),
+    owners: ownership.Owners = ownership.UPDATING,
 ) -> Change:
     """What becomes of `old` when somebody sends `new`: checked, and removed if its last finalizer went."""
     kind = call.kind
@@ -157,6 +179,7 @@ def prepared_update(
         status.status.CopyFrom(new.status)
         new = status
         kind.validate_status(new, old, causes)
+        owners.changed(call, new, old, subresource="status")
     else:
         if kind.has_status:
             new.ClearField("status")
@@ -169,6 +192,7 @@ def prepared_update(
         if not causes and not problems:
             admission.admit_update(api, call, new, old)
         kind.validate_update(new, old, causes)
+        owners.changed(call, new, old)
         _bump(kind, new, old)
     decoding.refuse(kind, old.metadata.name, problems, causes)
     return Change(new, remove=finished(kind, new))
@@ -196,7 +220,7 @@ def _carry(kind: Kind, new: meta.ObjectMeta, old: meta.ObjectMeta) -> None:
         new.namespace = new.namespace or old.namespace
     else:
         new.ClearField("namespace")
-    for field in ("self_link", "managed_fields", "resource_version"):
+    for field in ("self_link", "resource_version"):
         new.ClearField(field)  # type: ignore[arg-type]
 
 
