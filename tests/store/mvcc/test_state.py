@@ -200,7 +200,7 @@ def test_a_revoked_lease_takes_its_keys_along_at_one_revision(state: mvcc.State)
 
 
 def test_leases_are_granted_once_and_within_bounds(state: mvcc.State) -> None:
-    assert state.grant(1, 0).ttl_s == 1
+    assert state.grant(1, 0).ttl_s == 2
     with pytest.raises(errors.StoreError, match="lease already exists"):
         state.grant(1, 5)
     with pytest.raises(errors.StoreError, match="too large lease TTL"):
