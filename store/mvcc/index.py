@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -78,19 +78,18 @@ class KeyIndex:
             self._live.add(key)
         return None
 
-    def load(self, records: Iterable[Record]) -> None:
+    def load(self, records: Sequence[Record]) -> None:
         """Fill a new index. Records come by key and then by revision."""
-        newest = self._newest
-        several: dict[bytes, list[Record]] = {}
-        for record in records:
-            before = newest.get(record.key)
-            if before is not None:
-                several.setdefault(record.key, []).append(before)
-            newest[record.key] = record
-        for key, older in several.items():
-            self._older[key] = tuple(older) if len(older) <= TUPLE_MAX else older
-        self._live = SortedList(key for key, record in newest.items() if record.version)
-        self._dead = SortedList(key for key, record in newest.items() if not record.version)
+        newest = self._newest = {record.key: record for record in records}
+        if len(newest) < len(records):
+            several: dict[bytes, list[Record]] = {}
+            for record, after in pairwise(records):
+                if record.key == after.key:
+                    several.setdefault(record.key, []).append(record)
+            for key, older in several.items():
+                self._older[key] = tuple(older) if len(older) <= TUPLE_MAX else older
+        self._live = SortedList([key for key, record in newest.items() if record.version])
+        self._dead = SortedList([key for key, record in newest.items() if not record.version])
 
     def count(self, key: bytes, range_end: bytes) -> int:
         """How many live keys a range covers."""

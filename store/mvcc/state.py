@@ -332,28 +332,37 @@ class State:
         self.index.load(records)
         self.bytes = sum([record.size for record in records])
         first = max(self.compacted, FIRST_REVISION + 1)
-        changes: list[list[Change]] = [[] for _ in range(self.revision - first + 1)]
+        changes: list[list[Change] | Change | None] = [None] * (self.revision - first + 1)
         before: Record | None = None
         for record in records:
             if record.mod_revision >= first:
                 previous = before if before is not None and before.version and before.key == record.key else None
-                changes[record.mod_revision - first].append(Change(record, previous))
+                place = record.mod_revision - first
+                there = changes[place]
+                if there is None:
+                    changes[place] = Change(record, previous)
+                elif isinstance(there, list):
+                    there.append(Change(record, previous))
+                else:
+                    changes[place] = [there, Change(record, previous)]
             before = record
         self.history = History(first)
         self._swept = (first, 0)
-        for of_revision in changes:
-            if len(of_revision) > 1:
-                of_revision.sort(key=_sub)
-            for change in of_revision:
-                if change.previous is not None:
-                    self._useless += change.previous.size
-                if not change.record.version:
-                    self._buried += change.record.size
-            self.history.append(of_revision, useless=self._useless)
-            self._useless, self._buried = self._buried, 0
+        for there in changes:
+            self._replay(sorted(there, key=_sub) if isinstance(there, list) else [there] if there else [])
         for record in self.index.live(b"", FROM_KEY):
             if record.lease:
                 self.leases.attach(record.key, old=0, new=record.lease)
+
+    def _replay(self, changes: list[Change]) -> None:
+        """Take in what the snapshot has of the next revision."""
+        for change in changes:
+            if change.previous is not None:
+                self._useless += change.previous.size
+            if not change.record.version:
+                self._buried += change.record.size
+        self.history.append(changes, useless=self._useless)
+        self._useless, self._buried = self._buried, 0
 
 
 def _sub(change: Change) -> int:
