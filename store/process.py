@@ -113,12 +113,17 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
     lessor = Lessor(replica)
     tls = config.client_tls
     identity = Identity(replica, config.authentication, certificates=tls is not None and tls.client_certificates)
+    answers = Answers(replica, described, identity)
     listener = Listener(
-        Answers(replica, described, identity),
+        answers,
         lessor,
         limits=config.limits,
         progress_s=config.progress_s,
         election_s=config.election_s,
+    )
+    own = pages.Pages(replica)
+    measured = metrics.Metrics(
+        answers, watch=listener.watch, lessor=lessor, pages=own, quota_bytes=config.limits.quota_bytes
     )
     consistency = Consistency(replica, member=described.me.id, members=lambda: len(described.members))
     driver = Driver(_settings(config, described), replica.load(), replica.on_event)
@@ -135,7 +140,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         try:
             await listener.start(config.listen_client, config.client_tls)
             stack.push_async_callback(listener.stop, STOP_GRACE_S)
-            for server in await _serve_pages(config, replica):
+            for server in await _serve_pages(config, replica, own):
                 stack.callback(server.close)
         except (RuntimeError, OSError) as error:
             raise CannotStart(f"a client or metrics address cannot be had: {error}") from error
@@ -143,7 +148,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
             raise CannotStart(f"--cert-file, --key-file or --trusted-ca-file cannot be used: {error}") from error
         for background in (
             compactor.run(replica, mode=config.compaction_mode, retention=config.compaction_retention),
-            metrics.register(replica, listener.watch),
+            measured.register(),
         ):
             stack.callback(asyncio.get_running_loop().create_task(background).cancel)
         if lone:
@@ -154,9 +159,8 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         yield
 
 
-async def _serve_pages(config: flags.Config, replica: Replica) -> list[asyncio.Server]:
+async def _serve_pages(config: flags.Config, replica: Replica, own: pages.Pages) -> list[asyncio.Server]:
     """Health, version and metrics, on every address that was asked for."""
-    own = pages.Pages(replica).by_path()
     servers = []
     for url in config.metrics:
         tls = None
@@ -164,7 +168,7 @@ async def _serve_pages(config: flags.Config, replica: Replica) -> list[asyncio.S
             assert config.client_tls is not None
             tls = certificates.context(config.client_tls, ssl.Purpose.CLIENT_AUTH, version=ssl.TLSVersion.TLSv1_2)
         address = f"unix:{url.netloc}{url.path}" if url.scheme.startswith("unix") else url.netloc
-        servers.append(await health.serve(address, {"serving": lambda: _ready(replica)}, pages=own, tls=tls))
+        servers.append(await health.serve(address, {"serving": lambda: _ready(replica)}, pages=own.by_path(), tls=tls))
     return servers
 
 

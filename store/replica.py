@@ -25,7 +25,7 @@ from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
 from raftsman.store.pending import Lone, Pending, Settled, Sink
-from raftsman.store.raft import events
+from raftsman.store.raft import clock, events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
 
@@ -39,6 +39,7 @@ SNAPSHOT_BYTES_MAX = 32 << 20
 SNAPSHOT_SHARE = 4
 """A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
 SWEEP_S = 0.002
+SLOW_APPLY_S = 0.1
 SNAPSHOT_RETRY_S = 15.0
 """After one that the disk did not take. The log has everything meanwhile."""
 
@@ -82,6 +83,15 @@ class Proposal(NamedTuple):
     tag: int
 
 
+@dataclass(slots=True)
+class Counts:
+    """What did not go as it should, since the start."""
+
+    proposals_failed: int = 0
+    reads_failed: int = 0
+    slow_applies: int = 0
+
+
 class Replica:
     """This member's state, its waiters and its snapshots."""
 
@@ -112,6 +122,7 @@ class Replica:
         self._snapshot_bytes = SNAPSHOT_BYTES_MIN
         self._snapshot_not_before = 0.0
         self._stopped = False
+        self.counts = Counts()
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
@@ -223,6 +234,7 @@ class Replica:
         return None
 
     def _late(self) -> errors.StoreError:
+        self.counts.proposals_failed += 1
         return errors.no_leader() if self.role.leader is None else errors.timed_out()
 
     async def up_to_date(self) -> None:
@@ -238,7 +250,8 @@ class Replica:
                     index = await self._read_index(loop)
                 await self._applied_up_to(index, loop)
         except TimeoutError:
-            raise self._late() from None
+            self.counts.reads_failed += 1
+            raise errors.no_leader() if self.role.leader is None else errors.timed_out() from None
 
     async def _read_index(self, loop: asyncio.AbstractEventLoop) -> int | None:
         if self._stopped:
@@ -331,6 +344,7 @@ class Replica:
             self._pending.fail_all(errors.timed_out())  # the log may have them, and may not
 
     def _apply(self, entries: list[tuple[int, int, bytes]]) -> None:
+        began = clock.now()
         for index, term, entry in entries:
             assert index == self.applied + 1, (index, self.applied)
             if entry[0] == 0:
@@ -340,6 +354,7 @@ class Replica:
             self._bytes_since += len(entry)
             if self.at_index is not None:
                 self.at_index(index)
+        self.counts.slow_applies += clock.now() - began > SLOW_APPLY_S
         self._publish()
         self._release_reads()
         self._snapshot_if_due()

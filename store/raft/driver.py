@@ -16,6 +16,7 @@ from pathlib import Path
 
 from raftsman import logs
 from raftsman.store import commands, wal
+from raftsman.store.histogram import Histogram
 
 from . import events
 from .journal import WalJournal
@@ -104,6 +105,15 @@ class Driver:
     @property
     def last_index(self) -> int:
         return self._journal.last_index if self._journal else 0
+
+    @property
+    def committed(self) -> int:
+        """Index of the last entry known to be on the disks of a majority."""
+        return self._journal.getRaftCommitIndex() if self._journal else 0
+
+    @property
+    def sync_seconds(self) -> Histogram:
+        return self._journal.sync_seconds if self._journal else Histogram(first_s=0.001, buckets=1)
 
     @property
     def syncs(self) -> int:

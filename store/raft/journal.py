@@ -11,6 +11,9 @@ import struct
 import msgspec
 from pysyncobj.journal import Journal
 from raftsman.store import wal
+from raftsman.store.histogram import Histogram
+
+from . import clock
 
 Entry = tuple[bytes, int, int]
 NO_OP = b"\x01"
@@ -38,6 +41,7 @@ class WalJournal(Journal):  # type: ignore[misc]
         self._wal = log
         self._entries: list[Entry] = []
         self._meta = Meta()
+        self.sync_seconds = Histogram(first_s=0.001, buckets=14)
         self.bytes = 0
         for record in log.records:
             self._replay(record)
@@ -111,7 +115,9 @@ class WalJournal(Journal):  # type: ignore[misc]
     def sync(self) -> None:
         """Put everything on disk that was added so far."""
         if self._wal.dirty:
+            began = clock.now()
             self._wal.sync(msgspec.msgpack.encode(self._meta))
+            self.sync_seconds.observe(clock.now() - began)
 
     def reset(self, index: int, term: int) -> None:
         """Drop every entry: a snapshot up to `index` is the truth now."""

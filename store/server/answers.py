@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
@@ -33,6 +34,8 @@ class Answers:
         self.replica = replica
         self.cluster = cluster
         self.identity = identity
+        self.handled: Counter[tuple[str, str, str]] = Counter()
+        """Unary calls by service, method and code."""
 
     async def write(self, kind: Kind, request: Message, context: Context, answer_type: type[_Answer]) -> _Answer:
         """Have the log take a request of whoever calls; nobody gets nothing into it while users are told apart.
@@ -72,15 +75,19 @@ def requires_leader(context: Context) -> bool:
 
 
 def unary(method: _Method) -> _Method:
-    """A unary RPC of a servicer that has `_answers`: StoreError becomes its status."""
+    """A unary RPC of a servicer that has `_answers`: StoreError becomes its status, and all are counted."""
+    service, name = method.__qualname__.split(".")[-2:]
 
     @functools.wraps(method)
     async def wrapped(self: Any, request: Any, context: Context) -> Any:
         try:
             if self._answers.replica.role.leader is None and requires_leader(context):
                 raise errors.no_leader()
-            return await method(self, request, context)
+            answer = await method(self, request, context)
         except errors.StoreError as error:
+            self._answers.handled[service, name, error.code.name] += 1
             await context.abort(error.code, error.text)
+        self._answers.handled[service, name, "OK"] += 1
+        return answer
 
     return wrapped  # type: ignore[return-value]

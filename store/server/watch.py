@@ -89,6 +89,10 @@ class Watch(rpc_pb2_grpc.WatchServicer):
     def count(self) -> int:
         return len(self._watchers)
 
+    @property
+    def streams(self) -> int:
+        return len(self._streams)
+
     def enlist(self, stream: _Stream, watch: watchers.Watch) -> None:
         self._looked = max(self._looked, self._replica.state.revision)
         self._watchers.add(watch)

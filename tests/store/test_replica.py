@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from raftsman.etcd import rpc_pb2
-from raftsman.store import errors, replica
+from raftsman.store import errors, pending, replica
 from raftsman.store.commands import Kind
 from raftsman.store.raft.driver import Driver
 from raftsman.store.raft.member import Settings
@@ -104,7 +104,7 @@ async def test_what_waits_shares_an_entry_and_a_sync(served: Replica, disk: Disk
 async def test_too_many_requests_are_refused_not_queued(
     served: Replica, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica, "PENDING_MAX", 3)
+    monkeypatch.setattr(pending, "PENDING_MAX", 3)
     disk.hold()
     waiting = [put(served, b"%d" % number) for number in range(3)]
     await asyncio.sleep(0.01)

@@ -144,6 +144,53 @@ async def test_version_is_said_as_etcd_says_it(store: members.Store, channel: gr
     assert (await page(store, "/nothing"))[0] == 404
 
 
+async def test_metrics_have_etcds_names_and_types(store: members.Store, channel: grpc.aio.Channel) -> None:
+    kv, leases = rpc_pb2_grpc.KVStub(channel), rpc_pb2_grpc.LeaseStub(channel)
+    await kv.Put(Put(key=b"measured"))
+    lease = (await leases.LeaseGrant(rpc_pb2.LeaseGrantRequest(TTL=60))).ID
+    await leases.LeaseRevoke(rpc_pb2.LeaseRevokeRequest(ID=lease))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await kv.Put(Put())
+    async with asyncio.timeout(20):
+        while "etcd_server_has_leader" not in (text := (await page(store, "/metrics"))[1]):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+    types = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE"))
+    values = {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if "#" not in line)
+    }
+    for name, kind in (
+        ("etcd_server_is_leader", "gauge"),
+        ("etcd_server_leader_changes_seen_total", "counter"),
+        ("etcd_server_proposals_applied_total", "gauge"),
+        ("etcd_server_proposals_committed_total", "gauge"),
+        ("etcd_server_proposals_failed_total", "counter"),
+        ("etcd_server_slow_apply_total", "counter"),
+        ("etcd_disk_wal_fsync_duration_seconds", "histogram"),
+        ("etcd_mvcc_db_total_size_in_bytes", "gauge"),
+        ("grpc_server_handled_total", "counter"),
+        ("process_resident_memory_bytes", "gauge"),
+    ):
+        assert types.get(name) == kind, name
+    for name, least in (
+        ("etcd_server_has_leader", 1),
+        ("etcd_server_leader_changes_seen_total", 1),
+        ("etcd_server_quota_backend_bytes", 2 << 30),
+        ('etcd_disk_wal_fsync_duration_seconds_bucket{le="+Inf"}', 3),
+        ("etcd_disk_wal_fsync_duration_seconds_count", 3),
+        ("etcd_debugging_lease_granted_total", 1),
+        ("etcd_debugging_lease_revoked_total", 1),
+        ('etcd_server_version{server_version="3.5.16"}', 1),
+        (handled("OK"), 1),
+        (handled("InvalidArgument"), 1),
+    ):
+        assert values[name] >= least, name
+
+
+def handled(code: str) -> str:
+    labels = f'grpc_code="{code}",grpc_method="Put",grpc_service="etcdserverpb.KV",grpc_type="unary"'
+    return f"grpc_server_handled_total{{{labels}}}"
+
+
 async def test_without_a_leader_a_member_is_not_healthy_but_alive(tmp_path: Path) -> None:
     with members.three(tmp_path) as stores:
         for store in stores:
