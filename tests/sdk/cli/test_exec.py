@@ -133,7 +133,10 @@ def test_ctrl_c_ends_quietly(words: tuple[str, ...]) -> None:
     if words[0] == "logs":
         assert child.stdout.readline() == b"one\n"
     else:
-        time.sleep(1)
+        assert child.stdin is not None
+        child.stdin.write(b"here\n")
+        child.stdin.flush()
+        assert child.stdout.readline()
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=20)
     assert child.returncode == 130
