@@ -287,9 +287,9 @@ class Auth:
             raise errors.invalid_auth_management()
         if range_end and range_end != FROM_KEY and range_end <= key:
             raise errors.invalid_auth_management()
-        others = [each for each in granted if (each.key, each.range_end) != (key, range_end)]
         kept = Permission(permType=permission.permType, key=key, range_end=range_end)
-        self.roles[name] = sorted([*others, kept], key=lambda each: (each.key, each.range_end))
+        changed = [kept if (each.key, each.range_end) == (key, range_end) else each for each in granted]
+        self.roles[name] = changed if kept in changed else sorted([*granted, kept], key=lambda each: each.key)
         self._changed()
 
     def role_revoke_permission(self, name: str, key: bytes, range_end: bytes) -> None:
