@@ -31,7 +31,7 @@ from raftsman.store.wal import disk
 
 SWITCH_S = 0.001
 STOP_GRACE_S = 1.0
-GC_THRESHOLDS = (10_000, 20, 50)
+GC_THRESHOLDS = (5_000, 20, 50)
 """Records are outside the garbage collector, what was there at the start is frozen: what is left for its rounds are
 requests under way, which are many and short-lived, and few containers. Rarer rounds find more of them gone already.
 """
