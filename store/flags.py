@@ -218,7 +218,10 @@ def _authentication(given: argparse.Namespace) -> tokens.Settings:
         raise ValueError("--auth-token-ttl must be at least 1")
     if not tokens.BCRYPT_COST_MIN <= given.bcrypt_cost <= tokens.BCRYPT_COST_MAX:
         raise ValueError(f"--bcrypt-cost must be between {tokens.BCRYPT_COST_MIN} and {tokens.BCRYPT_COST_MAX}")
-    keys = tokens.parse(given.auth_token, duration=_duration)
+    try:
+        keys = tokens.parse(given.auth_token, duration=_duration)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(f"--auth-token: {error}") from None
     return tokens.Settings(ttl_s=given.auth_token_ttl, bcrypt_cost=given.bcrypt_cost, keys=keys)
 
 
