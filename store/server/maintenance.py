@@ -56,7 +56,7 @@ class Maintenance:
         """Of what can be read, up to a revision: equal on members that compacted at the same one."""
         with self._replica.state.view(max(0, request.revision)) as view:
             answer = rpc_pb2.HashKVResponse(
-                header=self._answers.header(), compact_revision=view.compacted, hash_revision=view.revision
+                header=self._answers.header(), compact_revision=view.compacted or -1, hash_revision=view.revision
             )
             for digest in digests.of_records(view):
                 answer.hash = digests.folded(digest)
