@@ -1,7 +1,7 @@
 """The events of watches as bytes, made once for all watches that are sent the same.
 
 Bounds: BATCH_CHANGES and BATCH_BYTES a message (a revision is never split), SCAN_REVISIONS looked at before others have
-their turn, SHARED_BYTES_MAX kept for who comes next.
+their turn, SHARED_MAX batches and SHARED_BYTES_MAX of them kept for who comes next.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from raftsman.store.mvcc.records import Change
 BATCH_CHANGES = 1_000
 BATCH_BYTES = 1 << 20
 SCAN_REVISIONS = 5_000
+SHARED_MAX = 1_000
 SHARED_BYTES_MAX = 8 << 20
 FRAGMENT_BYTES = 3 << 19
 
@@ -81,7 +82,7 @@ class Shared:
         before = self._kept.pop(name, None)
         self._bytes += len(encoded.events) - (len(before.events) if before else 0)
         self._kept[name] = encoded
-        while self._bytes > SHARED_BYTES_MAX or len(self._kept) > BATCH_CHANGES:
+        while self._bytes > SHARED_BYTES_MAX or len(self._kept) > SHARED_MAX:
             self._bytes -= len(self._kept.popitem(last=False)[1].events)
 
     def clear(self) -> None:

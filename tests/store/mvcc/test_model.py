@@ -23,6 +23,12 @@ VALUES = st.binary(max_size=3)
 views.SLICE_RECORDS = 1  # as if there were many keys
 
 
+def _operation(key: bytes, value: bytes | None) -> rpc_pb2.RequestOp:
+    if value is None:
+        return rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key))
+    return rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key, value=value))
+
+
 def contents(view: mvcc.View) -> list[mvcc.Record]:
     with view:
         return [record for batch in view.batches() for record in batch]
@@ -82,11 +88,15 @@ class Model(RuleBasedStateMachine):
         if gone:
             self._write(dict.fromkeys(gone))
 
-    @rule(writes=st.dictionaries(KEYS, VALUES, min_size=1, max_size=3))
-    def txn(self, writes: dict[bytes, bytes]) -> None:
-        puts = [rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=k, value=v)) for k, v in writes.items()]
-        self._both(lambda state: state.txn(rpc_pb2.TxnRequest(success=puts)))
-        self._write(dict(writes))
+    @rule(writes=st.dictionaries(KEYS, VALUES | st.none(), min_size=1, max_size=3), nested=st.booleans())
+    def txn(self, writes: dict[bytes, bytes | None], nested: bool) -> None:
+        operations = [_operation(key, value) for key, value in writes.items()]
+        if nested:
+            operations[-1:] = [rpc_pb2.RequestOp(request_txn=rpc_pb2.TxnRequest(success=operations[-1:]))]
+        self._both(lambda state: state.txn(rpc_pb2.TxnRequest(success=operations)))
+        effective = {key: value for key, value in writes.items() if value is not None or key in self.now}
+        if effective:
+            self._write(effective)
 
     @rule(key=KEYS, value=VALUES)
     def put_leased(self, key: bytes, value: bytes) -> None:

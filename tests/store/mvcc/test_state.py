@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors, mvcc
@@ -298,3 +300,17 @@ def test_digests_tell_states_apart(state: mvcc.State) -> None:
         change()
         seen.add(state.hash.value)
     assert len(seen) == 8
+
+
+def test_the_garbage_collector_has_nothing_to_do_with_records(state: mvcc.State) -> None:
+    """Its rounds stop everything: they must not take longer the more keys there are."""
+    for number in range(300):
+        put(state, b"%d" % (number % 100), b"value")
+    gc.collect()
+    records = list(state.records())
+    changes = [change for _, of_revision in state.history.since(2) for change in of_revision]
+    assert len(records) == len(changes) == 300
+    assert not any(map(gc.is_tracked, (*records, *changes)))
+    known = {id(record) for record in records} | {id(change) for change in changes}
+    holders = [each for each in gc.get_objects() if type(each) in (tuple, list) and known & set(map(id, each))]
+    assert not [each for each in holders if len(each) < 10]
