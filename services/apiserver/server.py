@@ -71,7 +71,7 @@ class Server:
         self._tokens = _tokens(config, self.api)
         self._agents = Agents(config)
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
-        self._authenticator = Authenticator(self._peers, self._tokens)
+        self._authenticator = Authenticator(self._peers, self._tokens, self.api.authorizer)
         rest = Handler(self.api, self._authenticator, self._tokens, self._agents, ready=lambda: self.ready)
         self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"), rest)
         self._grpc: Any = None

@@ -95,7 +95,7 @@ class Handler:
         exchange.send(Answer(error.status.code or 500, body, form.media, headers))
 
     async def _serve(self, request: Request, exchange: Exchange, target: Target | None) -> None:
-        user = await self._authenticator.identify(request.user, request.headers.get("authorization", ""))
+        user = await self._authenticator.identify(request.user, request.headers)
         if target is not None:
             await self._resource(user, request, exchange, target)
         else:

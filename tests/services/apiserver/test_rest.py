@@ -310,3 +310,24 @@ def test_a_token_is_reviewed_for_its_audience(rest: Rest) -> None:
     _, bad = rest.json("POST", "/apis/authentication.k8s.io/v1/tokenreviews", asked)
     assert "authenticated" not in bad["status"]
     assert bad["status"]["error"]
+
+
+def test_who_may_impersonate_acts_as_somebody_else(server: ApiServerProcess, rest: Rest) -> None:
+    path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    headers = {"Impersonate-User": "jane", "Impersonate-Group": "dev", "Impersonate-Extra-scope": "x"}
+    _, who = rest.json("POST", path, {}, headers=headers)
+    assert who["status"]["userInfo"] == {
+        "username": "jane", "groups": ["dev", "system:authenticated"], "extra": {"scope": ["x"]},
+    }  # fmt: skip
+    assert rest.json("GET", CONFIGS, headers=headers)[0] == 403
+    account = {"Impersonate-User": "system:serviceaccount:default:default"}
+    _, who = rest.json("POST", path, {}, headers=account)
+    assert "system:serviceaccounts:default" in who["status"]["userInfo"]["groups"]
+    assert rest.json("POST", path, {}, headers={"Impersonate-Group": "dev"})[0] == 400
+    somebody = Rest(server, name="somebody", groups=("some",))
+    try:
+        status, refused = somebody.json("POST", path, {}, headers=headers)
+        assert (status, refused["reason"]) == (403, "Forbidden")
+        assert "cannot impersonate" in refused["message"]
+    finally:
+        somebody.close()
