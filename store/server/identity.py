@@ -56,6 +56,8 @@ class Identity:
 
     async def permit_user(self, context: Context) -> Who:
         """The same, and it must be somebody while users are told apart. Raises user_empty, permission_denied."""
+        if not self._replica.state.auth.enabled:
+            return NOBODY
         who = await self.permit(context)
         self._replica.state.auth.check_user(who)
         return who
