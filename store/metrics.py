@@ -113,6 +113,7 @@ class Metrics:
         yield "etcd_debugging_mvcc_watcher_total", "Watches.", self._watch.count
         yield "etcd_debugging_mvcc_watch_stream_total", "Streams of watches.", self._watch.streams
         yield "etcd_debugging_lease_total", "Leases.", len(state.leases)
+        yield "etcd_debugging_auth_revision", "Changes of users and roles.", state.auth.revision
         yield "raftsman_store_log_bytes", "Disk taken by the log.", driver.log_bytes
         yield "raftsman_store_disk_full", "Whether the disk has no room for more of the log.", replica.room.short
         yield "os_fd_used", "Open files of this process.", len(os.listdir("/proc/self/fd"))
