@@ -60,6 +60,5 @@ def of_records(view: View) -> Iterator[int]:
     yield digest
     for batch in view.batches():
         for record in batch:
-            if record.version or record.mod_revision > view.compacted:
-                digest = mixed(digest, record)
+            digest = mixed(digest, record)
         yield digest
