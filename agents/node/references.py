@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from raftsman import resources
+from raftsman import mentions, resources
 from raftsman.client import Client, EventType
 from raftsman.client.reflection import Selection
 from raftsman.core import v1 as core
@@ -117,26 +117,5 @@ class References:
 def of_pod(pod: core.Pod) -> Iterable[Reference]:
     """Everything that a pod's variables, volumes and pull secrets name."""
     namespace = pod.metadata.namespace
-    for message, name in _names(pod):
-        if name:
-            yield Reference(message, namespace, name)
-
-
-def _names(pod: core.Pod) -> Iterable[tuple[type[Any], str]]:
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        for bulk in container.env_from:
-            yield core.ConfigMap, bulk.config_map_ref.local_object_reference.name
-            yield core.Secret, bulk.secret_ref.local_object_reference.name
-        for variable in container.env:
-            origin = variable.value_from
-            yield core.ConfigMap, origin.config_map_key_ref.local_object_reference.name
-            yield core.Secret, origin.secret_key_ref.local_object_reference.name
-    for volume in pod.spec.volumes:
-        source = volume.volume_source
-        yield core.ConfigMap, source.config_map.local_object_reference.name
-        yield core.Secret, source.secret.secret_name
-        for part in source.projected.sources:
-            yield core.ConfigMap, part.config_map.local_object_reference.name
-            yield core.Secret, part.secret.local_object_reference.name
-    for reference in pod.spec.image_pull_secrets:
-        yield core.Secret, reference.name
+    for message, name in mentions.of_pod(pod):
+        yield Reference(message, namespace, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .access import nodes
 from .access.authorization import Authorizer
 from .access.identity import User
 from .config import Config
@@ -32,5 +33,7 @@ class Api:
         self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = ""
     ) -> None:
         """errors.Forbidden unless the roles of `user` allow it."""
-        if not user.is_master:
-            self.authorizer.check(user, verb, kind.resource, namespace=namespace, name=name, subresource=subresource)
+        if user.is_master:
+            return
+        self.authorizer.check(user, verb, kind.resource, namespace=namespace, name=name, subresource=subresource)
+        nodes.check(self.feed.caches["pods"], user, verb, kind, namespace=namespace, name=name)

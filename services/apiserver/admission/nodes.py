@@ -1,6 +1,6 @@
 """A node's agent writes what is its own node's and nothing of another's, whatever its role allows.
 
-Its Node, its lease, the pods that are bound to it, and tokens for those pods. What it may read is its role's to say.
+Its Node, its lease, the pods that are bound to it, and tokens for those pods. What it may read: access/nodes.py.
 """
 
 from __future__ import annotations
@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, Any
 from raftsman.coordination import v1 as coordination
 from raftsman.core import v1 as core
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.access.nodes import node_of
 
 if TYPE_CHECKING:
-    from raftsman.services.apiserver.access.identity import User
     from raftsman.services.apiserver.rpc import Call
 
-PREFIX = "system:node:"
-GROUP = "system:nodes"
 LEASES = "kube-node-lease"
-
-
-def node_of(user: User) -> str:
-    """The node that a caller is the agent of; "" if it is none's."""
-    return user.name.removeprefix(PREFIX) if user.name.startswith(PREFIX) and GROUP in user.groups else ""
 
 
 def admit(call: Call, obj: Any, *, created: bool = False) -> None:

@@ -229,3 +229,22 @@ async def test_a_node_writes_nothing_of_another_node(server: ApiServerProcess, a
         pod.status.phase = "Running"
         await node.update_status(pod)
         await node.delete(core.Pod, "web", namespace)
+
+
+async def test_a_node_reads_the_secrets_that_its_pods_mention_and_no_others(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    for name in ("mentioned", "other"):
+        await api.create(core.Secret(metadata=meta.ObjectMeta(name=name, namespace=namespace)))
+    pod = a_pod(namespace)
+    pod.spec.containers[0].env_from.add().secret_ref.local_object_reference.name = "mentioned"
+    await api.create(pod)
+    await bind(api, namespace, "web", "n1")
+    async with server.client("system:node:n1", groups=("system:nodes",)) as node:
+        assert (await node.get(core.Secret, "mentioned", namespace)).metadata.name == "mentioned"
+        for refused in (node.get(core.Secret, "other", namespace), node.list(core.Secret, namespace=namespace)):
+            with pytest.raises(errors.Forbidden, match='node "n1" cannot'):
+                await refused
+    async with server.client("system:node:n2", groups=("system:nodes",)) as node:
+        with pytest.raises(errors.Forbidden, match='node "n2" cannot get'):
+            await node.get(core.Secret, "mentioned", namespace)
