@@ -62,6 +62,7 @@ async def members(client: Any) -> None:
     status = await client.maintenance.status()
     assert status.leader in [member.ID for member in (await client.cluster.member_list()).members]
     assert not (await client.maintenance.alarms()).alarms
+    assert (await client.maintenance.hash_kv()).hash
     await client.maintenance.defragment()
     assert sum([len(piece) async for piece in client.maintenance.snapshot()]) > 4096
 

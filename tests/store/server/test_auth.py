@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from google.protobuf.message import Message
 from logins import Permission
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.kv import v1 as batched
+from raftsman.kv.v1 import batch_pb2_grpc
 
 Code = grpc.StatusCode
 Put, Range, Delete, Txn = rpc_pb2.PutRequest, rpc_pb2.RangeRequest, rpc_pb2.DeleteRangeRequest, rpc_pb2.TxnRequest
@@ -372,3 +374,53 @@ async def test_the_name_in_a_certificate_is_a_user(tmp_path: Path) -> None:
             assert (await kv.Range(Range(key=b"theirs"), metadata=token)).count == 1
     finally:
         store.kill()
+
+
+# -- the batching stream
+
+
+async def operate(
+    setup: Setup, metadata: logins.Metadata, *operations: tuple[batched.OperationKind, Message]
+) -> dict[int, tuple[int, str]]:
+    """Code and text of each operation by its number, which begins at 1."""
+    call = batch_pb2_grpc.BatchStub(setup.channel).Operate(metadata=metadata)
+    numbered = [
+        batched.Operation(number=number, kind=kind, request=request.SerializeToString())
+        for number, (kind, request) in enumerate(operations, 1)
+    ]
+    await call.write(batched.OperateRequest(operations=numbered))
+    told: dict[int, tuple[int, str]] = {}
+    async with asyncio.timeout(10):
+        while len(told) < len(operations):
+            told.update({answer.number: (answer.code, answer.text) for answer in (await call.read()).answers})
+    call.cancel()
+    return told
+
+
+async def test_the_batching_stream_asks_for_every_operation(setup: Setup) -> None:
+    put, get = batched.OPERATION_KIND_PUT, batched.OPERATION_KIND_RANGE
+    operations = (
+        (put, Put(key=b"mine")),
+        (put, Put(key=b"theirs")),
+        (get, Range(key=b"mine")),
+        (get, Range(key=b"theirs", serializable=True)),
+        (batched.OPERATION_KIND_TXN, Txn(compare=[rpc_pb2.Compare(key=b"theirs")])),
+        (batched.OPERATION_KIND_TXN, Txn(success=[OP(request_put=Put(key=b"theirs"))])),
+        (batched.OPERATION_KIND_COMPACT, rpc_pb2.CompactionRequest(revision=2)),
+    )
+    told = await operate(setup, setup.user, *operations)
+    denied = (Code.PERMISSION_DENIED.value[0], "etcdserver: permission denied")
+    assert [told[number] for number in range(1, 8)] == [(0, ""), denied, (0, ""), denied, denied, denied, denied]
+    for metadata, text in (((), "user name is empty"), ((("token", "made-up.1"),), "invalid auth token")):
+        told = await operate(setup, metadata, *operations)
+        assert {text for _, text in told.values()} == {f"etcdserver: {text}"}
+    told = await operate(setup, setup.root, *operations[:6])
+    assert {code for code, _ in told.values()} == {0}
+
+
+async def test_nobody_opens_a_session(setup: Setup) -> None:
+    call = batch_pb2_grpc.BatchStub(setup.channel).Operate()
+    await call.write(batched.OperateRequest(open_session=True))
+    with pytest.raises(grpc.aio.AioRpcError, match="user name is empty"):
+        async for _ in call:
+            pass
