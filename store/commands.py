@@ -1,21 +1,27 @@
 """A log entry of ours: the operations that waited together, in the order in which they take effect.
 
-    one type byte (0, the library's "regular"), one version byte, then msgpack
-    [[request id, kind, payload, session, sequence, user, auth revision], ...]
+    entry   one type byte (0, the library's "regular"), one version byte, then chunks
+    chunk   length (4 bytes, little-endian), msgpack
+            [[request id, kind, payload, session, sequence, user, auth revision, received], ...]
 
-The request id is the proposing member's number and its counter: whoever proposed it knows its own when it is applied.
-The payload is the etcd request as protobuf bytes.
+A chunk is what one member proposed at once: encoded there, moved about and joined with others as it is, decoded where
+it is applied. Entries of version 1 hold the msgpack of one chunk without a length. The request id is the proposing
+member's number and its counter: whoever proposed it knows its own when it is applied. The payload is the etcd request
+as protobuf bytes.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 _PREFIX = bytes((0, VERSION))
+_LENGTH = struct.Struct("<I")
 
 
 class Kind(enum.IntEnum):
@@ -42,13 +48,15 @@ class Kind(enum.IntEnum):
     ROLE_DELETE = 29
     ROLE_GRANT_PERMISSION = 30
     ROLE_REVOKE_PERMISSION = 31
+    SESSION_OPEN = 40
 
 
 class Operation(msgspec.Struct, frozen=True, array_like=True):
     """One request on its way into the log.
 
     `session` and `sequence` name a request that its client may send again (see mvcc.sessions), 0 one that it does not.
-    `user` asked for it, as allowed at `auth_revision`; "" while nobody is told apart.
+    Its client has the answers of everything up to `received`. `user` asked for it, as allowed at `auth_revision`; ""
+    while nobody is told apart.
     """
 
     request_id: int
@@ -58,6 +66,14 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
     sequence: int = 0
     user: str = ""
     auth_revision: int = 0
+    received: int = 0
+
+
+class Chunk(NamedTuple):
+    """Operations that were encoded: how many, and their bytes as they stand in an entry."""
+
+    operations: int
+    data: bytes
 
 
 class UnknownVersion(Exception):
@@ -68,12 +84,42 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Operation])
 
 
+def pack(operations: Sequence[Operation]) -> Chunk:
+    data = bytearray(_LENGTH.size)
+    _encoder.encode_into(operations, data, _LENGTH.size)
+    _LENGTH.pack_into(data, 0, len(data) - _LENGTH.size)
+    return Chunk(len(operations), bytes(data))
+
+
+def join(chunks: Iterable[Chunk]) -> bytes:
+    """An entry."""
+    return b"".join((_PREFIX, *(chunk.data for chunk in chunks)))
+
+
 def encode(operations: Sequence[Operation]) -> bytes:
-    return _PREFIX + _encoder.encode(operations)
+    """An entry of one chunk."""
+    return join((pack(operations),))
+
+
+def chunk_of(entry: bytes) -> Chunk:
+    """Everything in an entry, checked, to be joined with more. Raises as `decode` does."""
+    operations = decode(entry)
+    return Chunk(len(operations), entry[len(_PREFIX) :]) if entry[1] == VERSION else pack(operations)
 
 
 def decode(entry: bytes) -> list[Operation]:
-    """The operations of an entry; raises UnknownVersion."""
+    """The operations of an entry; raises UnknownVersion, and ValueError for what is none."""
+    view = memoryview(entry)
+    if entry[1] == 1:
+        return _decoder.decode(view[2:])
     if entry[1] != VERSION:
         raise UnknownVersion(f"log entry of version {entry[1]}; this program reads version {VERSION}")
-    return _decoder.decode(memoryview(entry)[2:])
+    operations: list[Operation] = []
+    at = len(_PREFIX)
+    while at < len(entry):
+        if len(entry) - at < _LENGTH.size:
+            raise ValueError(f"a chunk's length is cut at byte {at}")
+        start = at + _LENGTH.size
+        at = start + _LENGTH.unpack_from(entry, at)[0]
+        operations += _decoder.decode(view[start:at])
+    return operations

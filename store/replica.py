@@ -2,8 +2,8 @@
 
 Reads the Raft thread's events; owns `mvcc.State`. A write is proposed with a number and answered when it was applied
 here; a read waits until this member is known to be up to date. Nothing is answered that is not on a majority's disks.
-Bounds: PENDING_MAX requests and PENDING_BYTES_MAX of them wait at once; each at most REQUEST_S. A time-out means that
-the outcome is unknown: the write may still happen.
+Bounds: what `pending` holds, READS_MAX questions for an index; each waits at most REQUEST_S. A time-out means that the
+outcome is unknown: the write may still happen.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import asyncio
 import heapq
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.mvcc.auth import NOBODY, Who
+from raftsman.store.mvcc.sessions import Outcome
+from raftsman.store.pending import Lone, Pending, Settled, Sink
 from raftsman.store.raft import events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
 
-PENDING_MAX = 20_000
-PENDING_BYTES_MAX = 128 << 20
+CHUNK_BYTES = 256 << 10
+CHUNK_OPERATIONS = 1_024
 REQUEST_S = 7.0
+READS_MAX = 20_000
 READ_RETRY_S = 0.05
 SNAPSHOT_BYTES_MIN = 8 << 20
 SNAPSHOT_BYTES_MAX = 32 << 20
@@ -62,13 +65,19 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class _Waiters:
-    """Requests by their number, and reads by the index that they need."""
+    """Reads by the index that they need, questions by their number."""
 
-    requests: dict[int, asyncio.Future[Message]] = field(default_factory=dict)
     reads: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)
     tickets: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)
     calls: dict[int, asyncio.Future[bytes | None]] = field(default_factory=dict)
-    bytes: int = 0
+
+
+class Proposal(NamedTuple):
+    """An operation before it has an id. `tag` is its caller's number of it."""
+
+    kind: Kind
+    payload: bytes
+    tag: int
 
 
 class Replica:
@@ -90,9 +99,9 @@ class Replica:
         self._cluster = cluster
         self._lone = lone
         self._snapshot_count = snapshot_count
-        self._numbers = itertools.count(
-            (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
-        )
+        first_id = (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
+        self._pending = Pending(first_id, seconds=REQUEST_S, late=self._late)
+        self._numbers = itertools.count()
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
@@ -134,30 +143,47 @@ class Replica:
     @property
     def pending(self) -> int:
         """Writes that wait for the log."""
-        return len(self._waiters.requests)
+        return len(self._pending)
 
     # -- requests
 
     async def propose(self, kind: Kind, payload: bytes, *, who: Who = NOBODY) -> Message:
         """Replicate an operation of `who` and answer what applying it answered. Raises StoreError."""
-        waiters = self._waiters
-        if self._stopped:
-            raise errors.stopped()
-        if len(waiters.requests) >= PENDING_MAX or waiters.bytes + len(payload) > PENDING_BYTES_MAX:
-            raise errors.too_many_requests()
-        number = next(self._numbers)
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        waiters.requests[number] = future
-        waiters.bytes += len(payload)
-        self.driver.propose(commands.Operation(number, kind, payload, user=who.user, auth_revision=who.revision))
-        try:
-            async with asyncio.timeout(REQUEST_S):
-                return await future
-        except TimeoutError:
-            raise (errors.no_leader() if self.role.leader is None else errors.timed_out()) from None
-        finally:
-            waiters.requests.pop(number, None)
-            waiters.bytes -= len(payload)
+        self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who)
+        return await future
+
+    def propose_all(
+        self, proposals: Sequence[Proposal], sink: Sink, *, who: Who = NOBODY, session: int = 0, received: int = 0
+    ) -> None:
+        """Replicate operations of `who`; each is settled by its tag, which in a session is its sequence number.
+
+        The session's client has the answers of everything up to `received`.
+        """
+        size = sum([len(proposal.payload) for proposal in proposals])
+        refused = self._refusal(len(proposals), size)
+        if refused is not None:
+            for proposal in proposals:
+                sink.settle(proposal.tag, refused)
+            return
+        next_id = self._pending.next_id
+        for part in _parts(proposals):
+            operations = [
+                commands.Operation(
+                    next_id(), kind, payload, session, tag if session else 0, who.user, who.revision, received
+                )
+                for kind, payload, tag in part
+            ]
+            self._pending.add(operations, [proposal.tag for proposal in part], sink)
+            self.driver.propose(commands.pack(operations))
+
+    def _refusal(self, count: int, size: int) -> errors.StoreError | None:
+        if self._stopped:
+            return errors.stopped()
+        return None if self._pending.has_room(count, size) else errors.too_many_requests()
+
+    def _late(self) -> errors.StoreError:
+        return errors.no_leader() if self.role.leader is None else errors.timed_out()
 
     async def up_to_date(self) -> None:
         """Return when everything that was answered anywhere before the call is applied here. Raises StoreError."""
@@ -172,13 +198,13 @@ class Replica:
                     index = await self._read_index(loop)
                 await self._applied_up_to(index, loop)
         except TimeoutError:
-            raise (errors.no_leader() if self.role.leader is None else errors.timed_out()) from None
+            raise self._late() from None
 
     async def _read_index(self, loop: asyncio.AbstractEventLoop) -> int | None:
         if self._stopped:
             raise errors.stopped()
         tickets = self._waiters.tickets
-        if len(tickets) >= PENDING_MAX:
+        if len(tickets) >= READS_MAX:
             raise errors.too_many_requests()
         ticket = next(self._numbers)
         tickets[ticket] = loop.create_future()
@@ -248,8 +274,7 @@ class Replica:
         before, self.role = self.role, role
         if before.leader is not None and (role.leader, role.term) != (before.leader, before.term):
             # What waits went to a leader that is gone: it may have happened, nobody will say.
-            for future in self._waiters.requests.values():
-                _fail(future, errors.leader_lost())
+            self._pending.fail_all(errors.leader_lost())
         for observer in self.observers:
             observer.led(role)
 
@@ -273,22 +298,32 @@ class Replica:
                 observer.changed(first, self._published)
 
     def _operation(self, operation: commands.Operation) -> None:
-        future = self._waiters.requests.get(operation.request_id)
+        settled: Settled
         try:
-            result = self._execute(
-                Kind(operation.kind), operation.payload, Who(operation.user, operation.auth_revision)
-            )
+            settled = self._once(operation) if operation.session else self._execute(operation)
         except errors.StoreError as error:
-            _fail(future, error)
-        else:
-            _resolve(future, result)
+            settled = error
+        self._pending.settle(operation.request_id, settled)
 
-    def _execute(self, kind: Kind, payload: bytes, who: Who) -> Message:
+    def _once(self, operation: commands.Operation) -> Outcome:
+        """Apply an operation of a session, or find that it was. Raises StoreError, for what the session refuses."""
+        sessions, sequence = self.state.sessions, operation.sequence
+        known = sessions.recall(operation.session, sequence, received=operation.received)
+        if known is not None:
+            return known
+        try:
+            outcome = _outcome(self._execute(operation))
+        except errors.StoreError as error:
+            outcome = Outcome(0, b"", error.code.value[0], error.text)
+        sessions.remember(operation.session, sequence, outcome)
+        return outcome
+
+    def _execute(self, operation: commands.Operation) -> Message:
         """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
-        state = self.state
+        state, kind, payload = self.state, Kind(operation.kind), operation.payload
         if kind is Kind.COMPACT:
             self._publish()  # before what is new may be forgotten
-        answer = apply.execute(state, kind, payload, who)
+        answer = apply.execute(state, kind, payload, Who(operation.user, operation.auth_revision))
         if kind is Kind.COMPACT:
             for observer in self.observers:
                 observer.compacted(state.compacted)
@@ -340,12 +375,32 @@ class Replica:
         """Refuse what waits and finish a snapshot under way."""
         self._stopped = True
         waiters = self._waiters
-        waiting: list[asyncio.Future[Any]] = [*waiters.requests.values(), *waiters.tickets.values()]
+        self._pending.fail_all(errors.stopped())
+        self._pending.close()
+        waiting: list[asyncio.Future[Any]] = list(waiters.tickets.values())
         waiting += [read[2] for read in waiters.reads]
         for future in waiting:
             _fail(future, errors.stopped())
         if self._snapshotting is not None:
             await self._snapshotting
+
+
+def _parts(proposals: Sequence[Proposal]) -> Iterator[Sequence[Proposal]]:
+    """Cut into what makes a chunk: CHUNK_BYTES, CHUNK_OPERATIONS, or one larger operation."""
+    start = size = 0
+    for place, proposal in enumerate(proposals):
+        if place > start and (size + len(proposal.payload) > CHUNK_BYTES or place - start >= CHUNK_OPERATIONS):
+            yield proposals[start:place]
+            start, size = place, 0
+        size += len(proposal.payload)
+    yield proposals[start:]
+
+
+def _outcome(answer: Any) -> Outcome:
+    """What a session keeps: the header is everybody's own."""
+    revision: int = answer.header.revision
+    answer.ClearField("header")
+    return Outcome(revision, answer.SerializeToString())
 
 
 def _clamped(size: int) -> int:

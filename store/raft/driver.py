@@ -53,7 +53,7 @@ class Driver:
         self._main = asyncio.get_running_loop()
         self._events: Mailbox[events.Event] = Mailbox(self._main, lambda happened: _each(happened, on_event))
         self._orders: Mailbox[_Order] | None = None
-        self._operations: Mailbox[commands.Operation] | None = None
+        self._proposals: Mailbox[commands.Chunk] | None = None
         self._member: Member | None = None
         self._journal: WalJournal | None = None
         self._thread: threading.Thread | None = None
@@ -76,9 +76,9 @@ class Driver:
 
     # -- orders
 
-    def propose(self, operation: commands.Operation) -> None:
-        assert self._operations is not None
-        self._operations.post(operation)
+    def propose(self, chunk: commands.Chunk) -> None:
+        assert self._proposals is not None
+        self._proposals.post(chunk)
 
     def read(self, ticket: int) -> None:
         self._order(lambda member: member.read(ticket))
@@ -125,7 +125,7 @@ class Driver:
         _check_reach(journal, self._start)
         self._member = member = Member(self._settings, journal, tell=self._events.post, fatal=_die)
         self._orders = Mailbox(loop, self._take_orders)
-        self._operations = Mailbox(loop, member.propose)
+        self._proposals = Mailbox(loop, member.propose)
         await member.start(self._start.index, self._start.term)
         self._report_start(started, None)
         await self._stop.wait()

@@ -3,13 +3,12 @@
 There is no periodic timer. A tick follows a message or a proposal, and the next deadline that the kernel, a read or a
 transfer has; a lone member that is idle has none. Within a tick: append what waits as one entry, send it, sync the log
 once, then let the acks go. A failure on the way (disk, broken invariant) is `fatal`: nothing is answered after it.
-Bounds: ENTRY_BYTES and ENTRY_OPERATIONS_MAX an entry, IN_FLIGHT_MAX uncommitted entries, WAITING_MAX operations.
+Bounds: IN_FLIGHT_MAX uncommitted entries; see `proposals` for what waits to become one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,14 +23,10 @@ from . import clock, election, events, reads, transfer
 from .guard import BadMessage, Guard, Message
 from .journal import WalJournal
 from .kernel import Kernel
+from .proposals import Proposals
 from .transport import PeerTls, PeerTransport, Upcalls
 
-ENTRY_BYTES = 1 << 20
-ENTRY_OPERATIONS_MAX = 4096
 IN_FLIGHT_MAX = 2
-WAITING_MAX = 50_000
-OPERATION_S = 10.0
-"""How long an operation waits for a leader: longer than anybody waits for its answer."""
 TURNS_MAX = 64
 COMMIT_NEWS_S = 0.003
 TRAILING_ENTRIES_MAX = 5000
@@ -71,7 +66,7 @@ class Member:
         self._tell = tell
         self._fatal = fatal
         self._dead = False
-        self._operations: deque[tuple[float, commands.Operation]] = deque()
+        self._proposals = Proposals()
         self._committed: list[tuple[int, int, bytes]] = []
         self._role = events.Role(None, False, 0)
         self._due = False
@@ -121,11 +116,10 @@ class Member:
 
     # -- what the store asks, on this loop
 
-    def propose(self, operations: list[commands.Operation]) -> None:
+    def propose(self, chunks: list[commands.Chunk]) -> None:
         """Get operations into the log, here or through the leader. No answer but their being applied."""
-        if len(self._operations) + len(operations) <= WAITING_MAX:
-            now = clock.now()
-            self._operations.extend((now, operation) for operation in operations)
+        for chunk in chunks:
+            self._proposals.add(chunk)
         self.kick()
 
     def read(self, ticket: int) -> None:
@@ -193,9 +187,7 @@ class Member:
         if not kernel._isLeader():
             return False
         alone = not self._settings.others
-        return (alone and kernel.raftCommitIndex < self._journal.last_index) or (
-            bool(self._operations) and self._room()
-        )
+        return (alone and kernel.raftCommitIndex < self._journal.last_index) or (bool(self._proposals) and self._room())
 
     def _report(self) -> None:
         if self._committed:
@@ -246,21 +238,10 @@ class Member:
     # -- kernel.Hooks
 
     def next_entry(self) -> bytes | None:
-        if not self._operations or not self._room():
+        if not self._proposals or not self._room():
             return None
-        return self._packed()
-
-    def _packed(self) -> bytes | None:
-        """The operations that waited, within an entry's bounds; those that nobody waits for any more are left out."""
-        packed: list[commands.Operation] = []
-        size = 0
-        stale = clock.now() - OPERATION_S
-        while self._operations and size < ENTRY_BYTES and len(packed) < ENTRY_OPERATIONS_MAX:
-            since, operation = self._operations.popleft()
-            if since > stale:
-                packed.append(operation)
-                size += len(operation.payload)
-        return commands.encode(packed) if packed else None
+        chunks = self._proposals.take()
+        return commands.join(chunks) if chunks else None
 
     def _room(self) -> bool:
         return bool(self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX)
@@ -276,12 +257,12 @@ class Member:
     def _forward(self) -> None:
         """A follower's operations go to the leader; they wait while there is none."""
         leader = self._kernel.leader
-        if not self._operations or leader is None or self._kernel._isLeader():
+        if leader is None or self._kernel._isLeader():
             return
-        while self._operations and self._transport.connected(leader):
-            entry = self._packed()
-            if entry is not None:
-                self._transport.post(leader, {"type": "propose", "entry": entry})
+        while self._proposals and self._transport.connected(leader):
+            chunks = self._proposals.take()
+            if chunks:
+                self._transport.post(leader, {"type": "propose", "entry": commands.join(chunks)})
 
     def _received(self, node: Node, message: Message) -> None:
         if self._dead:
@@ -302,7 +283,7 @@ class Member:
         elif kind in transfer.MESSAGES:
             self._transfer.incoming(node, message)
         elif kind == "propose":
-            self.propose(_operations(message.get("entry")))
+            self.propose([_proposed(message.get("entry"))])
         elif kind in ("call", "answer"):
             self._call_message(node, message)
         else:
@@ -342,10 +323,10 @@ class Member:
         self._tell(events.Installed(path, index))
 
 
-def _operations(entry: object) -> list[commands.Operation]:
+def _proposed(entry: object) -> commands.Chunk:
     if not isinstance(entry, bytes) or len(entry) < 2:
         raise BadMessage("propose")
     try:
-        return commands.decode(entry)
+        return commands.chunk_of(entry)
     except (commands.UnknownVersion, ValueError) as error:
         raise BadMessage(f"propose: {error}") from error

@@ -151,7 +151,9 @@ class Answer(_message.Message):
     response: _builtins.bytes
     """etcd's answer to the request without its header, which says the same for all: empty where nothing else is in it."""
     code: _builtins.int
-    """gRPC's status code, 0 if all is well. UNAVAILABLE leaves the outcome unknown."""
+    """gRPC's status code, 0 if all is well. UNAVAILABLE leaves the outcome unknown. ABORTED: the store does not know the
+    session, or the session keeps no answer to that number any more; now nothing was done.
+    """
     text: _builtins.str
     """etcd's text of the error."""
     def __init__(
