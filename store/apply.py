@@ -12,7 +12,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2
 from raftsman.kv import v1 as kv
-from raftsman.store import apply_auth, errors
+from raftsman.store import apply_auth, apply_members, errors
 from raftsman.store.commands import Kind
 from raftsman.store.mvcc import State
 from raftsman.store.mvcc.auth import NOBODY, Who
@@ -87,6 +87,7 @@ BY_KIND: dict[Kind, Apply] = {
     Kind.LEASE_REVOKE: _lease_revoke,
     Kind.ALARM: _alarm,
     Kind.SESSION_OPEN: _session_open,
+    **apply_members.BY_KIND,
     **apply_auth.BY_KIND,
 }
 

@@ -14,6 +14,7 @@ from .auth import Auth
 from .history import History
 from .index import KeyIndex
 from .lease import Lease, Leases
+from .members import Members
 from .records import Change, Record
 from .sessions import Sessions
 
@@ -58,11 +59,13 @@ class State:
         self.alarms = Alarms()
         self.auth = Auth()
         self.sessions = Sessions()
+        self.members = Members()
         self.parts: dict[str, Part] = {
             "leases": self.leases,
             "alarms": self.alarms,
             "auth": self.auth,
             "sessions": self.sessions,
+            "members": self.members,
         }
         self._pending: list[Change] = []
 
