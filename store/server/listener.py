@@ -10,7 +10,7 @@ import grpc.aio
 from raftsman.etcd import rpc_pb2_grpc
 from raftsman.store import flags
 from raftsman.store.lessor import Lessor
-from raftsman.store.pending import PENDING_MAX
+from raftsman.store.replica import PENDING_MAX
 
 from . import cluster, kv, lease, maintenance, refusals, watch
 from .answers import Answers
