@@ -110,6 +110,8 @@ def encode(operations: Sequence[Operation]) -> bytes:
 
 def chunk_of(entry: bytes) -> Chunk:
     """Everything in an entry, checked, to be joined with more. Raises as `decode` does."""
+    if is_change(entry):
+        raise ValueError("a change of the members has an entry of its own")
     operations = decode(entry)
     return Chunk(len(operations), entry[len(_PREFIX) :]) if entry[1] == VERSION else pack(operations)
 

@@ -76,6 +76,11 @@ def decode(payload: bytes) -> Change:
     return _change_decoder.decode(payload)
 
 
+def loaded(dumped: object) -> Dumped:
+    """What a snapshot holds of `Members`; nobody when it is older than they."""
+    return Dumped() if dumped is None else msgspec.convert(dumped, Dumped)
+
+
 class Members:
     """The members by their ids.
 
@@ -166,7 +171,7 @@ class Members:
         return Dumped(self.cluster, tuple(self.all()), tuple(sorted(self._removed)))
 
     def load(self, dumped: Dumped | Iterable[object]) -> None:
-        loaded = dumped if isinstance(dumped, Dumped) else msgspec.convert(dumped, Dumped)
-        self.cluster = loaded.cluster
-        self._by_id = {member.id: member for member in loaded.members}
-        self._removed = set(loaded.removed)
+        held = dumped if isinstance(dumped, Dumped) else loaded(dumped)
+        self.cluster = held.cluster
+        self._by_id = {member.id: member for member in held.members}
+        self._removed = set(held.removed)
