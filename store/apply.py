@@ -12,7 +12,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 from raftsman.etcd import rpc_pb2
 from raftsman.kv import v1 as kv
-from raftsman.store import apply_auth, errors
+from raftsman.store import apply_auth, apply_members, errors
 from raftsman.store.commands import Kind
 from raftsman.store.mvcc import State
 from raftsman.store.mvcc.auth import NOBODY, Who
@@ -87,15 +87,19 @@ BY_KIND: dict[Kind, Apply] = {
     Kind.LEASE_REVOKE: _lease_revoke,
     Kind.ALARM: _alarm,
     Kind.SESSION_OPEN: _session_open,
+    **apply_members.BY_KIND,
     **apply_auth.BY_KIND,
 }
 
 _OF_KEYS = frozenset({Kind.PUT, Kind.DELETE_RANGE, Kind.TXN, Kind.COMPACT, Kind.LEASE_GRANT, Kind.LEASE_REVOKE})
 
+_OF_MEMBERS = frozenset({Kind.CLUSTER_MEMBER, Kind.CLUSTER_PUBLISH})
+"""Raft acts on these too, and knows no users: who may change the members is decided before it is proposed."""
+
 
 def execute(state: State, kind: Kind, payload: bytes, who: Who = NOBODY) -> Message:
     """Apply one operation. Raises StoreError where `who` may not, or the state, or an alarm, refuses it."""
-    if state.auth.enabled:
+    if state.auth.enabled and kind not in _OF_MEMBERS:
         apply_auth.permit(state, kind, payload, who)
     alarms = state.alarms
     if alarms.corrupt and kind in _OF_KEYS:

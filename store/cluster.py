@@ -1,50 +1,107 @@
-"""Who the members are, as the flags say; their numbers are derived, so that every member agrees on them."""
+"""Which member of which cluster this is: drawn up once, kept in the data directory, and from then on what counts.
+
+    <data-dir>/member.json   {"version", "cluster", "member", "instance", "beginning"}
+
+A founder derives the numbers from the flags, as every other founder does; who joins gets them from the members.
+`instance` names the data directory: one that replaces it has another, by which the others know that it was lost.
+`beginning` is what the log begins with, and goes once the log has it: an empty log beside a file without it is a loss.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import secrets
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from pathlib import Path
+
+import msgspec
+from raftsman.store import snapshot
+from raftsman.store.mvcc import members
+from raftsman.store.raft.journal import Beginning
+from raftsman.store.wal.disk import REAL, Disk, File
+
+VERSION = 1
+FILE = "member.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """`peer_urls` as given; `address` is HOST:PORT of the first, by which Raft knows the member."""
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
-    client_urls: tuple[str, ...]
-
-    @property
-    def address(self) -> str:
-        return urlsplit(self.peer_urls[0]).netloc
+class BadIdentity(Exception):
+    """The file in the data directory is not what a member of this version wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """All members and which one this is."""
+    """The numbers of the cluster and of this member, and the name of its data directory."""
 
     id: int
-    token: str
-    me: Member
-    members: tuple[Member, ...]
+    member: int
+    instance: str
 
-    def by_address(self, address: str | None) -> Member | None:
-        return next((member for member in self.members if member.address == address), None)
+    @property
+    def name(self) -> str:
+        """The cluster's number as files and peers have it."""
+        return f"{self.id:x}"
 
 
-def describe(*, name: str, initial: dict[str, tuple[str, ...]], token: str, client_urls: tuple[str, ...]) -> Cluster:
+class _Kept(msgspec.Struct):
+    version: int
+    cluster: str
+    member: str
+    instance: str
+    beginning: Beginning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Founders:
+    """A new cluster, as the flags describe it."""
+
+    cluster: int
+    member: int
+    members: tuple[members.Member, ...]
+
+
+def founders(*, name: str, initial: dict[str, tuple[str, ...]], token: str) -> Founders:
     """The cluster that `--initial-cluster` names. Raises ValueError when `name` is not in it."""
     if name not in initial:
         raise ValueError(f"--initial-cluster does not name this member, {name!r}")
-    members = tuple(
-        Member(_number(token, *urls), member, urls, client_urls if member == name else ())
-        for member, urls in sorted(initial.items())
-    )
-    me = next(member for member in members if member.name == name)
-    return Cluster(_number(token, *(str(member.id) for member in members)), token, me, members)
+    found = {each: members.Member(_number(token, *urls), each, urls) for each, urls in sorted(initial.items())}
+    cluster = _number(token, *(str(member.id) for member in found.values()))
+    return Founders(cluster, found[name].id, tuple(found.values()))
+
+
+def new_member(token: str, peer_urls: tuple[str, ...], moment_ns: int) -> int:
+    """The number of a member that is added at a moment: another one than it may have had before."""
+    return _number(token, *peer_urls, str(moment_ns))
+
+
+def new_instance() -> str:
+    return secrets.token_hex(8)
 
 
 def _number(*parts: str) -> int:
     return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest()[:8], "big") >> 1 or 1
+
+
+def kept(data_dir: Path) -> tuple[Cluster, Beginning | None] | None:
+    """Who this data directory belongs to; None for a new one. Raises BadIdentity."""
+    path = data_dir / FILE
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        who = Cluster(int(found.cluster, 16), int(found.member, 16), found.instance)
+    except FileNotFoundError:
+        return None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BadIdentity(f"{path} is damaged: {error}") from error
+    if found.version != VERSION:
+        raise BadIdentity(f"{path} has version {found.version}; this program reads version {VERSION}")
+    return who, found.beginning
+
+
+def keep(data_dir: Path, who: Cluster, beginning: Beginning | None, *, disk: Disk = REAL) -> None:
+    """Write it; it is whole and on disk when this returns."""
+    held = _Kept(VERSION, who.name, f"{who.member:x}", who.instance, beginning)
+
+    def fill(file: io.BufferedWriter[File]) -> None:
+        file.write(msgspec.json.encode(held))
+
+    snapshot.place(data_dir / FILE, fill, disk=disk)

@@ -4,6 +4,8 @@
     chunk   length (4 bytes, little-endian), msgpack
             [[request id, kind, payload, session, sequence, user, auth revision, received], ...]
 
+    change  the type byte, the byte CHANGE, the msgpack of one operation: a change of the members
+
 A chunk is what one member proposed at once: encoded there, moved about and joined with others as it is, decoded where
 it is applied. Entries of version 1 hold the msgpack of one chunk without a length. The request id is the proposing
 member's number and its counter: whoever proposed it knows its own when it is applied. The payload is the etcd request
@@ -20,7 +22,9 @@ from typing import NamedTuple
 import msgspec
 
 VERSION = 2
+CHANGE = 0x40
 _PREFIX = bytes((0, VERSION))
+_CHANGE_PREFIX = bytes((0, CHANGE))
 _LENGTH = struct.Struct("<I")
 
 
@@ -69,6 +73,9 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
     received: int = 0
 
 
+_change_decoder = msgspec.msgpack.Decoder(Operation)
+
+
 class Chunk(NamedTuple):
     """Operations that were encoded: how many, and their bytes as they stand in an entry."""
 
@@ -103,13 +110,26 @@ def encode(operations: Sequence[Operation]) -> bytes:
 
 def chunk_of(entry: bytes) -> Chunk:
     """Everything in an entry, checked, to be joined with more. Raises as `decode` does."""
+    if is_change(entry):
+        raise ValueError("a change of the members has an entry of its own")
     operations = decode(entry)
     return Chunk(len(operations), entry[len(_PREFIX) :]) if entry[1] == VERSION else pack(operations)
+
+
+def encode_change(operation: Operation) -> bytes:
+    """An entry of its own for a change of the members, which the Raft thread acts on itself."""
+    return _CHANGE_PREFIX + _encoder.encode(operation)
+
+
+def is_change(entry: bytes) -> bool:
+    return entry[:2] == _CHANGE_PREFIX
 
 
 def decode(entry: bytes) -> list[Operation]:
     """The operations of an entry; raises UnknownVersion, and ValueError for what is none."""
     view = memoryview(entry)
+    if entry[1] == CHANGE:
+        return [_change_decoder.decode(view[2:])]
     if entry[1] == 1:
         return _decoder.decode(view[2:])
     if entry[1] != VERSION:

@@ -181,6 +181,60 @@ def leader_not_given() -> StoreError:
     return StoreError(_Code.UNKNOWN, '"leader" field must be provided')
 
 
+def member_exists() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: member ID already exist")
+
+
+def peer_url_exists() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: Peer URLs already exists")
+
+
+def bad_member_urls() -> StoreError:
+    return StoreError(_Code.INVALID_ARGUMENT, "etcdserver: given member URLs are invalid")
+
+
+def member_not_found() -> StoreError:
+    return StoreError(_Code.NOT_FOUND, "etcdserver: member not found")
+
+
+def member_not_learner() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: can only promote a learner member")
+
+
+def learner_not_ready() -> StoreError:
+    text = "etcdserver: can only promote a learner member which is in sync with leader"
+    return StoreError(_Code.FAILED_PRECONDITION, text)
+
+
+def too_many_learners() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: too many learner members in cluster")
+
+
+def not_enough_started() -> StoreError:
+    text = "etcdserver: re-configuration failed due to not enough started members"
+    return StoreError(_Code.FAILED_PRECONDITION, text)
+
+
+def unhealthy_cluster() -> StoreError:
+    return StoreError(_Code.UNAVAILABLE, "etcdserver: unhealthy cluster")
+
+
+def not_for_learner() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: rpc not supported for learner")
+
+
+def not_leader() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: not leader")
+
+
+def bad_transferee() -> StoreError:
+    return StoreError(_Code.FAILED_PRECONDITION, "etcdserver: bad leader transferee")
+
+
+def transfer_timed_out() -> StoreError:
+    return StoreError(_Code.UNAVAILABLE, "etcdserver: request timed out, leader transfer took too long")
+
+
 def no_leader() -> StoreError:
     return StoreError(_Code.UNAVAILABLE, "etcdserver: no leader")
 

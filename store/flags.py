@@ -62,6 +62,7 @@ class Config:
     advertise_client: tuple[str, ...]
     listen_peer: tuple[SplitResult, ...]
     initial_cluster: dict[str, tuple[str, ...]]
+    initial_state: str
     token: str
     client_tls: Tls | None
     peer_tls: Tls | None
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen-peer-urls", default="http://127.0.0.1:2380")
     add("--initial-advertise-peer-urls", default="", help="default: what is listened on")
     add("--initial-cluster", default="", help="NAME=PEER_URL,...; default: this member alone")
+    add("--initial-cluster-state", choices=("new", "existing"), default="new", help="existing: join what was added to")
     add("--initial-cluster-token", default="raftsman")
     add("--listen-metrics-urls", default="http://127.0.0.1:2381", help='health, version and metrics; "" for none')
     add("--heartbeat-interval", type=int, default=100, help="milliseconds")
@@ -168,6 +170,7 @@ def _config(given: argparse.Namespace) -> Config:
         advertise_client=tuple((given.advertise_client_urls or given.listen_client_urls).split(",")),
         listen_peer=listen_peer,
         initial_cluster=cluster,
+        initial_state=given.initial_cluster_state,
         token=given.initial_cluster_token,
         client_tls=client_tls,
         peer_tls=peer_tls,

@@ -88,7 +88,7 @@ class Metrics:
         for name, text, label, said in (
             ("etcd_server_version", "Which API is spoken.", "server_version", ETCD_VERSION),
             ("etcd_cluster_version", "Which API all members speak.", "cluster_version", CLUSTER_VERSION),
-            ("etcd_server_id", "This member.", "server_id", f"{self._answers.cluster.me.id:x}"),
+            ("etcd_server_id", "This member.", "server_id", f"{self._answers.cluster.member:x}"),
         ):
             family = core.GaugeMetricFamily(name, text, labels=[label])
             family.add_metric([said], 1.0)

@@ -11,19 +11,21 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from raftsman import health, logs
-from raftsman.store import cluster, compactor, errors, flags, metrics, pages, snapshot, wal
+from raftsman.store import bootstrap, cluster, compactor, errors, flags, metrics, pages, publisher, snapshot, wal
 from raftsman.store import tls as certificates
 from raftsman.store.admission import Admission
 from raftsman.store.consistency import Consistency
 from raftsman.store.lessor import Lessor
+from raftsman.store.raft import events
+from raftsman.store.raft.discovery import place
 from raftsman.store.raft.driver import Driver, LogGap
 from raftsman.store.raft.kernel import APPEND_BYTES_MIN, Pace
 from raftsman.store.raft.member import Settings
-from raftsman.store.raft.transport import PeerTls, split
+from raftsman.store.raft.transport import PeerTls
 from raftsman.store.replica import Replica
 from raftsman.store.server.answers import Answers
 from raftsman.store.server.identity import Identity
@@ -46,6 +48,15 @@ class CannotStart(Exception):
     """A sentence for whoever started the process."""
 
 
+class Dismissed(Exception):
+    """This member was removed, or the others know it with another data directory."""
+
+
+_REFUSALS = (
+    CannotStart, bootstrap.CannotJoin, cluster.BadIdentity, wal.WalDamaged, snapshot.SnapshotDamaged, LogGap,
+)  # fmt: skip
+
+
 def run(config: flags.Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     import uvloop
@@ -58,22 +69,41 @@ def run(config: flags.Config) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(config))
-        except (CannotStart, wal.WalDamaged, snapshot.SnapshotDamaged, LogGap) as error:
+        except _REFUSALS as error:
             log.error("cannot start", error=error)
             return 1
+        except Dismissed as dismissed:
+            log.error("this member has no place in the cluster any more", reason=dismissed)
+            return 0 if str(dismissed) == events.REMOVED else 1
     return 0
 
 
 async def _serve(config: flags.Config) -> None:
-    stop = asyncio.Event()
+    stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def end(reason: str) -> None:
+        if not stop.done():
+            stop.set_result(reason)
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end, "")
     with _locked(config.data_dir):
-        async with _serving(config):
+        async with _serving(config, dismissed=end) as replica:
             health.notify_ready()
-            await stop.wait()
+            reason = await stop
             log.info("stopping")
+            if not reason:
+                await _hand_over(replica, config.election_s)
+    if reason:
+        raise Dismissed(reason)
+
+
+async def _hand_over(replica: Replica, seconds: float) -> None:
+    """A leader that leaves lets another one lead first: nobody has to find out that it is gone."""
+    if replica.role.leading and len(replica.state.members.voters()) > 1:
+        with contextlib.suppress(errors.StoreError):
+            await replica.hand_over(None, seconds=seconds)
 
 
 @contextlib.contextmanager
@@ -95,28 +125,25 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _serving(config: flags.Config) -> AsyncIterator[None]:
-    described = cluster.describe(
-        name=config.name, initial=config.initial_cluster, token=config.token, client_urls=config.advertise_client
-    )
-    lone = len(described.members) == 1
-    replica = Replica(
-        config.data_dir,
-        member_number=described.me.id,
-        cluster=f"{described.id:x}",
-        lone=lone,
-        snapshot_count=config.snapshot_count,
-    )
+async def _serving(config: flags.Config, *, dismissed: Callable[[str], None]) -> AsyncIterator[Replica]:
+    peer_tls = _peer_tls(config)
+    try:
+        start = await bootstrap.settle(config, tls=peer_tls.client if peer_tls else None)
+    except OSError as error:
+        raise CannotStart(f"--data-dir {config.data_dir} cannot be used: {error}") from error
+    who = start.who
+    replica = Replica(config.data_dir, member_number=who.member, cluster=who.name, snapshot_count=config.snapshot_count)
+    replica.dismissed = dismissed
     Admission(
         replica,
-        member=described.me.id,
+        member=who.member,
         request_bytes=config.limits.request_bytes,
         quota_bytes=config.limits.quota_bytes,
     )
     lessor = Lessor(replica)
     tls = config.client_tls
     identity = Identity(replica, config.authentication, certificates=tls is not None and tls.client_certificates)
-    answers = Answers(replica, described, identity)
+    answers = Answers(replica, who, identity)
     listener = Listener(
         answers,
         lessor,
@@ -128,13 +155,15 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
     measured = metrics.Metrics(
         answers, watch=listener.watch, lessor=lessor, pages=own, quota_bytes=config.limits.quota_bytes
     )
-    consistency = Consistency(replica, member=described.me.id, members=lambda: len(described.members))
-    driver = Driver(_settings(config, described), replica.load(), replica.on_event)
+    consistency = Consistency(replica, member=who.member, members=lambda: len(replica.state.members.voters()))
+    driver = Driver(_settings(config, start, peer_tls), replica.load(), replica.on_event)
     replica.attach(driver)
     try:
         await driver.start()
     except OSError as error:
         raise CannotStart(f"the log or the peer address cannot be used: {error}") from error
+    if start.beginning is not None:
+        cluster.keep(config.data_dir, who, None)  # the log has it
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(driver.stop)
         stack.push_async_callback(replica.stop)
@@ -152,14 +181,15 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         for background in (
             compactor.run(replica, mode=config.compaction_mode, retention=config.compaction_retention),
             measured.register(),
+            publisher.run(replica, member=who.member, name=config.name, client_urls=config.advertise_client),
         ):
             stack.callback(asyncio.get_running_loop().create_task(background).cancel)
-        if lone:
+        if driver.alone_from is not None:
             await _ready(replica)
         gc.collect()
         gc.freeze()
-        log.info("serving", name=config.name, member=f"{described.me.id:x}", revision=replica.state.revision)
-        yield
+        log.info("serving", name=config.name, member=f"{who.member:x}", revision=replica.state.revision)
+        yield replica
 
 
 async def _serve_pages(config: flags.Config, replica: Replica, own: pages.Pages) -> list[asyncio.Server]:
@@ -183,16 +213,15 @@ async def _ready(replica: Replica) -> None:
         raise CannotStart(error.text) from error
 
 
-def _settings(config: flags.Config, described: cluster.Cluster) -> Settings:
-    tls = config.peer_tls
-    secure = tls is not None and config.listen_peer[0].scheme == "https"
+def _settings(config: flags.Config, start: bootstrap.Start, peer_tls: PeerTls | None) -> Settings:
     return Settings(
-        name=described.me.address,
-        others=[member.address for member in described.members if member is not described.me],
-        cluster=f"{described.id:x}",
-        listen=[split(url.netloc) for url in config.listen_peer],
-        tls=_peer_tls(tls) if secure and tls is not None else None,
+        member=start.who.member,
+        cluster=start.who.name,
+        instance=start.who.instance,
+        listen=[place(url.netloc) for url in config.listen_peer],
+        tls=peer_tls,
         snapshots=config.data_dir / "snap",
+        beginning=start.beginning,
         pace=Pace(
             heartbeat_s=config.heartbeat_s,
             election_s=config.election_s,
@@ -201,7 +230,10 @@ def _settings(config: flags.Config, described: cluster.Cluster) -> Settings:
     )
 
 
-def _peer_tls(tls: flags.Tls) -> PeerTls:
+def _peer_tls(config: flags.Config) -> PeerTls | None:
+    tls = config.peer_tls
+    if tls is None or config.listen_peer[0].scheme != "https":
+        return None
     return PeerTls(
         server=certificates.context(tls, ssl.Purpose.CLIENT_AUTH),
         client=certificates.context(tls, ssl.Purpose.SERVER_AUTH),

@@ -22,6 +22,7 @@ import grpc
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
+from raftsman.store.mvcc import members
 from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
 from raftsman.store.pending import Lone, Pending, Settled, Sink
@@ -73,6 +74,7 @@ class _Waiters:
     reads: list[tuple[int, int, asyncio.Future[None]]] = field(default_factory=list)
     tickets: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)
     calls: dict[int, asyncio.Future[bytes | None]] = field(default_factory=dict)
+    roles: list[asyncio.Future[None]] = field(default_factory=list)
 
 
 class Proposal(NamedTuple):
@@ -101,7 +103,6 @@ class Replica:
         *,
         member_number: int,
         cluster: str,
-        lone: bool,
         snapshot_count: int,
         disk: Disk = REAL,
         random: Random | None = None,
@@ -109,7 +110,6 @@ class Replica:
         self._folder = folder
         self._disk = disk
         self._cluster = cluster
-        self._lone = lone
         self._snapshot_count = snapshot_count
         first_id = (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
         self._pending = Pending(first_id, seconds=REQUEST_S, late=self._late)
@@ -134,7 +134,9 @@ class Replica:
         self.role = events.Role(None, False, 0)
         self.room = events.Room(short=False, full=False)
         self.state = mvcc.State()
-        self.applied, self.applied_term, self.snapshot_index = 1, 0, 1
+        self.dismissed: Callable[[str], None] | None = None
+        """Told the sentence when this member must stop for good."""
+        self.applied, self.applied_term, self.snapshot_index = 0, 0, 0
         self._published = self.state.revision
 
     def load(self) -> Start:
@@ -142,7 +144,12 @@ class Replica:
         path = snapshot.newest(self._folder / "snap", disk=self._disk)
         if path is not None:
             self._install(path)
-        return Start(index=self.applied, term=self.applied_term, log_folder=self._folder / "wal")
+        return Start(
+            index=self.applied,
+            term=self.applied_term,
+            members=self.state.members.dump(),
+            log_folder=self._folder / "wal",
+        )
 
     def _install(self, path: Path) -> None:
         head, state = snapshot.load(path, disk=self._disk)
@@ -177,6 +184,17 @@ class Replica:
         """Replicate an operation of `who` and answer what applying it answered. Raises StoreError."""
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who)
+        return await future
+
+    async def change_members(self, kind: Kind, change: members.Change, *, who: Who = NOBODY) -> Message:
+        """Replicate a change of the members: an entry of its own, as the leader lets it happen. Raises StoreError."""
+        if self._stopped:
+            raise errors.stopped()
+        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        payload = members.encode(change)
+        operation = commands.Operation(self._pending.next_id(), kind, payload, 0, 0, who.user, who.revision)
+        self._pending.add((operation,), (0,), Lone(future))
+        self.driver.change(operation)
         return await future
 
     def propose_all(
@@ -239,7 +257,8 @@ class Replica:
 
     async def up_to_date(self) -> None:
         """Return when everything that was answered anywhere before the call is applied here. Raises StoreError."""
-        if self._lone and self.role.leading and not self._stopped:
+        alone_from = self.driver.alone_from
+        if alone_from is not None and self.applied >= alone_from and self.role.leading and not self._stopped:
             return  # whatever was answered was applied here first, and nobody else can lead
         loop = asyncio.get_running_loop()
         try:
@@ -293,6 +312,21 @@ class Replica:
             raise errors.no_leader()
         return answer
 
+    async def hand_over(self, name: str | None, *, seconds: float = REQUEST_S) -> None:
+        """Let another member lead, the best one if none is named; returns when it does. Raises transfer_timed_out."""
+        term = self.role.term
+        self.driver.hand_over(name)
+        try:
+            async with asyncio.timeout(seconds):
+                while self.role.term == term or self.role.leader is None:
+                    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._waiters.roles.append(future)
+                    await future
+        except TimeoutError:
+            raise errors.transfer_timed_out() from None
+        if name is not None and self.role.leader != name:
+            raise errors.transfer_timed_out()
+
     # -- events
 
     def on_event(self, event: events.Event) -> None:
@@ -318,6 +352,9 @@ class Replica:
             _resolve(self._waiters.calls.get(event.number), event.payload)
         elif isinstance(event, events.Room):
             self._room_changed(event)
+        elif isinstance(event, events.Dismissed):
+            if self.dismissed is not None:
+                self.dismissed(event.reason)
         else:
             self._install(event.path)
             snapshot.drop_older(event.path, disk=self._disk)
@@ -332,6 +369,9 @@ class Replica:
             self._pending.fail_all(errors.leader_lost())
         for observer in self.observers:
             observer.led(role)
+        waiting, self._waiters.roles = self._waiters.roles, []
+        for future in waiting:
+            _resolve(future, None)
 
     def _room_changed(self, room: events.Room) -> None:
         self.room = room

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raftsman.store import backup, cluster, flags, mvcc, snapshot, wal
+from raftsman.store.mvcc import members as membership
 from raftsman.store.raft.journal import WalJournal
 from raftsman.store.wal.disk import REAL
 
@@ -33,7 +34,8 @@ class Order:
 
     backup: Path
     data_dir: Path
-    member: cluster.Cluster
+    name: str
+    founders: cluster.Founders
     check_hash: bool
     bump_revisions: int
 
@@ -49,10 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     except (CannotRestore, backup.BadBackup, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    member = order.member.me
     sys.stdout.write(
         f"Restored revision {state.revision} into {order.data_dir}: "
-        f"member {member.id:x} ({member.name}) of cluster {order.member.id:x}\n"
+        f"member {order.founders.member:x} ({order.name}) of cluster {order.founders.cluster:x}\n"
     )
     return 0
 
@@ -101,7 +102,8 @@ def _order(given: argparse.Namespace) -> Order:
     return Order(
         backup=given.snapshot,
         data_dir=given.data_dir or Path(f"{given.name}.etcd"),
-        member=cluster.describe(name=given.name, initial=members, token=given.initial_cluster_token, client_urls=()),
+        name=given.name,
+        founders=cluster.founders(name=given.name, initial=members, token=given.initial_cluster_token),
         check_hash=not given.skip_hash_check,
         bump_revisions=given.bump_revision,
     )
@@ -115,7 +117,7 @@ def restore(order: Order) -> mvcc.State:
     state = backup.read(order.backup, check_hash=order.check_hash, bump_revisions=order.bump_revisions)
     aside = folder.absolute().parent / f".{folder.name}.restoring-{os.getpid()}"
     try:
-        _lay_down(aside, state, order.member)
+        _lay_down(aside, state, order.founders)
         os.rename(aside, folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
@@ -124,13 +126,17 @@ def restore(order: Order) -> mvcc.State:
     return state
 
 
-def _lay_down(folder: Path, state: mvcc.State, member: cluster.Cluster) -> None:
-    """A snapshot of the state and a log that begins where it ends."""
+def _lay_down(folder: Path, state: mvcc.State, founders: cluster.Founders) -> None:
+    """A snapshot of the state with its new members, and a log that begins where it ends."""
     REAL.make_folder(folder)
-    head = snapshot.Head.of(state, index=FIRST_INDEX, term=FIRST_TERM, cluster=f"{member.id:x}")
+    who = cluster.Cluster(founders.cluster, founders.member, cluster.new_instance())
+    state.members.load(membership.Dumped(founders.cluster, founders.members))
+    head = snapshot.Head.of(state, index=FIRST_INDEX, term=FIRST_TERM, cluster=who.name)
     snapshot.write(folder / "snap", snapshot.Capture(head, state.copy_of_parts(), [list(state.records())]))
     log = wal.Wal(folder / "wal")
     journal = WalJournal(log)
     journal.setCurrentTerm(FIRST_TERM, None)
+    journal.replace_members(FIRST_INDEX, state.members.dump())
     journal.reset(FIRST_INDEX, FIRST_TERM)
     log.close()
+    cluster.keep(folder, who, None)

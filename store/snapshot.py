@@ -169,6 +169,14 @@ def verify(path: Path, *, disk: Disk = REAL) -> Head:
     raise SnapshotDamaged(f"{path} is damaged: its end is missing")
 
 
+def parts(path: Path, *, disk: Disk = REAL) -> dict[str, Any]:
+    """What a snapshot, which was verified, holds beside the keys."""
+    with io.BufferedReader(disk.open(path)) as file:
+        frames = _frames(path, file)
+        next(frames)
+        return _parts.decode(next(frames))
+
+
 def load(path: Path, *, disk: Disk = REAL) -> tuple[Head, mvcc.State]:
     """The state that a snapshot holds. Raises SnapshotDamaged."""
     with io.BufferedReader(disk.open(path)) as file:

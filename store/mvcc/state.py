@@ -15,6 +15,7 @@ from .hash import UNKNOWN, RunningHash
 from .history import History
 from .index import FROM_KEY, KeyIndex
 from .lease import Lease, Leases
+from .members import Members
 from .records import Change, Record
 from .sessions import Sessions
 from .view import View
@@ -70,12 +71,14 @@ class State:
         self.alarms = Alarms()
         self.auth = Auth()
         self.sessions = Sessions()
+        self.members = Members()
         self.parts: dict[str, Part] = {
             "leases": self.leases,
             "alarms": self.alarms,
             "auth": self.auth,
             "sessions": self.sessions,
             "hash": self.hash,
+            "members": self.members,
         }
         self._pending: list[Change] = []
         self._useless = 0  # bytes that the next revision leaves without a reader, once it is compacted

@@ -17,6 +17,7 @@ from pathlib import Path
 from raftsman import logs
 from raftsman.store import commands, wal
 from raftsman.store.histogram import Histogram
+from raftsman.store.mvcc import members as membership
 
 from . import events
 from .journal import WalJournal
@@ -31,10 +32,14 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where the state machine stands: the entry that its snapshot ends with, (1, 0) without a snapshot."""
+    """Where the state machine stands: the entry that its snapshot ends with and the members of then.
+
+    (0, 0) and nobody without a snapshot.
+    """
 
     index: int
     term: int
+    members: membership.Dumped
     log_folder: Path
 
 
@@ -80,6 +85,18 @@ class Driver:
     def propose(self, chunk: commands.Chunk) -> None:
         assert self._proposals is not None
         self._proposals.post(chunk)
+
+    def change(self, operation: commands.Operation) -> None:
+        """A change of the members."""
+        self._order(lambda member: member.change(operation))
+
+    def hand_over(self, name: str | None) -> None:
+        self._order(lambda member: member.hand_over(name))
+
+    @property
+    def alone_from(self) -> int | None:
+        """The entry since which this member alone votes; None when others do, or before the start."""
+        return self._member.alone_from if self._member is not None else None
 
     def read(self, ticket: int) -> None:
         self._order(lambda member: member.read(ticket))
@@ -131,18 +148,11 @@ class Driver:
     async def _serve(self, started: asyncio.Future[None]) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self._journal = journal = WalJournal(
-            wal.Wal(
-                self._start.log_folder,
-                segment_bytes=max(wal.SEGMENT_BYTES, self._settings.margin_bytes * 3 // 2),
-                disk=self._settings.disk,
-            )
-        )
-        _check_reach(journal, self._start)
+        self._journal = journal = open_journal(self._settings, self._start)
         self._member = member = Member(self._settings, journal, tell=self._events.post, fatal=_die)
         self._orders = Mailbox(loop, self._take_orders)
         self._proposals = Mailbox(loop, member.propose)
-        await member.start(self._start.index, self._start.term)
+        await member.start(self._start.index, self._start.term, self._start.members)
         self._report_start(started, None)
         await self._stop.wait()
         member.stop()
@@ -168,14 +178,23 @@ class Driver:
         self._main.call_soon_threadsafe(report)
 
 
-def _check_reach(journal: WalJournal, start: Start) -> None:
-    if len(journal) and journal.first_index > start.index:
-        raise LogGap(
-            f"the log in {start.log_folder} begins at entry {journal.first_index}, "
-            f"but the newest snapshot ends at entry {start.index}"
-        )
-    if not len(journal) and start.index > 1:
+def open_journal(settings: Settings, start: Start) -> WalJournal:
+    """The log of a member, begun if it is a new one's. Raises WalDamaged, LogGap, OSError."""
+    segment_bytes = max(wal.SEGMENT_BYTES, settings.margin_bytes * 3 // 2)
+    journal = WalJournal(wal.Wal(start.log_folder, segment_bytes=segment_bytes, disk=settings.disk))
+    if len(journal):
+        if journal.first_index > start.index:
+            raise LogGap(
+                f"the log in {start.log_folder} begins at entry {journal.first_index}, "
+                f"but the newest snapshot ends at entry {start.index}"
+            )
+    elif settings.beginning is None:
+        raise LogGap(f"the log in {start.log_folder} is empty, although this member has taken part before")
+    elif start.index:
         raise LogGap(f"a snapshot ends at entry {start.index}, but the log in {start.log_folder} is empty")
+    else:
+        journal.begin(settings.beginning)
+    return journal
 
 
 def _each(happened: list[events.Event], on_event: Callable[[events.Event], None]) -> None:

@@ -1,7 +1,9 @@
 """Who may campaign: a pre-vote, so that a member that was cut off cannot depose a leader that others still hear.
 
 Before the library starts an election it must be allowed to by a majority; nobody allows it who heard from a leader
-within an election time-out or whose log is ahead. Terms only rise when an election is worth holding.
+within an election's time or whose log is ahead. Terms only rise when an election is worth holding. Learners and removed
+members never campaign; they vote when they are asked, since whoever asks may know that they may. The one exception is
+the leader's own wish: whom it asks to take over campaigns at once.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from . import clock
 from .guard import BadMessage, Message, Send
 from .kernel import Kernel
 
-MESSAGES = frozenset({"prevote?", "prevote!", "term"})
+MESSAGES = frozenset({"prevote?", "prevote!", "term", "take over"})
+LOST_FIRST = 0.05
+LOST_NEXT = 0.1
+"""Shares of an election's time: when the leader's connection breaks, members campaign one after the other."""
 
 
 class Election:
     """The pre-vote of one member."""
 
-    def __init__(self, kernel: Kernel, send: Send, *, others: list[Node]) -> None:
+    def __init__(self, kernel: Kernel, send: Send) -> None:
         self._kernel = kernel
         self._send = send
-        self._others = others
         self._round = 0
         self._allowed_by: set[Node] = set()
         self._campaigning = False
@@ -32,17 +36,25 @@ class Election:
     def heard_leader(self) -> None:
         self._heard_at = clock.now()
 
-    def leader_lost(self) -> None:
+    def leader_lost(self, leader: Node) -> None:
         """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
+        kernel = self._kernel
         self._heard_at = -math.inf
-        self._kernel.hasten_election()
+        before = sum(
+            node.id < kernel.selfNode.id for node in kernel.voters if node != leader and kernel.isNodeConnected(node)
+        )
+        kernel.campaign_by(clock.now() + kernel.pace.election_s * (LOST_FIRST + LOST_NEXT * before))
 
     def before_tick(self) -> None:
         """Hold the library's election back until a majority allowed it."""
         kernel = self._kernel
-        if not self._others or kernel._isLeader() or kernel.election_deadline() > clock.now():
+        if kernel._isLeader() or kernel.election_deadline() > clock.now():
             return
-        if self._campaigning:
+        assert kernel.raftLastApplied == kernel.raftCommitIndex, "who votes may have changed"
+        if not kernel.votes:
+            kernel.postpone_election()
+            return
+        if self._campaigning or kernel.alone:
             self._campaigning = False
             return
         kernel.postpone_election()
@@ -51,7 +63,7 @@ class Election:
         self._allowed_by = set()
         last = kernel.journal.last_index
         question = {"type": "prevote?", "round": self._round, "term": kernel.raftCurrentTerm + 1}
-        for node in self._others:
+        for node in kernel.voters:
             self._send(node, {**question, "last_index": last, "last_term": kernel.journal.term_at(last)})
 
     def incoming(self, node: Node, message: Message) -> None:
@@ -62,14 +74,21 @@ class Election:
         if kind == "prevote?":
             self._answer(node, message, term)
             return
-        if term > self._kernel.raftCurrentTerm:
-            self._kernel.adopt_term(term)
-        if kind == "prevote!" and message.get("ok") is True and message.get("round") == self._round:
+        kernel = self._kernel
+        if term > kernel.raftCurrentTerm:
+            kernel.adopt_term(term)
+        if kind == "take over":
+            if node == kernel.leader and term == kernel.raftCurrentTerm and kernel.votes:
+                self._campaign()
+        elif kind == "prevote!" and message.get("ok") is True and message.get("round") == self._round:
             self._allowed_by.add(node)
-            if (len(self._allowed_by) + 1) * 2 > len(self._others) + 1 and not self._kernel._isLeader():
-                self._allowed_by = set()
-                self._campaigning = True
-                self._kernel.campaign_now()
+            if kernel.majority(self._allowed_by) and not kernel._isLeader():
+                self._campaign()
+
+    def _campaign(self) -> None:
+        self._allowed_by = set()
+        self._campaigning = True
+        self._kernel.campaign_now()
 
     def _answer(self, node: Node, message: Message, term: int) -> None:
         kernel = self._kernel

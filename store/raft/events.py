@@ -15,7 +15,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Who leads now, as far as this member knows. `leader` is a peer address.
+    """Who leads now, as far as this member knows. `leader` is a member's id in hex.
 
     `leading` says that this member leads and committed an entry of its own term: all earlier ones were told before.
     """
@@ -66,4 +66,18 @@ class Room:
     full: bool
 
 
-Event = Committed | Role | ReadIndex | Called | Answered | Installed | Room
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """This member must stop: REMOVED or LOST."""
+
+    reason: str
+
+
+REMOVED = "this member was removed from the cluster: its data directory is of no more use"
+LOST = (
+    "the other members know this one with another data directory: one that was lost or replaced must not vote as if "
+    "nothing had happened. Remove the member, add it again, and start it empty with --initial-cluster-state existing"
+)
+
+
+Event = Committed | Role | ReadIndex | Called | Answered | Installed | Room | Dismissed

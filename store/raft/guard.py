@@ -37,6 +37,8 @@ class Guard:
         self._kernel: Kernel | None = None
         self._held: dict[Node, Message] = {}
         self._ack_below: int | None = None
+        self._votes_term = 0
+        self._voted: set[Node] = set()
 
     def attach(self, kernel: Kernel, receive: Callable[[Node, Message], None]) -> None:
         self._kernel, self._receive = kernel, receive
@@ -76,12 +78,24 @@ class Guard:
             self._append(node, message)
         elif kind == "next_node_idx":
             self._ack(node, message)
+        elif kind == "response_vote":
+            self._vote(node, message)
         else:
             self._pass(node, message)
 
     def _pass(self, node: Node, message: Message) -> None:
         assert self._receive is not None
         self._receive(node, message)
+
+    def _vote(self, node: Node, message: Message) -> None:
+        """The library counts messages: one vote a voter and term, however often it arrives."""
+        kernel = self._kernel
+        assert kernel is not None
+        if message["term"] != self._votes_term:
+            self._votes_term, self._voted = message["term"], set()
+        if node in kernel.voters and node not in self._voted:
+            self._voted.add(node)
+            self._pass(node, message)
 
     def _append(self, node: Node, message: Message) -> None:
         kernel = self._kernel
@@ -137,7 +151,7 @@ class Guard:
         """The library rewinds nextIndex at every ack, sends again, and makes the follower truncate what it acked."""
         kernel = self._kernel
         assert kernel is not None
-        if message["term"] != kernel.raftCurrentTerm or not kernel._isLeader():
+        if message["term"] != kernel.raftCurrentTerm or not kernel._isLeader() or node not in kernel.peers:
             return
         before, match = kernel.next_index(node), kernel.match_index(node)
         if message["reset"] and message["next_node_idx"] <= match:

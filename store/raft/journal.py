@@ -1,17 +1,24 @@
 """The Raft log as pysyncobj wants it, kept in memory and in the write-ahead log.
 
 Reads a `Wal` at start; afterwards memory is what pysyncobj reads and the log only grows. Entries are (command, index,
-term); the first one held is the newest that compaction left, its command no longer matters.
+term); the first one held is the newest that compaction left, its command no longer matters. A new log begins with an
+empty entry 0, and the entry that founds the cluster, if this member is one of its founders.
+
+The members are here too, as of the last committed entry that changed them. They are on disk before anything is done
+that depends on them; so is the knowledge that a change is committed, before anything that came after it is: whoever
+holds a change in its log knows of the one before that it was committed, also after a power loss.
 """
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import msgspec
 from pysyncobj.journal import Journal
-from raftsman.store import wal
+from raftsman.store import commands, errors, wal
 from raftsman.store.histogram import Histogram
+from raftsman.store.mvcc import members as membership
 
 from . import clock
 
@@ -23,12 +30,27 @@ _INDEX = struct.Struct("<Q")
 
 
 class Meta(msgspec.Struct, array_like=True):
-    """Raft's persistent state beside the entries. `vote` is a member's peer address; `commit` may lag behind."""
+    """Raft's persistent state beside the entries. `commit` may lag behind.
+
+    `vote` is a member's id in hex. `members` is as of entry `changed`. `instances` are the data directories that were
+    met: member id to the name that its directory drew, so that a member which lost it is told from itself.
+    """
 
     term: int = 0
     vote: str | None = None
-    commit: int = 1
-    first: int = 1
+    commit: int = 0
+    first: int = 0
+    changed: int = 0
+    members: membership.Dumped = membership.Dumped()
+    instances: dict[int, str] = {}
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """What a member's log begins with: the entry that founds the cluster, or the members as a peer knew them."""
+
+    entry: bytes = b""
+    changed: int = 0
+    members: membership.Dumped = membership.Dumped()
 
 
 _meta_decoder = msgspec.msgpack.Decoder(Meta)
@@ -42,11 +64,14 @@ class WalJournal(Journal):  # type: ignore[misc]
         self._entries: list[Entry] = []
         self._meta = Meta()
         self.sync_seconds = Histogram(first_s=0.001, buckets=14)
+        self._changes: list[int] = []
         self.bytes = 0
         for record in log.records:
             self._replay(record)
         log.records = []
         self.bytes = sum(len(entry[0]) for entry in self._entries)
+        self.members = membership.Members(self._meta.members)
+        self._note_changes(self._entries)
         if self._entries:
             self._meta.commit = min(self._meta.commit, self._entries[-1][1])
 
@@ -74,6 +99,62 @@ class WalJournal(Journal):  # type: ignore[misc]
     def _forget_before(self, index: int) -> None:
         if self._entries and self._entries[0][1] < index:
             del self._entries[: index - self._entries[0][1]]
+
+    # -- the members
+
+    def begin(self, beginning: Beginning) -> None:
+        """Make a new log; on disk when this returns."""
+        assert not self._entries
+        self._meta.changed, self._meta.members = beginning.changed, beginning.members
+        self.members.load(beginning.members)
+        self.add(NO_OP, 0, 0)
+        if beginning.entry:
+            self.add(beginning.entry, 1, 0)
+            self._meta.commit = 1
+        self._write_meta()
+        self.sync()
+
+    @property
+    def changed(self) -> int:
+        """The last entry whose change is in `members`."""
+        return self._meta.changed
+
+    @property
+    def change_pending(self) -> bool:
+        """Whether the log holds a change that is not in `members` yet: another one must wait."""
+        return bool(self._changes)
+
+    def change(self, index: int, command: bytes) -> membership.Change:
+        """A change was committed: bring `members` up to it. It is written with the next sync."""
+        (operation,) = commands.decode(command)
+        change = membership.decode(operation.payload)
+        with contextlib.suppress(errors.StoreError):  # the state refuses it in the same way
+            self.members.apply(change)
+        self.replace_members(index, self.members.dump())
+        return change
+
+    def replace_members(self, index: int, dumped: membership.Dumped) -> None:
+        """The members as of entry `index`, which a snapshot or a change says."""
+        self._meta.changed, self._meta.members = index, dumped
+        self.members.load(dumped)
+        self._changes = [change for change in self._changes if change > index]
+        self._write_meta()
+
+    def instance(self, member_id: int) -> str | None:
+        """The data directory that a member was last met with."""
+        return self._meta.instances.get(member_id)
+
+    def remember_instance(self, member_id: int, instance: str) -> None:
+        """Durable when it returns. Those who were removed are forgotten."""
+        kept = {known: name for known, name in self._meta.instances.items() if self.members.get(known)}
+        self._meta.instances = {**kept, member_id: instance}
+        self._write_meta()
+        self.sync()
+
+    def _note_changes(self, entries: list[Entry]) -> None:
+        for command, index, _ in entries:
+            if index > self._meta.changed and commands.is_change(command):
+                self._changes.append(index)
 
     # -- what the store asks
 
@@ -116,13 +197,19 @@ class WalJournal(Journal):  # type: ignore[misc]
         """Put everything on disk that was added so far."""
         if self._wal.dirty:
             began = clock.now()
+            if self._changes and self._changes[0] <= self._meta.commit:
+                self._write_meta()
             self._wal.sync(msgspec.msgpack.encode(self._meta))
             self.sync_seconds.observe(clock.now() - began)
+
+    def _write_meta(self) -> None:
+        self._wal.append(wal.META, msgspec.msgpack.encode(self._meta))
 
     def reset(self, index: int, term: int) -> None:
         """Drop every entry: a snapshot up to `index` is the truth now."""
         self._entries = [(NO_OP, index, term)]
         self.bytes = len(NO_OP)
+        self._changes = []
         self._meta.first = self._meta.commit = index
         self._wal.append(wal.RESET, _PLACE.pack(index, term), index=index)
         self.sync()
@@ -142,6 +229,8 @@ class WalJournal(Journal):  # type: ignore[misc]
     def add(self, command: bytes, idx: int, term: int) -> None:
         command = bytes(command)
         self._entries.append((command, idx, term))
+        if commands.is_change(command) and idx > self._meta.changed:
+            self._changes.append(idx)
         self.bytes += len(command)
         self._wal.append(wal.ENTRY, _PLACE.pack(idx, term) + command, index=idx)
 
@@ -155,6 +244,7 @@ class WalJournal(Journal):  # type: ignore[misc]
         assert index > self._meta.commit, f"entry {index} is committed ({self._meta.commit}) and must not be truncated"
         self.bytes -= sum(len(entry[0]) for entry in self._entries[entryFrom:])
         del self._entries[entryFrom:]
+        self._changes = [change for change in self._changes if change < index]
         self._wal.append(wal.TRUNCATE, _INDEX.pack(index))
 
     def deleteEntriesTo(self, entryTo: int) -> None:
@@ -188,7 +278,7 @@ class WalJournal(Journal):  # type: ignore[misc]
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
         """Durable when it returns: a vote must never be given twice."""
         self._meta.term, self._meta.vote = term, votedForNodeId
-        self._wal.append(wal.META, msgspec.msgpack.encode(self._meta))
+        self._write_meta()
         self.sync()
 
     def getCurrentTerm(self) -> int:

@@ -6,7 +6,7 @@ and once. Single-threaded: everything here runs on the Raft loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -19,7 +19,6 @@ from pysyncobj.transport import Transport
 from . import clock
 from .journal import WalJournal
 
-HASTE = 0.1
 APPEND_BYTES_MIN = 4 << 20
 
 
@@ -27,12 +26,18 @@ APPEND_BYTES_MIN = 4 << 20
 class Pace:
     """How often a leader is heard, when it is missed, how much it sends at once; the same on every member.
 
-    `append_bytes` bounds one append message. An entry must stay below: the library would cut it into pickled chunks.
+    A follower that hears nothing campaigns after `election_s` to twice that; a leader that hears no majority for
+    `fallback_s` steps down. `append_bytes` bounds one append message. An entry must stay below: the library would cut
+    it into pickled chunks.
     """
 
     heartbeat_s: float = 0.1
     election_s: float = 1.0
     append_bytes: int = APPEND_BYTES_MIN
+
+    @property
+    def fallback_s(self) -> float:
+        return 2 * self.election_s
 
 
 library.monotonicTime = lambda: clock.now()
@@ -68,6 +73,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
         self._hooks = hooks
         self.pace = pace
         self._random = random
+        self.votes = True
         self.journal = journal
         original = library.createJournal
         library.createJournal = lambda _file: journal
@@ -79,7 +85,61 @@ class Kernel(SyncObj):  # type: ignore[misc]
             library.createJournal = original
         self._SyncObj__serializer = _NoSerializer(self._snapshot_wanted)
         if not others:
-            self._SyncObj__raftElectionDeadline = 0.0
+            self.campaign_now()
+
+    # -- who there is
+
+    def configure(self, voters: Collection[str], learners: Collection[str]) -> None:
+        """Who counts from now on. What is known of those who stay, also of a learner that may vote now, is kept."""
+        me = self.selfNode.id
+        self.votes = me in voters
+        voting, learning = ({Node(name) for name in names if name != me} for names in (voters, learners))
+        known = self.peers
+        for node in known - voting - learning:
+            if node == self.leader:
+                self._SyncObj__raftLeader = None
+            for of_node in (
+                self._SyncObj__raftNextIndex,
+                self._SyncObj__raftMatchIndex,
+                self._SyncObj__lastResponseTime,
+            ):
+                of_node.pop(node, None)
+        for node in (voting | learning) - known:
+            self._SyncObj__raftNextIndex[node] = self.journal.last_index + 1
+            self._SyncObj__raftMatchIndex[node] = 0
+            self._SyncObj__lastResponseTime[node] = clock.now()
+        self._SyncObj__otherNodes, self._SyncObj__readonlyNodes = voting, learning
+        if self.alone and not self._isLeader():
+            self.campaign_now()
+
+    @property
+    def voters(self) -> set[Node]:
+        """The other members that vote."""
+        found: set[Node] = self._SyncObj__otherNodes
+        return found
+
+    @property
+    def peers(self) -> set[Node]:
+        """Every other member."""
+        found: set[Node] = self._SyncObj__otherNodes | self._SyncObj__readonlyNodes
+        return found
+
+    @property
+    def alone(self) -> bool:
+        """Whether this is the only member that votes."""
+        return self.votes and not self._SyncObj__otherNodes
+
+    def majority(self, agreed: Collection[Node]) -> bool:
+        """Whether these and this member are a majority of those who vote."""
+        count = sum(node in self._SyncObj__otherNodes for node in agreed) + self.votes
+        return count * 2 > len(self._SyncObj__otherNodes) + self.votes
+
+    def alive(self) -> set[Node]:
+        """Who answered within an election's time. The leader only."""
+        since = clock.now() - self.pace.election_s
+        return {
+            node for node, at in self._SyncObj__lastResponseTime.items() if at > since and self.isNodeConnected(node)
+        }
 
     def _snapshot_wanted(self, node: Node) -> None:
         """Called in the library's send loop, which would spin until there is something to send."""
@@ -112,8 +172,8 @@ class Kernel(SyncObj):  # type: ignore[misc]
             assert len(command) < self.pace.append_bytes, len(command)
             self.journal.add(command, self.journal.last_index + 1, self.raftCurrentTerm)
             appended = True
-        if appended and self._SyncObj__otherNodes:
-            self._SyncObj__sendAppendEntries()
+        if appended and self.peers:
+            self.send_appends()
 
     # -- the library's private state, named
 
@@ -128,13 +188,19 @@ class Kernel(SyncObj):  # type: ignore[misc]
     def postpone_election(self) -> None:
         self._SyncObj__raftElectionDeadline = clock.now() + self._SyncObj__generateRaftTimeout()
 
-    def hasten_election(self) -> None:
-        """The leader's connection broke: do not wait the full time."""
-        soon = clock.now() + self._SyncObj__generateRaftTimeout() * HASTE
-        self._SyncObj__raftElectionDeadline = min(self._SyncObj__raftElectionDeadline, soon)
+    def campaign_by(self, at: float) -> None:
+        """Do not wait longer than until `at`."""
+        self._SyncObj__raftElectionDeadline = min(self._SyncObj__raftElectionDeadline, at)
 
     def campaign_now(self) -> None:
         self._SyncObj__raftElectionDeadline = 0.0
+
+    def apply_committed(self) -> None:
+        """Hand over what is committed, now: who there is must be known before anybody campaigns."""
+        self._SyncObj__applyLogEntries()
+
+    def send_appends(self) -> None:
+        self._SyncObj__sendAppendEntries()
 
     def heartbeat_due(self) -> float:
         return float(self._SyncObj__newAppendEntriesTime)
@@ -173,7 +239,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
         self._SyncObj__raftLeader = None
 
     def stand_down(self) -> None:
-        """Lead no longer, in the same term: this member cannot write."""
+        """Lead no longer, in the same term: this member cannot write, or must not."""
         if self._isLeader():
             self._SyncObj__setState(library._RAFT_STATE.FOLLOWER)
         self.forget_leader()
@@ -195,7 +261,7 @@ def _settings(pace: Pace) -> Any:
         appendEntriesPeriod=pace.heartbeat_s,
         raftMinTimeout=pace.election_s,
         raftMaxTimeout=2 * pace.election_s,
-        leaderFallbackTimeout=2 * pace.election_s,
+        leaderFallbackTimeout=pace.fallback_s,
         appendEntriesBatchSizeBytes=pace.append_bytes,
         dynamicMembershipChange=False,
         useFork=False,

@@ -16,18 +16,20 @@ from random import Random, SystemRandom
 
 from pysyncobj.node import Node
 from raftsman import logs
-from raftsman.store import commands
+from raftsman.store import commands, snapshot
+from raftsman.store.mvcc import members as membership
 from raftsman.store.wal.disk import REAL, Disk
 
-from . import clock, election, events, reads, transfer
+from . import changes, clock, discovery, election, events, handover, reads, transfer, transport
 from .guard import BadMessage, Guard, Message
-from .journal import WalJournal
+from .journal import Beginning, WalJournal
 from .kernel import Kernel, Pace
 from .proposals import Proposals
 from .transport import PeerTls, PeerTransport, Upcalls
 
 IN_FLIGHT_MAX = 2
 TURNS_MAX = 64
+ASK_S = 2.0
 COMMIT_NEWS_S = 0.003
 MARGIN_BYTES = 64 << 10
 """Small records beside two appends of the largest size."""
@@ -41,23 +43,33 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A member's place in its cluster. Addresses are HOST:PORT as peers know them; `others` without itself."""
+    """A member's place in its cluster; who else is in it stands in the log.
 
-    name: str
-    others: list[str]
+    `instance` names its data directory, `cluster` is the cluster's id in hex. `beginning` is what a new log begins
+    with, None for a member that has one.
+    """
+
+    member: int
     cluster: str
+    instance: str
     listen: list[tuple[str, int]]
     tls: PeerTls | None
     snapshots: Path
+    beginning: Beginning | None = None
+    pace: Pace = field(default_factory=Pace)
     disk: Disk = REAL
     random: Random = field(default_factory=SystemRandom)
     """Draws election time-outs."""
-    pace: Pace = field(default_factory=Pace)
 
     @property
     def margin_bytes(self) -> int:
         """What a message or a turn may add to the log at most."""
         return 2 * self.pace.append_bytes + MARGIN_BYTES
+
+    @property
+    def name(self) -> str:
+        """The member's id as Raft knows it."""
+        return f"{self.member:x}"
 
 
 class Member:
@@ -83,11 +95,13 @@ class Member:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._commit_sent = 0
-        self._transport = PeerTransport(settings.name, settings.others, cluster=settings.cluster, tls=settings.tls)
+        self._transport = PeerTransport(
+            settings.name, cluster=settings.cluster, instance=settings.instance, tls=settings.tls
+        )
         self._guard = Guard(self._transport.post)
         self._kernel = Kernel(
             settings.name,
-            settings.others,
+            [f"{voter.id:x}" for voter in journal.members.voters() if voter.id != settings.member],
             journal=journal,
             transport=self._transport,
             hooks=self,
@@ -95,10 +109,11 @@ class Member:
             pace=settings.pace,
         )
         self._guard.attach(self._kernel, self._transport.deliver)
-        others = list(self._kernel.otherNodes)
         post = self._transport.post
-        self._reads = reads.Reads(self._kernel, post, others=others)
-        self._election = election.Election(self._kernel, post, others=others)
+        self._reads = reads.Reads(self._kernel, post)
+        self._election = election.Election(self._kernel, post)
+        self._handover = handover.Handover(self._kernel, post)
+        self._changes = changes.Changes(self._kernel)
         self._transfer = transfer.Transfer(
             self._kernel, post, folder=settings.snapshots, disk=settings.disk, installed=self._snapshot_arrived
         )
@@ -106,11 +121,21 @@ class Member:
         self._margin = settings.margin_bytes
         self._room_told = events.Room(short=False, full=False)
         self._look_at = 0.0
+        self._dismissed = False
+        self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self.alone_from: int | None = None
+        """The entry since which this member is the only one that votes, None when others do. Any thread may read it."""
 
-    async def start(self, index: int, term: int) -> None:
-        """Begin behind the snapshot that the state machine was loaded from (entry 1 of term 0 without one)."""
+    async def start(self, index: int, term: int, dumped: membership.Dumped) -> None:
+        """Begin behind the snapshot that the state machine was loaded from, with the members of then.
+
+        Without one that is entry 0 of term 0, and nobody.
+        """
+        if index > self._journal.changed:
+            self._journal.replace_members(index, dumped)
         self._kernel.start_from(index, term)
+        self._adopt_members()
         self._journal.sync()
         self._transport.upcalls = Upcalls(
             received=self._received,
@@ -118,6 +143,9 @@ class Member:
             up=self._peer_up,
             down=self._peer_down,
             settled=self.kick,
+            refuse=self._refuse,
+            refused=self._refused,
+            members=self._answer_members,
         )
         await self._transport.start(self._settings.listen)
         self._tick()
@@ -126,6 +154,8 @@ class Member:
         self._dead = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         self._kernel._doDestroy()
 
     # -- what the store asks, on this loop
@@ -134,6 +164,16 @@ class Member:
         """Get operations into the log, here or through the leader. No answer but their being applied."""
         for chunk in chunks:
             self._proposals.add(chunk)
+        self.kick()
+
+    def change(self, operation: commands.Operation) -> None:
+        """Change the members, here or through the leader. No answer but its being applied."""
+        self._changes.add(operation)
+        self.kick()
+
+    def hand_over(self, name: str | None) -> None:
+        """Let another member lead, if this one does."""
+        self._handover.start(name)
         self.kick()
 
     def read(self, ticket: int) -> None:
@@ -182,6 +222,7 @@ class Member:
             self._report()
             self._schedule()
             return
+        self._kernel.apply_committed()
         self._journal.sync()
         self._election.before_tick()
         self._forward()
@@ -197,8 +238,12 @@ class Member:
                 break
         else:
             self.kick()
+        if self._dismissed and self._kernel._isLeader():
+            self._leave_office()
         self._spread_commit()
         self._reads.turn()
+        self._handover.turn()
+        self._ask_while_lost()
         self._schedule()
 
     def _has_room(self) -> bool:
@@ -213,7 +258,7 @@ class Member:
             self._room_told = room
             self._tell(room)
             log.warning("room for the log", another_segment=not room.short, anything=not room.full)
-            if room.full and self._settings.others:
+            if room.full and self._kernel.voters:
                 self._kernel.stand_down()
         return not room.full
 
@@ -223,8 +268,7 @@ class Member:
             return True
         if not kernel._isLeader():
             return False
-        alone = not self._settings.others
-        return (alone and kernel.raftCommitIndex < self._journal.last_index) or (bool(self._proposals) and self._room())
+        return (kernel.alone and kernel.raftCommitIndex < self._journal.last_index) or self._wants_entry()
 
     def _report(self) -> None:
         if self._committed:
@@ -241,7 +285,7 @@ class Member:
     def _spread_commit(self) -> None:
         """Followers learn of a commit with the next message; when none is under way, soon."""
         kernel = self._kernel
-        if self._settings.others and kernel._isLeader() and kernel.raftCommitIndex > self._commit_sent:
+        if kernel.peers and kernel._isLeader() and kernel.raftCommitIndex > self._commit_sent:
             self._commit_sent = kernel.raftCommitIndex
             self._loop.call_later(COMMIT_NEWS_S, self._commit_news)
 
@@ -253,11 +297,11 @@ class Member:
     def _schedule(self) -> None:
         """Wake up for the next deadline; without one, not at all."""
         deadlines = [self._look_at] if self._room_told.short else []
-        if self._settings.others and not self._room_told.full:
-            leads = self._kernel._isLeader()
-            deadlines.append(self._kernel.heartbeat_due() if leads else self._kernel.election_deadline())
-        if self._reads.deadline is not None and not self._room_told.full:
-            deadlines.append(self._reads.deadline)
+        if not self._room_told.full:
+            if self._kernel.peers:
+                leads = self._kernel._isLeader()
+                deadlines.append(self._kernel.heartbeat_due() if leads else self._kernel.election_deadline())
+            deadlines += [at for at in (self._reads.deadline, self._handover.deadline) if at is not None]
         if not deadlines:
             return
         at = min(deadlines)
@@ -275,19 +319,107 @@ class Member:
     # -- kernel.Hooks
 
     def next_entry(self) -> bytes | None:
-        if not self._proposals or not self._room():
+        if not self._wants_entry():
             return None
+        if self._changes and self._changes.may_append:
+            return self._changes.next_entry()
         chunks = self._proposals.take()
         return commands.join(chunks) if chunks else None
+
+    def _wants_entry(self) -> bool:
+        """Whether an entry should be appended now. Nothing is, while somebody else is about to lead."""
+        if self._dismissed or self._handover.active or not self._room():
+            return False
+        return bool(self._proposals) or (bool(self._changes) and self._changes.may_append)
 
     def _room(self) -> bool:
         return bool(self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX)
 
     def committed(self, index: int, term: int, command: bytes) -> None:
         self._committed.append((index, term, command))
+        if index > self._journal.changed and commands.is_change(command):
+            self._journal.change(index, command)
+            self._adopt_members()
 
     def snapshot_wanted(self, node: Node) -> None:
         self._transfer.start(node)
+
+    # -- members
+
+    def _adopt_members(self) -> None:
+        """Act on who belongs to the cluster now: who votes, who is sent what, and where everybody is."""
+        found, me = self._journal.members, self._settings.member
+        self.alone_from = None
+        if found.get(me) is None and found.was_removed(me):
+            self._dismiss(events.REMOVED)
+        self._kernel.configure(
+            {f"{member.id:x}" for member in found.voters()}, {f"{member.id:x}" for member in found.learners()}
+        )
+        self._transport.configure(_urls(found, me))
+        if self._kernel.alone:
+            self.alone_from = self._journal.changed
+
+    def _dismiss(self, reason: str) -> None:
+        if not self._dismissed:
+            self._dismissed = True
+            self._tell(events.Dismissed(reason))
+
+    def _leave_office(self) -> None:
+        """This leader was removed: the others learn that it is committed, and one of them takes over."""
+        self._kernel.send_appends()
+        self._handover.leave()
+        self._kernel.stand_down()
+
+    def _refuse(self, member_id: int, instance: str) -> str:
+        """Why another member may not take part; one that may is known from now on by its data directory."""
+        found = self._journal.members
+        if found.was_removed(member_id):
+            return transport.REMOVED
+        known = self._journal.instance(member_id)
+        if known is not None and known != instance:
+            return transport.LOST
+        if known is None and found.get(member_id) is not None:
+            self._journal.remember_instance(member_id, instance)
+        return ""
+
+    def _refused(self, reason: str) -> None:
+        if reason in (transport.REMOVED, transport.LOST):
+            self._dismiss(events.REMOVED if reason == transport.REMOVED else events.LOST)
+
+    def _answer_members(self, asking: str) -> discovery.Answer:
+        journal = self._journal
+        known = journal.instance(int(asking, 16)) if transport.is_member(asking) else None
+        return discovery.Answer(self._settings.cluster, journal.changed, journal.members.dump(), known or "")
+
+    def _ask_while_lost(self) -> None:
+        """Without a leader, ask the others from time to time: perhaps this member was removed, or they moved."""
+        lost = self._kernel.leader is None and bool(self._transport.urls) and not self._dismissed
+        if lost and self._asking is None:
+            self._asking = self._loop.create_task(self._ask(), name="ask for the members")
+        elif not lost and self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    async def _ask(self) -> None:
+        settings = self._settings
+        question = discovery.question(settings.cluster, settings.name)
+        while True:
+            await asyncio.sleep(ASK_S)
+            for urls in list(self._transport.urls.values()):
+                answer = await discovery.ask(urls, question, tls=settings.tls.client if settings.tls else None)
+                if answer is not None and answer.cluster == settings.cluster:
+                    self._heed(answer)
+
+    def _heed(self, answer: discovery.Answer) -> None:
+        """Only where others are is taken from an answer; who votes comes from the log."""
+        theirs = membership.Members(answer.members)
+        if theirs.was_removed(self._settings.member):
+            self._dismiss(events.REMOVED)
+        elif answer.instance not in ("", self._settings.instance):
+            self._dismiss(events.LOST)
+        elif answer.changed > self._journal.changed:
+            moved = _urls(theirs, self._settings.member)
+            self._transport.configure({name: moved.get(name, urls) for name, urls in self._transport.urls.items()})
 
     # -- peers
 
@@ -296,6 +428,10 @@ class Member:
         leader = self._kernel.leader
         if leader is None or self._kernel._isLeader():
             return
+        while self._changes and self._transport.connected(leader):
+            operation = self._changes.take()
+            if operation is not None:
+                self._transport.post(leader, {"type": "change", "entry": commands.encode_change(operation)})
         while self._proposals and self._transport.connected(leader):
             chunks = self._proposals.take()
             if chunks:
@@ -324,6 +460,8 @@ class Member:
             self._transfer.incoming(node, message)
         elif kind == "propose":
             self.propose([_proposed(message.get("entry"))])
+        elif kind == "change":
+            self.change(_proposed_change(message.get("entry")))
         elif kind in ("call", "answer"):
             self._call_message(node, message)
         else:
@@ -352,15 +490,34 @@ class Member:
     def _peer_down(self, node: Node) -> None:
         self._transfer.stop(node)
         if node == self._kernel.leader:
-            self._election.leader_lost()
+            self._election.leader_lost(node)
         for number in [number for number, leader in self._calls.items() if leader == node]:
             del self._calls[number]
             self._tell(events.Answered(number, None))
         self.kick()
 
     def _snapshot_arrived(self, path: Path, index: int, term: int) -> None:
+        parts = snapshot.parts(path, disk=self._settings.disk)
+        self._journal.replace_members(index, membership.loaded(parts.get("members")))
         self._kernel.start_from(index, term)
+        self._adopt_members()
         self._tell(events.Installed(path, index))
+
+
+def _urls(found: membership.Members, me: int) -> dict[str, tuple[str, ...]]:
+    """Where the others are, by id."""
+    return {f"{member.id:x}": member.peer_urls for member in found.all() if member.id != me}
+
+
+def _proposed_change(entry: object) -> commands.Operation:
+    if not isinstance(entry, bytes) or not commands.is_change(entry):
+        raise BadMessage("change")
+    try:
+        (operation,) = commands.decode(entry)
+        membership.decode(operation.payload)
+    except ValueError as error:
+        raise BadMessage(f"change: {error}") from error
+    return operation
 
 
 def _proposed(entry: object) -> commands.Chunk:

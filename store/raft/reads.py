@@ -22,12 +22,11 @@ Answer = Callable[[int | None], None]
 
 
 class Reads:
-    """The reads that wait at one member. `members` counts all members."""
+    """The reads that wait at one member."""
 
-    def __init__(self, kernel: Kernel, send: Send, *, others: list[Node]) -> None:
+    def __init__(self, kernel: Kernel, send: Send) -> None:
         self._kernel = kernel
         self._send = send
-        self._others = others
         self._waiting: list[Answer] = []
         self._round: list[Answer] = []
         self._round_number = 0
@@ -73,12 +72,12 @@ class Reads:
         self._round_index = self._kernel.raftCommitIndex
         self._round_deadline = now + ROUND_S
         self._agreed = set()
-        for node in self._others:
+        for node in self._kernel.voters:
             self._send(node, {"type": "lead?", "round": self._round_number, "term": self._kernel.raftCurrentTerm})
         self._count()
 
     def _count(self) -> None:
-        if (len(self._agreed) + 1) * 2 > len(self._others) + 1:
+        if self._kernel.majority(self._agreed):
             self._finish(self._round_index)
 
     def _finish(self, index: int | None) -> None:
@@ -108,10 +107,11 @@ class Reads:
         if type(number) is not int:
             raise BadMessage(kind)
         if kind == "lead?":
-            agreed = message.get("term") == self._kernel.raftCurrentTerm
-            self._send(node, {"type": "lead!", "round": number, "ok": agreed})
+            term = self._kernel.raftCurrentTerm
+            self._send(node, {"type": "lead!", "round": number, "term": term, "ok": message.get("term") == term})
         elif kind == "lead!":
-            if self._round and number == self._round_number and message.get("ok") is True:
+            current = number == self._round_number and message.get("term") == self._kernel.raftCurrentTerm
+            if self._round and current and message.get("ok") is True:
                 self._agreed.add(node)
                 self._count()
         elif kind == "index?":

@@ -1,13 +1,16 @@
-"""Connections between members: mutual TLS, msgpack frames, one connection a pair; the higher address dials.
+"""Connections between members: mutual TLS, msgpack frames, one connection a pair; the higher id dials.
 
-Reads and writes sockets; tells its owner who is up, who is down and what arrived. A connection must name itself within
-HELLO_S, as a member whose certificate covers the address it names; anything else is closed. Bounds: a frame is at most
+Reads and writes sockets; tells its owner who is up, who is down and what arrived. A connection must name a member
+within HELLO_S, with a certificate for one of the addresses at which the members have that one; anything else is closed,
+a member that was removed or that lost its data directory with the reason. Members come, go and move by `configure`.
+Who asks for the members (see `discovery`) is answered and closed. Bounds: a frame is at most
 FRAME_BYTES_MAX, a hello HELLO_BYTES_MAX; a peer that lets BUFFER_BYTES_MAX pile up is disconnected.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -19,14 +22,18 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 from raftsman import logs
 
+from . import discovery
 from .guard import BadMessage, Message
 
-PROTOCOL = "raftsman-peer-1"
+PROTOCOL = "raftsman-peer-2"
 FRAME_BYTES_MAX = 24 << 20
 HELLO_BYTES_MAX = 1024
 HELLO_S = 5.0
 BUFFER_BYTES_MAX = 32 << 20
 UNAUTHENTICATED_MAX = 64
+REMOVED, LOST = "removed", "lost"
+"""Why a member is refused for good: it was removed; it is met with another data directory than before."""
+_MEMBER = re.compile("[0-9a-f]{1,16}")
 DIAL_FIRST_S = 0.05
 DIAL_MAX_S = 1.0
 
@@ -52,39 +59,77 @@ class Upcalls:
     up: Callable[[Node], None]
     down: Callable[[Node], None]
     settled: Callable[[], None]
+    refuse: Callable[[int, str], str]
+    """Why a member with this data directory must not take part, "" when it may."""
+    refused: Callable[[str], None]
+    """A peer says so of this member."""
+    members: Callable[[str], discovery.Answer]
+    """The members, for whoever asks; the argument is the asking member's id in hex."""
 
 
 class PeerTransport(Transport):  # type: ignore[misc]
-    """pysyncobj's transport. `cluster` names the cluster: members of another one are refused."""
+    """pysyncobj's transport. Members are named by their ids in hex.
 
-    def __init__(self, me: str, others: list[str], *, cluster: str, tls: PeerTls | None) -> None:
+    `cluster` names the cluster: members of another one are refused. `instance` names this member's data directory.
+    """
+
+    def __init__(self, me: str, *, cluster: str, instance: str, tls: PeerTls | None) -> None:
         super().__init__(None, None, None)
         self._me = me
-        self._nodes = {other: Node(other) for other in others}
         self._cluster = cluster
+        self._instance = instance
         self._tls = tls
+        self._nodes: dict[str, Node] = {}
+        self._urls: dict[str, tuple[str, ...]] = {}
         self._connections: dict[Node, _Connection] = {}
         self._strangers: set[_Connection] = set()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._dials: dict[str, asyncio.Task[None]] = {}
+        self._servers: list[asyncio.Server] = []
+        self._started = False
         self.upcalls: Upcalls | None = None
 
     async def start(self, listen: list[tuple[str, int]]) -> None:
         """Listen and dial. Raises OSError when an address cannot be had."""
         loop = asyncio.get_running_loop()
-        for host, port in listen if self._nodes else []:
-            context = self._tls.server if self._tls else None
-            self._server = await loop.create_server(lambda: _Connection(self), host, port, ssl=context)
+        context = self._tls.server if self._tls else None
+        for host, port in listen:
+            self._servers.append(await loop.create_server(lambda: _Connection(self), host, port, ssl=context))
+        self._started = True
+        self._dial_all()
+
+    def configure(self, urls: dict[str, tuple[str, ...]]) -> None:
+        """The other members, by id, and where each can be reached. Who is not among them any more is hung up on."""
+        for name in self._nodes.keys() - urls.keys():
+            connection = self._connections.get(self._nodes.pop(name))
+            if connection is not None:
+                connection.refuse(REMOVED)
+        for name in self._dials.keys() - urls.keys():
+            self._dials.pop(name).cancel()
+        self._nodes.update({name: Node(name) for name in urls.keys() - self._nodes.keys()})
+        self._urls = dict(urls)
+        if self._started:
+            self._dial_all()
+
+    @property
+    def urls(self) -> dict[str, tuple[str, ...]]:
+        """Where the others are, by id."""
+        return self._urls
+
+    def _dial_all(self) -> None:
+        loop = asyncio.get_running_loop()
         for name, node in self._nodes.items():
-            if self._me > name:
-                self._tasks.append(loop.create_task(self._dial(node), name=f"dial {name}"))
+            if self._me > name and name not in self._dials:
+                self._dials[name] = loop.create_task(self._dial(node), name=f"dial {name}")
 
     async def _dial(self, node: Node) -> None:
-        host, port = split(node.id)
         context = self._tls.client if self._tls else None
         loop = asyncio.get_running_loop()
         delay = DIAL_FIRST_S
+        tries = 0
         while True:
+            urls = self._urls[node.id]
+            host, port = discovery.place(urls[tries % len(urls)])
+            tries += 1
             try:
                 _, connection = await loop.create_connection(
                     lambda: _Connection(self, node), host, port, ssl=context, server_hostname=host if context else None
@@ -97,10 +142,10 @@ class PeerTransport(Transport):  # type: ignore[misc]
             delay = min(delay * 2, DIAL_MAX_S)
 
     def close(self) -> None:
-        for task in self._tasks:
+        for task in self._dials.values():
             task.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in [*self._connections.values(), *self._strangers]:
             connection.abort()
 
@@ -138,26 +183,43 @@ class PeerTransport(Transport):  # type: ignore[misc]
         return True
 
     def hello(self) -> Message:
-        return {"protocol": PROTOCOL, "cluster": self._cluster, "name": self._me}
+        return {"protocol": PROTOCOL, "cluster": self._cluster, "member": self._me, "instance": self._instance}
 
-    def greeted(self, connection: _Connection, hello: object) -> str | None:
-        """Take in a peer's hello; answers why it is refused."""
-        if not isinstance(hello, dict) or hello.get("protocol") != PROTOCOL:
-            return "it does not speak the peer protocol"
+    def greeted(self, connection: _Connection, hello: object) -> bool:
+        """Take in the first frame of a connection; whether it goes on as a peer. Raises BadMessage."""
+        assert self.upcalls is not None
+        if not isinstance(hello, dict):
+            raise BadMessage("it does not speak the peer protocol")
+        if hello.get("ask") == discovery.QUESTION:
+            connection.finish(msgspec.to_builtins(self.upcalls.members(str(hello.get("member")))))
+            return False
+        if hello.get("protocol") != PROTOCOL:
+            raise BadMessage("it does not speak the peer protocol")
         if hello.get("cluster") != self._cluster:
-            return "it belongs to another cluster"
-        name = hello.get("name")
-        node = self._nodes.get(name) if isinstance(name, str) else None
-        if node is None or (connection.node is not None and connection.node != node):
-            return "it is not the member it should be"
-        if connection.node is None and node.id < self._me:
-            return "it should wait to be dialled"
-        if self._tls is not None and not _covers(connection.certificate(), split(node.id)[0]):
-            return "its certificate is not for the address it names"
-        self._accept(connection, node)
-        return None
+            raise BadMessage("it belongs to another cluster")
+        node = self._named(connection, hello)
+        return node is not None and self._accept(connection, node)
 
-    def _accept(self, connection: _Connection, node: Node) -> None:
+    def _named(self, connection: _Connection, hello: Message) -> Node | None:
+        """The member that a hello names; None when it was refused. Raises BadMessage for everybody else."""
+        assert self.upcalls is not None
+        name, instance = hello.get("member"), hello.get("instance")
+        if not isinstance(name, str) or not isinstance(instance, str) or not is_member(name):
+            raise BadMessage("it does not say who it is")
+        node = self._nodes.get(name)
+        if node is not None and self._tls is not None and not _covers(connection.certificate(), self._urls[name]):
+            raise BadMessage("its certificate is for none of the addresses of the member that it names")
+        reason = self.upcalls.refuse(int(name, 16), instance)
+        if reason:
+            connection.refuse(reason)
+            return None
+        if node is None or (connection.node is not None and connection.node != node):
+            raise BadMessage("it is not the member it should be")
+        if connection.node is None and node.id < self._me:
+            raise BadMessage("it should wait to be dialled")
+        return node
+
+    def _accept(self, connection: _Connection, node: Node) -> bool:
         assert self.upcalls is not None
         self._strangers.discard(connection)
         old = self._connections.get(node)
@@ -169,6 +231,7 @@ class PeerTransport(Transport):  # type: ignore[misc]
         self._onNodeConnected(node)
         self.upcalls.up(node)
         log.info("peer connected", peer=node.id)
+        return True
 
     def lost(self, connection: _Connection) -> None:
         self._strangers.discard(connection)
@@ -217,6 +280,18 @@ class _Connection(asyncio.Protocol):
             self._out.abort()
         self._owner.lost(self)
 
+    def refuse(self, reason: str) -> None:
+        """Tell the other side why, and hang up."""
+        log.info("peer refused", peer=self.node, reason=reason)
+        self.finish({"refused": reason})
+
+    def finish(self, message: Message) -> None:
+        """A last message."""
+        self.write(message)
+        if self._out is not None:
+            self._out.close()
+        self._owner.lost(self)
+
     def write(self, message: Message) -> bool:
         out = self._out
         if out is None or out.is_closing():
@@ -255,17 +330,17 @@ class _Connection(asyncio.Protocol):
         del buffer[:at]
 
     def _message(self, message: object) -> None:
+        assert self._owner.upcalls is not None
+        if isinstance(message, dict) and "refused" in message and self.node is not None:
+            self._owner.upcalls.refused(str(message["refused"]))
+            return
         if not self._known:
-            refused = self._owner.greeted(self, message)
-            if refused:
-                raise BadMessage(refused)
-            self._known = True
-            if self._deadline is not None:
+            self._known = self._owner.greeted(self, message)
+            if self._known and self._deadline is not None:
                 self._deadline.cancel()
             return
         if not isinstance(message, dict) or self.node is None:
             raise BadMessage("not a message")
-        assert self._owner.upcalls is not None
         self._owner.upcalls.received(self.node, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -275,12 +350,12 @@ class _Connection(asyncio.Protocol):
         self.closed.set()
 
 
-def split(address: str) -> tuple[str, int]:
-    """HOST:PORT or [HOST]:PORT."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
+def is_member(name: str) -> bool:
+    """Whether this is a member's id in hex."""
+    return _MEMBER.fullmatch(name) is not None
 
 
-def _covers(certificate: Any, host: str) -> bool:
+def _covers(certificate: Any, urls: tuple[str, ...]) -> bool:
+    hosts = {discovery.place(url)[0] for url in urls}
     names = (certificate or {}).get("subjectAltName", ())
-    return any(kind in ("DNS", "IP Address") and name == host for kind, name in names)
+    return any(kind in ("DNS", "IP Address") and name in hosts for kind, name in names)

@@ -58,10 +58,16 @@ class Answers:
     def complete(self, header: rpc_pb2.ResponseHeader) -> None:
         """Fill in a header; a revision that is there already (a write's own) stays."""
         header.cluster_id = self.cluster.id
-        header.member_id = self.cluster.me.id
+        header.member_id = self.cluster.member
         header.raft_term = self.replica.role.term
         if not header.revision:
             header.revision = self.replica.state.revision
+
+    @property
+    def learner(self) -> bool:
+        """Whether this member has no vote: it answers only what may be stale."""
+        member = self.replica.state.members.get(self.cluster.member)
+        return member is not None and member.learner
 
     def header(self) -> rpc_pb2.ResponseHeader:
         header = rpc_pb2.ResponseHeader()
@@ -74,6 +80,12 @@ def requires_leader(context: Context) -> bool:
     return any(key == REQUIRE_LEADER and value == "true" for key, value in context.invocation_metadata() or ())
 
 
+def _answered_by_learners(request: Message) -> bool:
+    if isinstance(request, rpc_pb2.RangeRequest):
+        return request.serializable
+    return isinstance(request, rpc_pb2.StatusRequest)
+
+
 def unary(method: _Method) -> _Method:
     """A unary RPC of a servicer that has `_answers`: StoreError becomes its status, and all are counted."""
     service, name = method.__qualname__.split(".")[-2:]
@@ -83,6 +95,8 @@ def unary(method: _Method) -> _Method:
         try:
             if self._answers.replica.role.leader is None and requires_leader(context):
                 raise errors.no_leader()
+            if self._answers.learner and not _answered_by_learners(request):
+                raise errors.not_for_learner()
             answer = await method(self, request, context)
         except errors.StoreError as error:
             self._answers.handled[service, name, error.code.name] += 1

@@ -219,7 +219,7 @@ class _Stream:
     def _response(self) -> kv.OperateResponse:
         response = kv.OperateResponse(
             cluster_id=self._answers.cluster.id,
-            member_id=self._answers.cluster.me.id,
+            member_id=self._answers.cluster.member,
             raft_term=self._replica.role.term,
             session=self._session,
         )

@@ -31,15 +31,15 @@ class Maintenance:
     @unary
     async def Status(self, request: rpc_pb2.StatusRequest, context: Context) -> rpc_pb2.StatusResponse:
         role = self._replica.role
-        leader = self._answers.cluster.by_address(role.leader)
         driver = self._replica.driver
-        troubles = [] if leader else [errors.no_leader().text]
+        troubles = [] if role.leader is not None else [errors.no_leader().text]
         return rpc_pb2.StatusResponse(
             header=self._answers.header(),
             version=ETCD_VERSION,
             dbSize=self._replica.state.bytes,
             dbSizeInUse=self._replica.state.bytes,
-            leader=leader.id if leader else 0,
+            leader=int(role.leader, 16) if role.leader is not None else 0,
+            isLearner=self._answers.learner,
             raftIndex=driver.last_index,
             raftTerm=role.term,
             raftAppliedIndex=self._replica.applied,
@@ -83,6 +83,19 @@ class Maintenance:
             rpc_pb2.AlarmMember(memberID=member, alarm=rpc_pb2.AlarmType.ValueType(raised))
             for raised, member in self._replica.state.alarms.raised(kind)
         ]
+
+    @unary
+    async def MoveLeader(self, request: rpc_pb2.MoveLeaderRequest, context: Context) -> rpc_pb2.MoveLeaderResponse:
+        """Answered when the other leads. Asked of the leader only."""
+        replica = self._replica
+        if not replica.role.leading:
+            raise errors.not_leader()
+        target = replica.state.members.get(request.targetID)
+        if target is None or target.learner:
+            raise errors.bad_transferee()
+        if target.id != self._answers.cluster.member:
+            await replica.hand_over(f"{target.id:x}")
+        return rpc_pb2.MoveLeaderResponse(header=self._answers.header())
 
     @unary
     async def Defragment(self, request: rpc_pb2.DefragmentRequest, context: Context) -> rpc_pb2.DefragmentResponse:

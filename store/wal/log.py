@@ -23,7 +23,7 @@ from pathlib import Path
 
 from .disk import REAL, Disk, File, is_full
 
-VERSION = 1
+VERSION = 2
 SEGMENT_BYTES = 16 << 20
 SECTOR_BYTES = 512
 SPARE = "spare"
