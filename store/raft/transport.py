@@ -66,7 +66,7 @@ class PeerTransport(Transport):  # type: ignore[misc]
         self._connections: dict[Node, _Connection] = {}
         self._strangers: set[_Connection] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self.upcalls: Upcalls | None = None
 
     async def start(self, listen: list[tuple[str, int]]) -> None:
@@ -74,7 +74,10 @@ class PeerTransport(Transport):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for host, port in listen if self._nodes else []:
             context = self._tls.server if self._tls else None
-            self._server = await loop.create_server(lambda: _Connection(self), host, port, ssl=context)
+            server = await loop.create_server(
+                lambda: _Connection(self), host, port, ssl=context, ssl_handshake_timeout=HELLO_S if context else None
+            )
+            self._servers.append(server)
         for name, node in self._nodes.items():
             if self._me > name:
                 self._tasks.append(loop.create_task(self._dial(node), name=f"dial {name}"))
@@ -99,8 +102,8 @@ class PeerTransport(Transport):  # type: ignore[misc]
     def close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in [*self._connections.values(), *self._strangers]:
             connection.abort()
 
