@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from raftsman.etcd import rpc_pb2
@@ -93,6 +93,13 @@ class State:
         response = rpc_pb2.RangeResponse()
         query.evaluate(self.index, request, response, current=self.revision)
         return response
+
+    def select(self, request: rpc_pb2.RangeRequest, answer: rpc_pb2.RangeResponse) -> Sequence[Record]:
+        """The same, with the records by themselves: they do not change any more."""
+        if self.alarms.corrupt:
+            raise errors.corrupt()
+        query.check(request, current=self.revision, compacted=self.compacted)
+        return query.select(self.index, request, answer, current=self.revision)
 
     @property
     def _reading_revision(self) -> int:

@@ -121,3 +121,17 @@ async def test_status_and_members(channel: grpc.aio.Channel) -> None:
     assert status.raftAppliedIndex <= status.raftIndex
     listed = await rpc_pb2_grpc.ClusterStub(channel).MemberList(rpc_pb2.MemberListRequest(linearizable=True))
     assert [member.ID for member in listed.members] == [status.leader]
+
+
+async def test_a_long_list_comes_whole(channel: grpc.aio.Channel) -> None:
+    """It is made in slices."""
+    kv = rpc_pb2_grpc.KVStub(channel)
+    wanted = [b"long/%04d" % number for number in range(1_000)]
+    await asyncio.gather(*(kv.Put(rpc_pb2.PutRequest(key=key, value=key)) for key in wanted))
+    request = rpc_pb2.RangeRequest(key=b"long/", range_end=b"long0", limit=900)
+    answer = await kv.Range(request)
+    assert [each.key for each in answer.kvs] == [each.value for each in answer.kvs] == wanted[:900]
+    assert (answer.count, answer.more, answer.header.revision > 1_000) == (1_000, True, True)
+    request.keys_only = True
+    request.sort_order = rpc_pb2.RangeRequest.DESCEND
+    assert [(each.key, each.value) for each in (await kv.Range(request)).kvs] == [(key, b"") for key in wanted[:99:-1]]
