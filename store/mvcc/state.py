@@ -131,6 +131,8 @@ class State:
         branch = self._decided(request, ranges)
         for each in ranges:
             query.check(each, current=self.revision, compacted=self.compacted)
+            if each.revision < (0 if self.compacted else -1):  # etcd's own arithmetic, in transactions only
+                raise errors.compacted()
         response = rpc_pb2.TxnResponse()
         self._carry_out(branch, response)
         self._commit()
