@@ -177,6 +177,7 @@ async def test_passwords_are_compared_off_the_loop_and_no_more_than_a_bound_wait
     assert await slow.matches("secret", hashed)
     assert not await slow.matches("other", hashed)
     assert not await slow.matches("", b"")
+    assert not await slow.matches("secret", b"")
     assert not await slow.matches("s" * 73, hashed)
     with pytest.raises(errors.StoreError, match="longer than 72 bytes"):
         await slow.hash("s" * 73)
