@@ -26,11 +26,12 @@ class Election:
         self._others = others
         self._round = 0
         self._allowed_by: set[Node] = set()
-        self._campaigning = False
+        self._allowed_term = 0
         self._heard_at = -math.inf
 
     def heard_leader(self) -> None:
         self._heard_at = clock.now()
+        self._allowed_term = 0
 
     def leader_lost(self) -> None:
         """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
@@ -42,8 +43,8 @@ class Election:
         kernel = self._kernel
         if not self._others or kernel._isLeader() or kernel.election_deadline() > clock.now():
             return
-        if self._campaigning:
-            self._campaigning = False
+        if self._allowed_term == kernel.raftCurrentTerm + 1:
+            self._allowed_term = 0
             return
         kernel.postpone_election()
         kernel.forget_leader()
@@ -67,8 +68,8 @@ class Election:
         if kind == "prevote!" and message.get("ok") is True and message.get("round") == self._round:
             self._allowed_by.add(node)
             if (len(self._allowed_by) + 1) * 2 > len(self._others) + 1 and not self._kernel._isLeader():
-                self._allowed_by = set()
-                self._campaigning = True
+                self._round += 1  # what else is answered to this one is late
+                self._allowed_term = self._kernel.raftCurrentTerm + 1
                 self._kernel.campaign_now()
 
     def _answer(self, node: Node, message: Message, term: int) -> None:

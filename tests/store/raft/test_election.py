@@ -101,3 +101,33 @@ def test_a_leader_steps_down_when_a_follower_is_at_a_higher_term(tmp_path: Path)
     of[found[0].name].incoming(Node(found[1].name), {"type": "term", "term": 40})
     assert not found[0].kernel._isLeader()
     assert found[0].kernel.raftCurrentTerm == 40
+
+
+def test_a_round_of_permissions_is_worth_one_campaign(tmp_path: Path) -> None:
+    """Found by scripts/sim: the second member's leave, a moment after the first's, made for a second term."""
+    net, found = members(tmp_path)
+    of = elections(found)
+    asking = found[0]
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    for other in found[1:]:
+        question = net.queues[asking.name, other.name].popleft()
+        of[other.name].incoming(Node(asking.name), question)
+        of[asking.name].incoming(Node(other.name), net.queues[other.name, asking.name].popleft())
+        of[asking.name].before_tick()
+        asking.tick()
+    assert asking.kernel.raftCurrentTerm == 1
+
+
+def test_a_permission_is_worth_nothing_once_a_leader_was_heard(tmp_path: Path) -> None:
+    net, found = members(tmp_path)
+    of = elections(found)
+    asking = found[0]
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    exchange(net, of)
+    of[asking.name].heard_leader()
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    asking.tick()
+    assert asking.kernel.raftCurrentTerm == 0, "it asks again"
