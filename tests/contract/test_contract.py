@@ -15,7 +15,7 @@ from raftsman.etcd import rpc_pb2
 from sides import Outcome, Side
 from steps import Step
 
-pytestmark = pytest.mark.etcdctl
+pytestmark = pytest.mark.etcd
 
 COUNTS = {"kv": 90, "leases": 60, "watches": 24, "admin": 30, "rest": 20}
 

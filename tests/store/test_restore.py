@@ -86,6 +86,7 @@ async def test_three_members_begin_alike_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.etcdctl
+@pytest.mark.etcd
 async def test_etcds_own_backup_is_restored(tmp_path: Path) -> None:
     path = tmp_path / "backup"
     with etcds.lone(tmp_path / "etcd") as etcd:
