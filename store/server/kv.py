@@ -75,4 +75,7 @@ class KV(rpc_pb2_grpc.KVServicer):
     @unary
     async def Compact(self, request: rpc_pb2.CompactionRequest, context: Context) -> rpc_pb2.CompactionResponse:
         await self._answers.identity.permit_admin(context)
-        return await self._answers.write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
+        answer = await self._answers.write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
+        if request.physical:
+            await self._replica.swept()
+        return answer

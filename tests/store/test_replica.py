@@ -186,3 +186,14 @@ async def test_a_disk_that_takes_no_snapshot_is_tried_again_while_the_log_goes_o
     await asyncio.wait_for(served._snapshotting, 5)
     assert served.snapshot_index > 1
     assert keys(served) == 5
+
+
+async def test_what_was_compacted_is_given_back_while_others_are_served(served: Replica, disk: Disk) -> None:
+    for _ in range(5):
+        await asyncio.gather(*(put(served, b"%d" % number) for number in range(600)))
+    request = rpc_pb2.CompactionRequest(revision=served.state.revision)
+    await served.propose(Kind.COMPACT, request.SerializeToString())
+    assert keys(served) == 600
+    await served.swept()
+    assert not served.state.sweep()
+    assert len(list(served.state.records())) == 600

@@ -135,3 +135,12 @@ async def test_a_long_list_comes_whole(channel: grpc.aio.Channel) -> None:
     request.keys_only = True
     request.sort_order = rpc_pb2.RangeRequest.DESCEND
     assert [(each.key, each.value) for each in (await kv.Range(request)).kvs] == [(key, b"") for key in wanted[:99:-1]]
+
+
+async def test_a_physical_compaction_is_answered_when_it_is_done(channel: grpc.aio.Channel) -> None:
+    kv = rpc_pb2_grpc.KVStub(channel)
+    for _ in range(3):
+        last = (await kv.Put(rpc_pb2.PutRequest(key=b"physical"))).header.revision
+    await kv.Compact(rpc_pb2.CompactionRequest(revision=last, physical=True))
+    with pytest.raises(grpc.aio.AioRpcError, match="compacted"):
+        await kv.Range(rpc_pb2.RangeRequest(key=b"physical", revision=last - 1))
