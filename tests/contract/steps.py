@@ -224,11 +224,11 @@ class Generator:
         )
         if self._maybe(0.4):
             request.start_revision = self._revision()
+        elif self._maybe(0.15):  # etcd keeps the id of a watch that compaction ended, until it is cancelled
+            request.watch_id = self._random.choice([50, 51])
         for kind in (rpc_pb2.WatchCreateRequest.NOPUT, rpc_pb2.WatchCreateRequest.NODELETE):
             if self._maybe(0.15):
                 request.filters.append(kind)
-        if self._maybe(0.1):
-            request.watch_id = self._random.choice([50, 51])
         return Step("Watch.create", request)
 
     def cancel(self) -> Step:
