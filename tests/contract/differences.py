@@ -50,13 +50,13 @@ def lost_by_etcd(events: list[kv_pb2.Event], compactions: set[int]) -> list[kv_p
 
 @dataclass(frozen=True)
 class Single:
-    """One request and what both say: the code and a part of the text, None for an answer."""
+    """One request and what both say: the code and a part of the answer or of the error's text."""
 
     reason: str
     name: str
     request: Message
-    etcd: tuple[str, str] | None
-    ours: tuple[str, str] | None
+    etcd: tuple[str, str]
+    ours: tuple[str, str]
 
 
 def _txn(compare: rpc_pb2.Compare) -> rpc_pb2.TxnRequest:
@@ -67,6 +67,7 @@ def _grant(key: bytes, range_end: bytes) -> rpc_pb2.AuthRoleGrantPermissionReque
     return rpc_pb2.AuthRoleGrantPermissionRequest(name="single", perm=_Permission(key=key, range_end=range_end))
 
 
+_TAKEN = ("OK", "")
 _REFUSED_SORT = ("INVALID_ARGUMENT", "etcdserver: invalid sort option")
 _REFUSED_PERMISSION = ("INVALID_ARGUMENT", "etcdserver: invalid auth management")
 
@@ -75,36 +76,43 @@ SINGLE: tuple[Single, ...] = (
         "etcd 3.4 ignores an unknown order, 3.5 and the store refuse it",
         "KV.Range",
         rpc_pb2.RangeRequest(key=b"a", sort_order=_UNKNOWN),  # type: ignore[arg-type]
-        None,
+        _TAKEN,
         _REFUSED_SORT,
     ),
     Single(
         "etcd takes any comparison to hold that it does not know; the store refuses it",
         "KV.Txn",
         _txn(_Compare(key=b"a", result=_UNKNOWN)),  # type: ignore[arg-type]
-        None,
+        _TAKEN,
         ("INVALID_ARGUMENT", "unknown compare result or target"),
     ),
     Single(
         "the same of what is compared",
         "KV.Txn",
         _txn(_Compare(key=b"a", target=_UNKNOWN)),  # type: ignore[arg-type]
-        None,
+        _TAKEN,
         ("INVALID_ARGUMENT", "unknown compare result or target"),
     ),
     Single(
         "etcd 3.4 grants a range that ends before it starts, 3.5 and the store refuse it",
         "Auth.RoleGrantPermission",
         _grant(b"b", b"a"),
-        None,
+        _TAKEN,
         _REFUSED_PERMISSION,
     ),
     Single(
         "the same of a permission without a key",
         "Auth.RoleGrantPermission",
         _grant(b"", b""),
-        None,
+        _TAKEN,
         _REFUSED_PERMISSION,
+    ),
+    Single(
+        "etcd 3.4 takes a watch from before the first revision and ends it once something was compacted",
+        "Watch.create",
+        rpc_pb2.WatchCreateRequest(key=b"a", start_revision=-1),
+        _TAKEN,
+        ("OK", "required revision has been compacted"),
     ),
     Single(
         "etcd 3.4 ends (all members, if it came in a transaction); 3.5 and the store refuse it",

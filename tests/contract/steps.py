@@ -223,7 +223,7 @@ class Generator:
             key=key, range_end=self._end(key), prev_kv=self._maybe(0.4), fragment=self._maybe(0.1)
         )
         if self._maybe(0.4):
-            request.start_revision = self._revision()
+            request.start_revision = max(1, self._revision())
         elif self._maybe(0.15):  # etcd keeps the id of a watch that compaction ended, until it is cancelled
             request.watch_id = self._random.choice([50, 51])
         for kind in (rpc_pb2.WatchCreateRequest.NOPUT, rpc_pb2.WatchCreateRequest.NODELETE):
