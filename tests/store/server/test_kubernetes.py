@@ -258,3 +258,16 @@ async def test_a_watch_that_begins_too_early_is_told_where_to_begin(
     ended = await watching.read()
     assert (ended.canceled, ended.compact_revision) == (True, first + 3)
     watching.close()
+
+
+@pytest.mark.parametrize("limit", [10_000, (1 << 31) - 1, (1 << 63) - 1, -1])
+async def test_a_limit_may_be_larger_than_what_there_is(kv: rpc_pb2_grpc.KVStub, limit: int) -> None:
+    for number in range(3):
+        await kv.Put(Put(key=b"/registry/limited/%d" % number))
+    revision = (await kv.Range(Range(key=b"/registry/limited/0"))).header.revision
+    for at in (0, revision):
+        for order in (Range.NONE, Range.DESCEND):
+            request = Range(key=b"/registry/limited/", range_end=b"/registry/limited0", limit=limit)
+            request.revision, request.sort_order = at, order
+            found = await kv.Range(request, metadata=METADATA)
+            assert (len(found.kvs), found.count, found.more) == (3, 3, False)
