@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -107,16 +107,16 @@ class Stream:
                 return Outcome(answer=_without_ids(await self._answers.get()))
         assert isinstance(request, rpc_pb2.WatchCancelRequest)
         watched = self.watches.get(request.watch_id)
+        runs = watched is not None and watched.ended is None
+        if watched is not None and runs:
+            watched.asked_to_end = True
         await self._call.write(rpc_pb2.WatchRequest(cancel_request=request))
-        if watched is None or watched.ended is not None:
-            return Outcome()
-        watched.asked_to_end = True
-        await self.until(lambda: watched.ended is not None)
+        if watched is not None and runs:
+            await self.until(lambda: watched.ended is not None)
         return Outcome()
 
-    async def until(self, true: object) -> None:
+    async def until(self, true: Callable[[], object]) -> None:
         """Wait until a question about what came is answered with yes. Raises TimeoutError."""
-        assert callable(true)
         async with asyncio.timeout(CALL_S), self._changed:
             await self._changed.wait_for(true)
 
