@@ -117,12 +117,12 @@ async def test_too_many_requests_are_refused_not_queued(
 async def test_a_slow_disk_is_a_time_out_and_the_write_may_still_happen(
     served: Replica, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica, "REQUEST_S", 0.1)
+    monkeypatch.setattr(served._pending, "_seconds", 0.1)
     disk.hold()
     with pytest.raises(errors.StoreError, match="request timed out"):
         await put(served, b"late")
     disk.free.set()
-    monkeypatch.setattr(replica, "REQUEST_S", 5.0)
+    monkeypatch.setattr(served._pending, "_seconds", 5.0)
     await put(served, b"next")
     assert keys(served) == 2
 
