@@ -29,6 +29,7 @@ class Passwords:
     def __init__(self, *, cost: int) -> None:
         self._cost = cost
         self._waiting = 0
+        self._nobodys = b""
         self._executor = ThreadPoolExecutor(1, "bcrypt", _lower_priority)
 
     async def hash(self, password: str) -> str:
@@ -39,11 +40,16 @@ class Passwords:
         return await self._run(lambda: bcrypt.hashpw(data, bcrypt.gensalt(self._cost)).decode())
 
     async def matches(self, password: str, hashed: bytes) -> bool:
-        """Raises too_many_requests."""
+        """Nothing matches an empty hash, and finding that out takes as long. Raises too_many_requests."""
         data = password.encode()
-        if not hashed or len(data) > BYTES_MAX:
+        if len(data) > BYTES_MAX:
             return False
-        return await self._run(lambda: bcrypt.checkpw(data, hashed))
+        return await self._run(lambda: bcrypt.checkpw(data, hashed or self._decoy()) and bool(hashed))
+
+    def _decoy(self) -> bytes:
+        if not self._nobodys:
+            self._nobodys = bcrypt.hashpw(b"", bcrypt.gensalt(self._cost))
+        return self._nobodys
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING_MAX:

@@ -118,6 +118,8 @@ class Replica:
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._swept = asyncio.Event()
+        self._swept.set()
         self._bytes_since = 0
         self._snapshot_bytes = SNAPSHOT_BYTES_MIN
         self._snapshot_not_before = 0.0
@@ -504,13 +506,20 @@ class Replica:
                 await asyncio.sleep(0)
         return capture
 
+    async def swept(self) -> None:
+        """Return when nothing is left of what compactions up to now made useless."""
+        await self._swept.wait()
+
     def _sweep(self) -> None:
         """Give back what compaction left, in slices with room for others between them."""
         self._sweeping = None
         if self.state.sweep():
             self._sweep_soon()
+        else:
+            self._swept.set()
 
     def _sweep_soon(self) -> None:
+        self._swept.clear()
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 

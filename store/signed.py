@@ -7,6 +7,7 @@ Claims: username, revision (of users and roles when it was issued), exp. Importe
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from raftsman.store.mvcc.auth import Who
 OPTIONS = ("sign-method", "pub-key", "priv-key", "ttl")
 SIGN_METHODS = (*(f"{family}{bits}" for family in ("HS", "RS", "PS", "ES") for bits in (256, 384, 512)), "EdDSA")
 
+KNOWN_MAX = 1_000
 _UNCHECKED: Any = {f"verify_{claim}": False for claim in ("aud", "iat", "iss", "jti", "sub")}
 
 
@@ -38,6 +40,7 @@ class Signed:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
+        self._known: dict[str, tuple[Who, float]] = {}
 
     async def issue(self, user: str, revision: int) -> str:
         keys = self._keys
@@ -47,6 +50,18 @@ class Signed:
         return jwt.encode(claims, keys.signing, keys.method)
 
     async def who(self, token: str) -> Who:
+        """Remembers what it recognised: a signature takes longer to check than a key to read."""
+        who, expires_s = self._known.get(token, (None, 0.0))
+        if who is not None and time.time() < expires_s:
+            return who
+        who, expires_s = self._recognised(token)
+        self._known[token] = who, expires_s
+        while len(self._known) > KNOWN_MAX:
+            del self._known[next(iter(self._known))]
+        return who
+
+    def _recognised(self, token: str) -> tuple[Who, float]:
+        """Raises invalid_auth_token."""
         try:
             claims = jwt.decode(token, self._keys.verifying, algorithms=[self._keys.method], options=_UNCHECKED)
         except jwt.PyJWTError:
@@ -54,7 +69,7 @@ class Signed:
         user, revision = claims.get("username"), claims.get("revision")
         if not isinstance(user, str) or type(revision) is not int or revision < 1:
             raise errors.invalid_auth_token()
-        return Who(user, revision)
+        return Who(user, revision), float(claims.get("exp", math.inf))
 
 
 def keys(options: Mapping[str, str], *, ttl_s: float) -> Keys:

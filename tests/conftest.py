@@ -12,6 +12,7 @@ NEEDS = {
     "podman": (lambda: bool(shutil.which("podman") and (shutil.which("runc") or shutil.which("crun"))), "Podman"),
     "kubectl": (lambda: bool(shutil.which("kubectl")), "kubectl"),
     "etcdctl": (lambda: bool(shutil.which("etcdctl")), "etcdctl (Debian's etcd-client)"),
+    "etcd": (lambda: bool(shutil.which("etcd")), "etcd (Debian's etcd-server)"),
 }
 # Fixtures that cannot be made without them.
 FIXTURES_NEED = {"world": ("root",), "node_namespace": ("root", "podman")}

@@ -577,7 +577,7 @@ Global___CompactionResponse: _TypeAlias = CompactionResponse  # noqa: Y015
 
 @_typing.final
 class HashKVRequest(_message.Message):
-    """Asks for a hash over all keys up to a revision. Refused for now."""
+    """Asks for a hash over all keys up to a revision, 0 for the newest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -598,7 +598,7 @@ Global___HashKVRequest: _TypeAlias = HashKVRequest  # noqa: Y015
 
 @_typing.final
 class HashKVResponse(_message.Message):
-    """A hash, and which revisions it covers. Not sent for now."""
+    """A hash, and which revisions it covers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -629,7 +629,7 @@ Global___HashKVResponse: _TypeAlias = HashKVResponse  # noqa: Y015
 
 @_typing.final
 class HashResponse(_message.Message):
-    """A hash over the whole storage. Not sent for now."""
+    """A hash over all changes so far."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -654,7 +654,7 @@ Global___HashResponse: _TypeAlias = HashResponse  # noqa: Y015
 
 @_typing.final
 class SnapshotResponse(_message.Message):
-    """A piece of a snapshot; remaining_bytes follow. Not sent for now."""
+    """A piece of a snapshot; remaining_bytes follow."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1508,7 +1508,7 @@ Global___MoveLeaderResponse: _TypeAlias = MoveLeaderResponse  # noqa: Y015
 
 @_typing.final
 class AlarmRequest(_message.Message):
-    """Asks for alarms; raising and clearing is refused."""
+    """Asks for alarms, of one kind or of all (NONE), or raises or disarms one of a member."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1574,7 +1574,7 @@ Global___AlarmMember: _TypeAlias = AlarmMember  # noqa: Y015
 
 @_typing.final
 class AlarmResponse(_message.Message):
-    """Alarms that are raised: none."""
+    """Alarms that are raised, or the one that was raised or disarmed just now; none when it was not there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1600,7 +1600,7 @@ Global___AlarmResponse: _TypeAlias = AlarmResponse  # noqa: Y015
 
 @_typing.final
 class DowngradeRequest(_message.Message):
-    """Asks for an older storage version. Refused for now."""
+    """Asks for an older storage version. Refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1639,7 +1639,7 @@ Global___DowngradeRequest: _TypeAlias = DowngradeRequest  # noqa: Y015
 
 @_typing.final
 class DowngradeResponse(_message.Message):
-    """Not sent for now."""
+    """Never sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2523,7 +2523,7 @@ Global___DefragmentRequest: _TypeAlias = DefragmentRequest  # noqa: Y015
 
 @_typing.final
 class HashRequest(_message.Message):
-    """Refused for now."""
+    """Asks for a hash over all changes so far."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2540,7 +2540,7 @@ Global___HashRequest: _TypeAlias = HashRequest  # noqa: Y015
 
 @_typing.final
 class SnapshotRequest(_message.Message):
-    """Refused for now."""
+    """Asks for a backup."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -909,7 +909,8 @@ class MaintenanceServicer:
     """
 
     def Alarm(self, request, context):
-        """Only GET, which finds none; raising and clearing alarms is refused.
+        """Through the log, so that all members refuse the same from one moment on: NOSPACE what grows, CORRUPT every read and
+        write of keys. Members raise alarms themselves; an operator disarms them, per member, and may raise one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -923,27 +924,29 @@ class MaintenanceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Defragment(self, request, context):
-        """Done at once: there is nothing to defragment.
+        """Done at once: log and snapshots are rewritten by themselves, nothing is left to defragment.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Hash(self, request, context):
-        """Refused for now, as all that follow.
+        """Of everything that happened: equal on members that applied the same entries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def HashKV(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Of what can be read, up to a revision: equal on members that compacted at the same one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Snapshot(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """A backup at one revision, as a file of etcd's, and its SHA-256 at the end.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -955,7 +958,8 @@ class MaintenanceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Downgrade(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Refused: formats only go forward.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -292,17 +292,22 @@ class MaintenanceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MaintenanceAsyncStub: ...
     Alarm: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.AlarmRequest, _rpc_pb2.AlarmResponse]
-    """Only GET, which finds none; raising and clearing alarms is refused."""
+    """Through the log, so that all members refuse the same from one moment on: NOSPACE what grows, CORRUPT every read and
+    write of keys. Members raise alarms themselves; an operator disarms them, per member, and may raise one.
+    """
     Status: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.StatusRequest, _rpc_pb2.StatusResponse]
     """Of the answering member alone; works without a leader, and then says so in `errors`."""
     Defragment: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DefragmentRequest, _rpc_pb2.DefragmentResponse]
-    """Done at once: there is nothing to defragment."""
+    """Done at once: log and snapshots are rewritten by themselves, nothing is left to defragment."""
     Hash: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.HashRequest, _rpc_pb2.HashResponse]
-    """Refused for now, as all that follow."""
+    """Of everything that happened: equal on members that applied the same entries."""
     HashKV: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.HashKVRequest, _rpc_pb2.HashKVResponse]
+    """Of what can be read, up to a revision: equal on members that compacted at the same one."""
     Snapshot: _grpc.UnaryStreamMultiCallable[_rpc_pb2.SnapshotRequest, _rpc_pb2.SnapshotResponse]
+    """A backup at one revision, as a file of etcd's, and its SHA-256 at the end."""
     MoveLeader: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.MoveLeaderRequest, _rpc_pb2.MoveLeaderResponse]
     Downgrade: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DowngradeRequest, _rpc_pb2.DowngradeResponse]
+    """Refused: formats only go forward."""
 
 @_typing.type_check_only
 class MaintenanceAsyncStub(MaintenanceStub):
@@ -310,17 +315,22 @@ class MaintenanceAsyncStub(MaintenanceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Alarm: _aio.UnaryUnaryMultiCallable[_rpc_pb2.AlarmRequest, _rpc_pb2.AlarmResponse]  # type: ignore[assignment]
-    """Only GET, which finds none; raising and clearing alarms is refused."""
+    """Through the log, so that all members refuse the same from one moment on: NOSPACE what grows, CORRUPT every read and
+    write of keys. Members raise alarms themselves; an operator disarms them, per member, and may raise one.
+    """
     Status: _aio.UnaryUnaryMultiCallable[_rpc_pb2.StatusRequest, _rpc_pb2.StatusResponse]  # type: ignore[assignment]
     """Of the answering member alone; works without a leader, and then says so in `errors`."""
     Defragment: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DefragmentRequest, _rpc_pb2.DefragmentResponse]  # type: ignore[assignment]
-    """Done at once: there is nothing to defragment."""
+    """Done at once: log and snapshots are rewritten by themselves, nothing is left to defragment."""
     Hash: _aio.UnaryUnaryMultiCallable[_rpc_pb2.HashRequest, _rpc_pb2.HashResponse]  # type: ignore[assignment]
-    """Refused for now, as all that follow."""
+    """Of everything that happened: equal on members that applied the same entries."""
     HashKV: _aio.UnaryUnaryMultiCallable[_rpc_pb2.HashKVRequest, _rpc_pb2.HashKVResponse]  # type: ignore[assignment]
+    """Of what can be read, up to a revision: equal on members that compacted at the same one."""
     Snapshot: _aio.UnaryStreamMultiCallable[_rpc_pb2.SnapshotRequest, _rpc_pb2.SnapshotResponse]  # type: ignore[assignment]
+    """A backup at one revision, as a file of etcd's, and its SHA-256 at the end."""
     MoveLeader: _aio.UnaryUnaryMultiCallable[_rpc_pb2.MoveLeaderRequest, _rpc_pb2.MoveLeaderResponse]  # type: ignore[assignment]
     Downgrade: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DowngradeRequest, _rpc_pb2.DowngradeResponse]  # type: ignore[assignment]
+    """Refused: formats only go forward."""
 
 class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
     """What an operator asks of one member."""
@@ -331,7 +341,9 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         request: _rpc_pb2.AlarmRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.AlarmResponse, _abc.Awaitable[_rpc_pb2.AlarmResponse]]:
-        """Only GET, which finds none; raising and clearing alarms is refused."""
+        """Through the log, so that all members refuse the same from one moment on: NOSPACE what grows, CORRUPT every read and
+        write of keys. Members raise alarms themselves; an operator disarms them, per member, and may raise one.
+        """
 
     @_abc_1.abstractmethod
     def Status(
@@ -347,7 +359,7 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         request: _rpc_pb2.DefragmentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.DefragmentResponse, _abc.Awaitable[_rpc_pb2.DefragmentResponse]]:
-        """Done at once: there is nothing to defragment."""
+        """Done at once: log and snapshots are rewritten by themselves, nothing is left to defragment."""
 
     @_abc_1.abstractmethod
     def Hash(
@@ -355,21 +367,23 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         request: _rpc_pb2.HashRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rpc_pb2.HashResponse, _abc.Awaitable[_rpc_pb2.HashResponse]]:
-        """Refused for now, as all that follow."""
+        """Of everything that happened: equal on members that applied the same entries."""
 
     @_abc_1.abstractmethod
     def HashKV(
         self,
         request: _rpc_pb2.HashKVRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.HashKVResponse, _abc.Awaitable[_rpc_pb2.HashKVResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.HashKVResponse, _abc.Awaitable[_rpc_pb2.HashKVResponse]]:
+        """Of what can be read, up to a revision: equal on members that compacted at the same one."""
 
     @_abc_1.abstractmethod
     def Snapshot(
         self,
         request: _rpc_pb2.SnapshotRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.SnapshotResponse], _abc.AsyncIterator[_rpc_pb2.SnapshotResponse]]: ...
+    ) -> _typing.Union[_abc.Iterator[_rpc_pb2.SnapshotResponse], _abc.AsyncIterator[_rpc_pb2.SnapshotResponse]]:
+        """A backup at one revision, as a file of etcd's, and its SHA-256 at the end."""
 
     @_abc_1.abstractmethod
     def MoveLeader(
@@ -383,7 +397,8 @@ class MaintenanceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _rpc_pb2.DowngradeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_rpc_pb2.DowngradeResponse, _abc.Awaitable[_rpc_pb2.DowngradeResponse]]: ...
+    ) -> _typing.Union[_rpc_pb2.DowngradeResponse, _abc.Awaitable[_rpc_pb2.DowngradeResponse]]:
+        """Refused: formats only go forward."""
 
 def add_MaintenanceServicer_to_server(servicer: MaintenanceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

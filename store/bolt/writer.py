@@ -25,6 +25,8 @@ from .pages import (
 )
 
 Item = tuple[bytes, bytes]
+LEAF_BYTES = 4 * PAGE_BYTES
+"""Leaves share overflow pages: with values of half a page, a leaf a page would be half empty."""
 _META_PAGES = 2
 _BRANCH_MIN = 2
 """bbolt takes it for granted that no branch has an only child."""
@@ -75,7 +77,7 @@ def _tree(pages: _Pages, items: Iterable[tuple[int, bytes, bytes]]) -> int:
         assert last is None or last < key, (last, key)
         last = key
         needed = LEAF_ELEMENT.size + len(key) + len(value)
-        if open_page and size + needed > PAGE_BYTES:
+        if open_page and size + needed > LEAF_BYTES:
             above.add(open_page[0][1], _leaf(pages, open_page))
             open_page, size = [], PAGE.size
         open_page.append(item)

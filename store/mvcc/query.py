@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from operator import attrgetter
 
@@ -41,7 +41,17 @@ def check(request: _Request, *, current: int, compacted: int) -> None:
 
 
 def evaluate(index: KeyIndex, request: _Request, answer: rpc_pb2.RangeResponse, *, current: int) -> None:
-    """Answer a Range that was checked. `count` is that of the range, whatever is filtered or beyond the limit."""
+    """Answer a Range that was checked."""
+    keys_only, add = request.keys_only, answer.kvs.add
+    for record in select(index, request, answer, current=current):
+        record.fill(add(), keys_only=keys_only)
+
+
+def select(index: KeyIndex, request: _Request, answer: rpc_pb2.RangeResponse, *, current: int) -> Sequence[Record]:
+    """The records that answer a Range, and everything of the answer but them.
+
+    `count` is that of the range, whatever is filtered or beyond the limit.
+    """
     key, range_end, revision, limit = request.key, request.range_end, request.revision, min(request.limit, LIMIT_MAX)
     target, order = request.sort_target, request.sort_order
     backwards = target == _Request.KEY and order == _Request.DESCEND
@@ -54,17 +64,18 @@ def evaluate(index: KeyIndex, request: _Request, answer: rpc_pb2.RangeResponse, 
         answer.count = len(everything)
         found = reversed(everything) if backwards else iter(everything)
     if request.count_only:
-        return
+        return ()
     filtered = _filtered(found, request)
     if target != _Request.KEY:
         if order == _Request.NONE and limit > 0 and filtered is found:
             filtered = islice(filtered, limit + 1)  # as etcd: without an order, what the limit cut is what is sorted
         filtered = iter(sorted(filtered, key=_SORT_KEYS[target], reverse=order == _Request.DESCEND))
-    keys_only, add = request.keys_only, answer.kvs.add
-    for record in islice(filtered, limit) if limit > 0 else filtered:
-        record.fill(add(), keys_only=keys_only)
-    if limit > 0 and next(filtered, None) is not None:
+    if limit <= 0:
+        return list(filtered)
+    records = list(islice(filtered, limit))
+    if next(filtered, None) is not None:
         answer.more = True
+    return records
 
 
 def _filtered(records: Iterator[Record], request: _Request) -> Iterator[Record]:

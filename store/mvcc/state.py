@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from raftsman.etcd import rpc_pb2
@@ -97,6 +97,13 @@ class State:
         query.evaluate(self.index, request, response, current=self.revision)
         return response
 
+    def select(self, request: rpc_pb2.RangeRequest, answer: rpc_pb2.RangeResponse) -> Sequence[Record]:
+        """The same, with the records by themselves: they do not change any more."""
+        if self.alarms.corrupt:
+            raise errors.corrupt()
+        query.check(request, current=self.revision, compacted=self.compacted)
+        return query.select(self.index, request, answer, current=self.revision)
+
     @property
     def _reading_revision(self) -> int:
         """What the operations of a transaction see: their own writes included."""
@@ -127,6 +134,8 @@ class State:
         branch = self._decided(request, ranges)
         for each in ranges:
             query.check(each, current=self.revision, compacted=self.compacted)
+            if each.revision < (0 if self.compacted else -1):  # etcd's own arithmetic, in transactions only
+                raise errors.compacted()
         response = rpc_pb2.TxnResponse()
         self._carry_out(branch, response)
         self._commit()

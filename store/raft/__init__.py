@@ -20,10 +20,14 @@ shows it (in tests/store/raft/).
     raftLog's end           cut whenever prevLogIdx is below it      cut only where terms conflict     test_guard
     onMessageReceived       pickled chunks, commands, any type       only what `guard` knows           test_guard
     setCurrentTerm          higher terms in appends are ignored      adopted, on disk                  test_election
+    votesCount              counts messages, whoever sends them      one a voter and term              test_guard
+    otherNodes,
+    readonlyNodes           two changes at once; nobody learns       voters and learners, as of the    test_kernel
+                                                                     last committed change
     (import)                breaks socket.inet_ntop everywhere       put back                          test_import
 
 The other private names that `kernel` reads or calls (raftLeader, raftMatchIndex, lastResponseTime, noopIDx,
-newAppendEntriesTime, otherNodes, sendAppendEntries, setState) keep the library's meaning.
+newAppendEntriesTime, applyLogEntries, sendAppendEntries, setState) keep the library's meaning.
 """
 
 import socket

@@ -30,11 +30,12 @@ class Election:
         self._send = send
         self._round = 0
         self._allowed_by: set[Node] = set()
-        self._campaigning = False
+        self._allowed_term = 0
         self._heard_at = -math.inf
 
     def heard_leader(self) -> None:
         self._heard_at = clock.now()
+        self._allowed_term = 0
 
     def leader_lost(self, leader: Node) -> None:
         """The connection to the leader broke: others that lost it too may campaign soon, the rest refuse as ever."""
@@ -54,8 +55,8 @@ class Election:
         if not kernel.votes:
             kernel.postpone_election()
             return
-        if self._campaigning or kernel.alone:
-            self._campaigning = False
+        if kernel.alone or self._allowed_term == kernel.raftCurrentTerm + 1:
+            self._allowed_term = 0
             return
         kernel.postpone_election()
         kernel.forget_leader()
@@ -86,8 +87,8 @@ class Election:
                 self._campaign()
 
     def _campaign(self) -> None:
-        self._allowed_by = set()
-        self._campaigning = True
+        self._round += 1  # what else is answered to this one is late
+        self._allowed_term = self._kernel.raftCurrentTerm + 1
         self._kernel.campaign_now()
 
     def _answer(self, node: Node, message: Message, term: int) -> None:

@@ -93,7 +93,10 @@ class PeerTransport(Transport):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         context = self._tls.server if self._tls else None
         for host, port in listen:
-            self._servers.append(await loop.create_server(lambda: _Connection(self), host, port, ssl=context))
+            server = await loop.create_server(
+                lambda: _Connection(self), host, port, ssl=context, ssl_handshake_timeout=HELLO_S if context else None
+            )
+            self._servers.append(server)
         self._started = True
         self._dial_all()
 

@@ -1,7 +1,8 @@
 """Auth: users, roles and permissions through the log; passwords are hashed before they get there.
 
 Reads are linearizable. A token is issued for a password that was right at the auth revision at which the log takes the
-token: whoever changed it meanwhile is heard. Bound: AUTHENTICATE_TRIES against users that change all the time.
+token: whoever changed it meanwhile is heard. Names that are none are refused as slowly as wrong passwords. Bound:
+AUTHENTICATE_TRIES against users that change all the time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from raftsman.store.commands import Kind
 from .answers import Answers, Context, unary
 
 AUTHENTICATE_TRIES = 10
+LOGGED_MAX = 64
 
 log = logs.get(__name__)
 _Answer = TypeVar("_Answer", bound=Message)
@@ -78,8 +80,9 @@ class Auth(rpc_pb2_grpc.AuthServicer):
         if not auth.enabled:
             raise errors.authentication_off()
         revision, user = auth.revision, auth.users.get(request.name)
-        if user is None or user.no_password or not await self._passwords.matches(request.password, user.password):
-            log.warning("login refused", user=request.name)
+        hashed = b"" if user is None or user.no_password else user.password
+        if not await self._passwords.matches(request.password, hashed):
+            log.warning("login refused", user=request.name[:LOGGED_MAX])
             raise errors.authentication_failed()
         return revision
 

@@ -15,6 +15,8 @@ from raftsman.store.mvcc import watchers
 from raftsman.store.mvcc.history import History
 from raftsman.store.mvcc.records import Change
 
+from . import ready
+
 BATCH_CHANGES = 1_000
 BATCH_BYTES = 1 << 20
 SCAN_REVISIONS = 5_000
@@ -23,27 +25,7 @@ SHARED_BYTES_MAX = 8 << 20
 FRAGMENT_BYTES = 3 << 19
 
 
-class Ready:
-    """A WatchResponse that is bytes already."""
-
-    __slots__ = ("_wire",)
-
-    def __init__(self, head: rpc_pb2.WatchResponse, events: bytes) -> None:
-        self._wire = head.SerializeToString() + events  # messages that follow each other are one
-
-    def SerializeToString(self) -> bytes:
-        return self._wire
-
-    @staticmethod
-    def FromString(wire: bytes) -> rpc_pb2.WatchResponse:
-        return rpc_pb2.WatchResponse.FromString(wire)
-
-
-Response = rpc_pb2.WatchResponse | Ready
-
-
-def serialize(response: Response) -> bytes:
-    return response.SerializeToString()
+Response = rpc_pb2.WatchResponse | ready.WatchResponse
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import grpc
+import grpc.aio
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import apply_auth
 from raftsman.store.commands import Kind
 
-from . import checks
+from . import checks, ready
 from .answers import Answers, Context, unary
 
 
@@ -17,17 +19,33 @@ class KV(rpc_pb2_grpc.KVServicer):
         self._answers = answers
         self._replica = answers.replica
 
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Serve on a server, which Range's answers leave as the bytes that they may be already."""
+        service = rpc_pb2.DESCRIPTOR.services_by_name["KV"]
+        handlers = {
+            method.name: grpc.unary_unary_rpc_method_handler(
+                getattr(self, method.name),
+                request_deserializer=getattr(rpc_pb2, method.input_type.name).FromString,
+                response_serializer=ready.serialize,
+            )
+            for method in service.methods
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
     @unary
-    async def Range(self, request: rpc_pb2.RangeRequest, context: Context) -> rpc_pb2.RangeResponse:
+    async def Range(  # type: ignore[override]
+        self, request: rpc_pb2.RangeRequest, context: Context
+    ) -> rpc_pb2.RangeResponse | ready.RangeResponse:
         checks.check_range(request)
         if not request.serializable:
             await self._replica.up_to_date()
         who = await self._answers.identity.permit(context)
         state = self._replica.state
         state.auth.check_read(who, request.key, request.range_end)
-        answer = state.range(request)
+        answer = rpc_pb2.RangeResponse()
+        records = state.select(request, answer)
         self._answers.complete(answer.header)
-        return answer
+        return await ready.listed(answer, records, keys_only=request.keys_only)
 
     @unary
     async def Put(self, request: rpc_pb2.PutRequest, context: Context) -> rpc_pb2.PutResponse:
@@ -57,4 +75,7 @@ class KV(rpc_pb2_grpc.KVServicer):
     @unary
     async def Compact(self, request: rpc_pb2.CompactionRequest, context: Context) -> rpc_pb2.CompactionResponse:
         await self._answers.identity.permit_admin(context)
-        return await self._answers.write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
+        answer = await self._answers.write(Kind.COMPACT, request, context, rpc_pb2.CompactionResponse)
+        if request.physical:
+            await self._replica.swept()
+        return answer

@@ -56,7 +56,7 @@ class Listener:
         self.batch = batch.Batch(answers)
         self._server = grpc.aio.server(options=_options(limits))
         batch_pb2_grpc.add_BatchServicer_to_server(self.batch, self._server)
-        rpc_pb2_grpc.add_KVServicer_to_server(kv.KV(answers), self._server)
+        kv.KV(answers).add_to(self._server)
         self.watch.add_to(self._server)
         rpc_pb2_grpc.add_LeaseServicer_to_server(lease.Lease(answers, lessor), self._server)
         rpc_pb2_grpc.add_AuthServicer_to_server(auth.Auth(answers), self._server)

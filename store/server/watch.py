@@ -21,7 +21,7 @@ from raftsman.store.mvcc import watchers
 from raftsman.store.mvcc.state import FIRST_REVISION
 from raftsman.store.raft import events as raft
 
-from . import events
+from . import events, ready
 from .answers import Answers, Context, requires_leader
 
 WATCHES_MAX = 10_000
@@ -56,7 +56,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         """Serve on a server. Not by the generated function, which cannot send what is bytes already."""
         service = rpc_pb2.DESCRIPTOR.services_by_name["Watch"]
         method = grpc.stream_stream_rpc_method_handler(
-            self.Watch, request_deserializer=rpc_pb2.WatchRequest.FromString, response_serializer=events.serialize
+            self.Watch, request_deserializer=rpc_pb2.WatchRequest.FromString, response_serializer=ready.serialize
         )
         handlers = {each.name: method for each in service.methods}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
@@ -317,7 +317,8 @@ class _Stream:
             encoded = self._service.shared.next(watch, history)
             responses = []
             if encoded.events:
-                responses.append(events.Ready(self._fill(_Response(), watch, encoded.revision), encoded.events))
+                head = self._fill(_Response(), watch, encoded.revision).SerializeToString()
+                responses.append(ready.WatchResponse(head, encoded.events))
         if watch.pending is not None:
             self._ready[watch] = None
         watch.told = watch.told or bool(responses)

@@ -17,6 +17,9 @@ from pathlib import Path
 import grpc
 import grpc.aio
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.store import commands
+from raftsman.store.mvcc import members as membership
+from raftsman.store.raft.journal import Beginning
 
 READY_S = 20.0
 
@@ -169,3 +172,12 @@ async def leader_of(stores: list[Store]) -> Store:
                 return store
         await asyncio.sleep(0.05)
     raise AssertionError("nobody leads")
+
+
+def alone(member: int) -> Beginning:
+    """What the log of a cluster with one member begins with."""
+    change = membership.Change(
+        membership.Action.FOUND, (membership.Member(member, "alone", ("http://127.0.0.1:1",)),), 1
+    )
+    operation = commands.Operation(0, commands.Kind.CLUSTER_MEMBER, membership.encode(change))
+    return Beginning(entry=commands.encode_change(operation))

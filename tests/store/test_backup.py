@@ -150,6 +150,7 @@ def test_etcdctl_reads_the_status(tmp_path: Path) -> None:
 
 
 @pytest.mark.etcdctl
+@pytest.mark.etcd
 async def test_etcd_starts_from_our_backup(tmp_path: Path) -> None:
     state = busy_state()
     path = save(tmp_path / "db", state)

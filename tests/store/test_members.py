@@ -69,16 +69,16 @@ async def test_leases_are_kept_through_any_member(stores: list[members.Store]) -
     follower = next(store for store in stores if store is not leader)
     async with follower.channel() as channel:
         leases, kv = rpc_pb2_grpc.LeaseStub(channel), rpc_pb2_grpc.KVStub(channel)
-        lease = (await leases.LeaseGrant(rpc_pb2.LeaseGrantRequest(TTL=1))).ID
+        lease = (await leases.LeaseGrant(rpc_pb2.LeaseGrantRequest(TTL=2))).ID
         await kv.Put(Put(key=b"leased", lease=lease))
         stream = leases.LeaseKeepAlive()
-        until = time.monotonic() + 2
+        until = time.monotonic() + 3
         while time.monotonic() < until:
             await stream.write(rpc_pb2.LeaseKeepAliveRequest(ID=lease))
-            assert (await stream.read()).TTL == 1
+            assert (await stream.read()).TTL == 2
             await asyncio.sleep(0.3)
         assert (await kv.Range(Range(key=b"leased"))).count == 1
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(6):
             while (await kv.Range(Range(key=b"leased"))).count:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 

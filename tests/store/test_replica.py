@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from members import alone
 from raftsman.etcd import rpc_pb2
 from raftsman.store import errors, pending, replica
 from raftsman.store.commands import Kind
@@ -48,10 +49,9 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 @pytest_asyncio.fixture
 async def served(tmp_path: Path, disk: Disk) -> AsyncIterator[Replica]:
-    name = "127.0.0.1:1"
-    made = Replica(tmp_path, member_number=1, cluster="c", lone=True, snapshot_count=1000)
+    made = Replica(tmp_path, member_number=1, cluster="c", snapshot_count=1000)
     made.answer_call = lambda payload: payload
-    settings = Settings(name, [], "c", [], None, tmp_path / "snap")
+    settings = Settings(1, "c", "i", [], None, tmp_path / "snap", beginning=alone(1))
     driver = Driver(settings, made.load(), made.on_event)
     made.attach(driver)
     await driver.start()
@@ -117,12 +117,12 @@ async def test_too_many_requests_are_refused_not_queued(
 async def test_a_slow_disk_is_a_time_out_and_the_write_may_still_happen(
     served: Replica, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica, "REQUEST_S", 0.1)
+    monkeypatch.setattr(served._pending, "_seconds", 0.1)
     disk.hold()
     with pytest.raises(errors.StoreError, match="request timed out"):
         await put(served, b"late")
     disk.free.set()
-    monkeypatch.setattr(replica, "REQUEST_S", 5.0)
+    monkeypatch.setattr(served._pending, "_seconds", 5.0)
     await put(served, b"next")
     assert keys(served) == 2
 
@@ -178,7 +178,7 @@ async def test_a_disk_that_takes_no_snapshot_is_tried_again_while_the_log_goes_o
     for number in range(4):
         await put(served, b"%d" % number)
         await asyncio.sleep(0.01)
-    assert served.snapshot_index == 1
+    assert served.snapshot_index == 0
     assert not list((tmp_path / "snap").iterdir())
     full = False
     await put(served, b"more")
@@ -186,3 +186,14 @@ async def test_a_disk_that_takes_no_snapshot_is_tried_again_while_the_log_goes_o
     await asyncio.wait_for(served._snapshotting, 5)
     assert served.snapshot_index > 1
     assert keys(served) == 5
+
+
+async def test_what_was_compacted_is_given_back_while_others_are_served(served: Replica, disk: Disk) -> None:
+    for _ in range(5):
+        await asyncio.gather(*(put(served, b"%d" % number) for number in range(600)))
+    request = rpc_pb2.CompactionRequest(revision=served.state.revision)
+    await served.propose(Kind.COMPACT, request.SerializeToString())
+    assert keys(served) == 600
+    await served.swept()
+    assert not served.state.sweep()
+    assert len(list(served.state.records())) == 600

@@ -11,7 +11,7 @@ import etcds
 import members
 import pytest
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
-from raftsman.store import restore
+from raftsman.store import backup, restore
 from test_backup import busy_state, save
 
 Put, Range = rpc_pb2.PutRequest, rpc_pb2.RangeRequest
@@ -39,6 +39,13 @@ def _joined(flags: list[str]) -> list[str]:
     """`--flag value` as `--flag=value`."""
     pairs = zip(flags, [*flags[1:], ""], strict=True)
     return [flag if "=" in flag else f"{flag}={value}" for flag, value in pairs if flag.startswith("--")]
+
+
+async def backed_up(store: members.Store) -> bytes:
+    """A backup, whoever leads."""
+    async with store.channel() as channel:
+        stream = rpc_pb2_grpc.MaintenanceStub(channel).Snapshot(rpc_pb2.SnapshotRequest())
+        return b"".join([piece.blob async for piece in stream])
 
 
 async def test_a_member_goes_on_where_the_backup_ends(tmp_path: Path) -> None:
@@ -83,9 +90,13 @@ async def test_three_members_begin_alike_and_go_on(tmp_path: Path) -> None:
         for store in stores:
             async with store.channel() as channel:
                 assert await etcds.everything(channel) == expected
+            again = tmp_path / "again"
+            again.write_bytes(await backed_up(store))
+            assert list(backup.read(again).records()) == list(state.records())
 
 
 @pytest.mark.etcdctl
+@pytest.mark.etcd
 async def test_etcds_own_backup_is_restored(tmp_path: Path) -> None:
     path = tmp_path / "backup"
     with etcds.lone(tmp_path / "etcd") as etcd:

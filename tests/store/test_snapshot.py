@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from raftsman.etcd import rpc_pb2
 from raftsman.store import mvcc, snapshot
+from raftsman.store.mvcc.hash import UNKNOWN
 from raftsman.store.wal import disk
 
 
@@ -60,3 +62,47 @@ def test_a_crash_while_writing_leaves_the_old_one(tmp_path: Path, monkeypatch: p
     new = snapshot.write(tmp_path, captured(5)[0])
     snapshot.drop_older(new)
     assert list(tmp_path.iterdir()) == [new]
+
+
+def test_a_state_that_does_not_come_to_what_its_head_says_is_refused(tmp_path: Path) -> None:
+    capture, state = captured(10)
+    right = snapshot.Head.of(state, index=10, term=2, cluster="c")
+    path = snapshot.write(tmp_path, msgspec.structs.replace(capture, head=right))
+    assert snapshot.load(path)[1].hash.value == state.hash.value
+    for wrong in (
+        msgspec.structs.replace(right, bytes=state.bytes - 1),
+        msgspec.structs.replace(right, hash=state.hash.value ^ 1),
+    ):
+        path = snapshot.write(tmp_path, msgspec.structs.replace(capture, head=wrong))
+        with pytest.raises(snapshot.SnapshotDamaged, match="not what it says"):
+            snapshot.load(path)
+
+
+def test_a_snapshot_from_before_there_were_digests_has_none(tmp_path: Path) -> None:
+    capture, state = captured(10)
+    parts = {name: dumped for name, dumped in capture.parts.items() if name == "leases"}
+    old = snapshot.load(snapshot.write(tmp_path, msgspec.structs.replace(capture, parts=parts)))[1]
+    assert list(old.records()) == list(state.records())
+    assert old.hash.value == UNKNOWN
+    old.put(rpc_pb2.PutRequest(key=b"a"))
+    old.grant(9, 60)
+    assert old.hash.value == UNKNOWN
+
+
+def test_what_a_newer_program_wrote_is_refused_by_name(tmp_path: Path) -> None:
+    capture, _ = captured(1)
+    path = snapshot.write(tmp_path, msgspec.structs.replace(capture, parts={**capture.parts, "wings": 2}))
+    with pytest.raises(snapshot.SnapshotDamaged, match="newer program: it holds wings"):
+        snapshot.load(path)
+
+
+def test_large_records_get_small_frames(tmp_path: Path) -> None:
+    state = mvcc.State()
+    for number in range(20):
+        state.put(rpc_pb2.PutRequest(key=b"%d" % number, value=bytes(snapshot.FRAME_BYTES // 2)))
+    head = snapshot.Head.of(state, index=1, term=1, cluster="c")
+    path = snapshot.write(tmp_path, snapshot.Capture(head, state.copy_of_parts(), [list(state.records())]))
+    with path.open("rb") as file:
+        longest = max(map(len, snapshot._frames(path, file)))
+    assert longest < 2 * snapshot.FRAME_BYTES
+    assert list(snapshot.load(path)[1].records()) == list(state.records())

@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import shutil
 import ssl
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +137,27 @@ async def turned_away(port: int, cert: Path | None, key: Path | None, *, trusts:
             writer.close()
     except (ssl.SSLError, ConnectionError):
         pass
+
+
+async def test_health_and_metrics_are_served_over_tls_to_who_has_a_certificate(tmp_path: Path, old: Authority) -> None:
+    cert, key = old.issue("server", ip="127.0.0.1")
+    files = ["--cert-file", str(cert), "--key-file", str(key), "--trusted-ca-file", str(old.path)]
+    with members.lone(tmp_path / "store", *files) as store:
+        store.kill()
+        store.flags += ["--listen-metrics-urls", f"https://127.0.0.1:{store.metrics}"]
+        store.start()
+        await store.ready()
+        context = ssl.create_default_context(cafile=str(old.path))
+
+        def health() -> bytes:
+            url = f"https://localhost:{store.metrics}/health"
+            with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+                return bytes(answer.read())
+
+        with pytest.raises((urllib.error.URLError, ConnectionError)):
+            await asyncio.to_thread(health)
+        context.load_cert_chain(*old.issue("monitor", ip="127.0.0.1"))
+        assert await asyncio.to_thread(health) == b'{"health":"true","reason":""}'
 
 
 def test_files_that_do_not_fit_leave_the_last_ones_in_use(tmp_path: Path, old: Authority, new: Authority) -> None:

@@ -177,6 +177,7 @@ async def test_passwords_are_compared_off_the_loop_and_no_more_than_a_bound_wait
     assert await slow.matches("secret", hashed)
     assert not await slow.matches("other", hashed)
     assert not await slow.matches("", b"")
+    assert not await slow.matches("secret", b"")
     assert not await slow.matches("s" * 73, hashed)
     with pytest.raises(errors.StoreError, match="longer than 72 bytes"):
         await slow.hash("s" * 73)
@@ -185,3 +186,20 @@ async def test_passwords_are_compared_off_the_loop_and_no_more_than_a_bound_wait
     refused = [each for each in told if isinstance(each, errors.StoreError)]
     assert (len(refused), {each.text for each in refused}) == (10, {"etcdserver: too many requests"})
     slow.close()
+
+
+async def test_a_signed_token_that_was_recognised_runs_out_all_the_same(tmp_path: Path) -> None:
+    key = write_key(tmp_path, "a")
+    issuer = signed.Signed(signed.Keys("ES256", key, key.public_key(), 60))
+    short, lasting = (
+        jwt.encode({"username": "u", "revision": 2, **claims}, key, "ES256")
+        for claims in ({"exp": int(time.time()) + 1}, {})
+    )
+    for token in (short, short, lasting, lasting):
+        assert await issuer.who(token) == Who("u", 2)
+    await asyncio.sleep(2.1)
+    assert not await valid(issuer, short)
+    assert await valid(issuer, lasting)
+    for number in range(signed.KNOWN_MAX + 1):
+        await issuer.who(jwt.encode({"username": "u", "revision": 2, "n": number}, key, "ES256"))
+    assert len(issuer._known) == signed.KNOWN_MAX

@@ -93,3 +93,14 @@ def test_a_lease_lives_at_least_as_long_as_etcds() -> None:
     assert [state.grant(lease, ttl).ttl_s for lease, ttl in ((1, -1), (2, 0), (3, 1), (4, 3))] == [2, 2, 2, 3]
     with pytest.raises(errors.StoreError, match="too large lease TTL"):
         state.grant(1, NUMBER_MAX)
+
+
+def test_a_negative_revision_in_a_transaction_is_compacted_once_anything_is() -> None:
+    state = mvcc.State()
+    state.put(Put(key=b"a"))
+    request = rpc_pb2.TxnRequest(success=[Op(request_range=Range(key=b"a", revision=-1))])
+    assert state.txn(request).responses[0].response_range.count == 1
+    state.compact(2)
+    assert state.range(Range(key=b"a", revision=-1)).count == 1
+    with pytest.raises(errors.StoreError, match="has been compacted"):
+        state.txn(request)

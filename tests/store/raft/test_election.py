@@ -12,10 +12,7 @@ from raftsman.store.raft import election
 
 
 def elections(found: list[Any]) -> dict[str, election.Election]:
-    return {
-        member.name: election.Election(member.kernel, member.post, others=list(member.kernel.otherNodes))
-        for member in found
-    }
+    return {member.name: election.Election(member.kernel, member.post) for member in found}
 
 
 def exchange(net: Any, of: dict[str, election.Election]) -> None:
@@ -60,7 +57,7 @@ def test_who_lost_the_leader_too_allows_a_campaign_at_once(tmp_path: Path) -> No
     of = elections(found)
     net.queues.clear()
     of[found[1].name].heard_leader()
-    of[found[1].name].leader_lost()
+    of[found[1].name].leader_lost(Node(found[0].name))
     assert found[1].kernel.election_deadline() < time.monotonic() + 0.25
     found[2].kernel.campaign_now()
     of[found[2].name].before_tick()
@@ -101,3 +98,33 @@ def test_a_leader_steps_down_when_a_follower_is_at_a_higher_term(tmp_path: Path)
     of[found[0].name].incoming(Node(found[1].name), {"type": "term", "term": 40})
     assert not found[0].kernel._isLeader()
     assert found[0].kernel.raftCurrentTerm == 40
+
+
+def test_a_round_of_permissions_is_worth_one_campaign(tmp_path: Path) -> None:
+    """Found by scripts/sim: the second member's leave, a moment after the first's, made for a second term."""
+    net, found = members(tmp_path)
+    of = elections(found)
+    asking = found[0]
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    for other in found[1:]:
+        question = net.queues[asking.name, other.name].popleft()
+        of[other.name].incoming(Node(asking.name), question)
+        of[asking.name].incoming(Node(other.name), net.queues[other.name, asking.name].popleft())
+        of[asking.name].before_tick()
+        asking.tick()
+    assert asking.kernel.raftCurrentTerm == 1
+
+
+def test_a_permission_is_worth_nothing_once_a_leader_was_heard(tmp_path: Path) -> None:
+    net, found = members(tmp_path)
+    of = elections(found)
+    asking = found[0]
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    exchange(net, of)
+    of[asking.name].heard_leader()
+    asking.kernel.campaign_now()
+    of[asking.name].before_tick()
+    asking.tick()
+    assert asking.kernel.raftCurrentTerm == 0, "it asks again"

@@ -179,3 +179,16 @@ def test_two_members_cannot_both_win_a_term(tmp_path: Path) -> None:
     second.tick()
     net.deliver()
     assert [member.kernel._isLeader() for member in (first, second, third)].count(True) <= 1
+
+
+def test_a_vote_counts_once_and_only_a_voters(tmp_path: Path) -> None:
+    net, (one, two, three, *_) = members(tmp_path, 5)
+    one.campaign()
+    net.queues.clear()
+    vote = {"type": "response_vote", "term": one.kernel.raftCurrentTerm}
+    for _ in range(3):
+        one.receive(two.name, dict(vote))
+    one.receive("a stranger", dict(vote))
+    assert not one.kernel._isLeader()
+    one.receive(three.name, dict(vote))
+    assert one.kernel._isLeader()

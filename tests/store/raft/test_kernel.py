@@ -74,3 +74,30 @@ def test_election_time_outs_come_from_the_member_s_own_source(tmp_path: Path) ->
         drawn.append([member.kernel._SyncObj__generateRaftTimeout() for _ in range(3)])
     assert drawn[0] == drawn[1]
     assert all(Pace().election_s <= timeout <= 2 * Pace().election_s for timeout in drawn[0])
+
+
+def test_a_learner_gets_the_log_and_has_no_vote(tmp_path: Path) -> None:
+    net, (one, two, three) = led(tmp_path)
+    names = {member.name for member in (one, two)}
+    for member in (one, two, three):
+        member.kernel.configure(names, {three.name})
+    before = one.kernel.raftCommitIndex
+    one.commands.append(b"\0x")
+    one.tick()
+    net.queues.pop((one.name, two.name))
+    net.deliver()
+    beat_one = one.kernel.raftCommitIndex
+    assert three.journal.last_index == one.journal.last_index, "the learner has it"
+    assert beat_one == before, "its ack is no vote"
+    assert not three.kernel.votes
+
+
+def test_who_joins_and_who_leaves_changes_the_majority(tmp_path: Path) -> None:
+    _, (one, two, three) = led(tmp_path)
+    nodes = {member.name: node for member in (two, three) for node in one.kernel.voters if node.id == member.name}
+    assert one.kernel.majority({nodes[two.name]})
+    one.kernel.configure({one.name, two.name}, {three.name})
+    assert not one.kernel.majority({nodes[three.name]}), "a learner is no majority"
+    one.kernel.configure({one.name}, set())
+    assert one.kernel.alone
+    assert one.kernel.majority(set())

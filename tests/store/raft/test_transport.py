@@ -15,7 +15,8 @@ import msgspec
 import pytest
 from certificates import Authority
 from members import free_ports
-from raftsman.store.raft import transport
+from raftsman.store.mvcc import members as membership
+from raftsman.store.raft import discovery, transport
 from raftsman.store.raft.transport import PeerTls, PeerTransport, Upcalls
 
 
@@ -26,6 +27,8 @@ class Ear:
         self.received: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self.up: asyncio.Queue[str] = asyncio.Queue()
         self.down: asyncio.Queue[str] = asyncio.Queue()
+        self.refusals: dict[str, str] = {}
+        self.refused: asyncio.Queue[str] = asyncio.Queue()
 
     def upcalls(self) -> Upcalls:
         return Upcalls(
@@ -34,19 +37,24 @@ class Ear:
             up=lambda node: self.up.put_nowait(node.id),
             down=lambda node: self.down.put_nowait(node.id),
             settled=lambda: None,
+            refuse=lambda member, instance: self.refusals.get(instance, ""),
+            refused=self.refused.put_nowait,
+            members=lambda asking: discovery.Answer("c", 1, membership.Dumped(), ""),
         )
 
 
 @asynccontextmanager
 async def pair(tls: Callable[[int], PeerTls | None] = lambda _: None) -> AsyncIterator[list[tuple[Any, Ear, str]]]:
-    names = sorted(f"127.0.0.1:{port}" for port in free_ports(2))
+    """Members a and b, each with its address."""
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip("ab", free_ports(2), strict=True)}
     made = []
-    for place, name in enumerate(names):
-        each = PeerTransport(name, [other for other in names if other != name], cluster="c", tls=tls(place))
+    for place, (name, address) in enumerate(addresses.items()):
+        each = PeerTransport(name, cluster="c", instance=f"disk of {name}", tls=tls(place))
+        each.configure({other: (f"http://{at}",) for other, at in addresses.items() if other != name})
         ear = Ear()
         each.upcalls = ear.upcalls()
-        await each.start([transport.split(name)])
-        made.append((each, ear, name))
+        await each.start([discovery.place(address)])
+        made.append((each, ear, address))
     try:
         yield made
     finally:
@@ -76,7 +84,7 @@ def frame(message: object) -> bytes:
 
 async def closed_after(address: str, data: bytes, *, tls: ssl.SSLContext | None = None) -> bool:
     """Whether the other side hangs up on this."""
-    host, port = transport.split(address)
+    host, port = discovery.place(address)
     reader, writer = await asyncio.open_connection(host, port, ssl=tls, server_hostname=host if tls else None)
     try:
         writer.write(data)
@@ -93,13 +101,28 @@ async def closed_after(address: str, data: bytes, *, tls: ssl.SSLContext | None 
 
 
 async def test_members_find_each_other_and_talk() -> None:
-    async with pair() as [(low, low_ear, low_name), (high, high_ear, high_name)]:
-        assert await get(low_ear.up) == high_name
-        assert await get(high_ear.up) == low_name
-        assert low.post(low._nodes[high_name], {"type": "x", "data": b"1" * 100_000})
+    async with pair() as [(low, low_ear, _), (high, high_ear, _)]:
+        assert await get(low_ear.up) == "b"
+        assert await get(high_ear.up) == "a"
+        assert low.post(low._nodes["b"], {"type": "x", "data": b"1" * 100_000})
         assert (await get(high_ear.received))[1]["data"] == b"1" * 100_000
         high.close()
-        assert await get(low_ear.down) == high_name
+        assert await get(low_ear.down) == "b"
+
+
+async def test_a_member_that_is_no_longer_one_is_hung_up_on_with_the_reason() -> None:
+    async with pair() as [(low, low_ear, _), (_, high_ear, _)]:
+        await get(low_ear.up)
+        low_ear.refusals["disk of b"] = transport.REMOVED
+        low.configure({})
+        assert await get(low_ear.down) == "b"
+        assert await get(high_ear.refused) == transport.REMOVED
+
+
+async def test_whoever_may_connect_is_told_the_members() -> None:
+    async with pair() as [_, (_, _, address)]:
+        answer = await discovery.ask([f"http://{address}"], discovery.question("", ""), tls=None)
+        assert answer == discovery.Answer("c", 1, membership.Dumped(), "")
 
 
 @pytest.mark.parametrize(
@@ -109,8 +132,10 @@ async def test_members_find_each_other_and_talk() -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
         struct.pack("<I", 1 << 30),
         struct.pack("<I", 8) + b"\xc1" * 8,
-        frame({"protocol": "raftsman-peer-1", "cluster": "other", "name": "127.0.0.1:1"}),
-        frame({"protocol": "raftsman-peer-1", "cluster": "c", "name": "127.0.0.1:1"}),
+        frame({"protocol": "raftsman-peer-1", "cluster": "c", "member": "a", "instance": "x"}),
+        frame({"protocol": transport.PROTOCOL, "cluster": "other", "member": "a", "instance": "x"}),
+        frame({"protocol": transport.PROTOCOL, "cluster": "c", "member": "f00", "instance": "x"}),
+        frame({"protocol": transport.PROTOCOL, "cluster": "c", "member": "../x", "instance": "x"}),
         frame(["hello"]),
         frame(7),
     ],
@@ -146,9 +171,9 @@ async def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 async def test_with_certificates_only_members_get_in(tmp_path: Path) -> None:
     ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
     member = ours.issue("peer", ip="127.0.0.1")
-    async with pair(lambda _: contexts(ours, member)) as [(_, low_ear, low_name), (_, _, high_name)]:
-        assert await get(low_ear.up) == high_name
-        hello = frame({"protocol": "raftsman-peer-1", "cluster": "c", "name": high_name})
+    async with pair(lambda _: contexts(ours, member)) as [(_, low_ear, low_name), _]:
+        assert await get(low_ear.up) == "b"
+        hello = frame({"protocol": transport.PROTOCOL, "cluster": "c", "member": "b", "instance": "x"})
         assert await closed_after(low_name, hello), "no TLS"
         bare = ssl.create_default_context(cafile=str(ours.path))
         assert await closed_after(low_name, hello, tls=bare), "no certificate"
@@ -162,11 +187,11 @@ async def test_with_certificates_only_members_get_in(tmp_path: Path) -> None:
 
 async def test_a_peer_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "BUFFER_BYTES_MAX", 1 << 16)
-    async with pair() as [(low, low_ear, _), (high, _, high_name)]:
+    async with pair() as [(low, low_ear, _), (high, _, _)]:
         await get(low_ear.up)
-        node = low._nodes[high_name]
+        node = low._nodes["b"]
         next(iter(high._connections.values()))._out.pause_reading()
         for _ in range(400):
             if not low.post(node, {"type": "x", "data": b"1" * 100_000}):
                 break
-        assert await get(low_ear.down) == high_name
+        assert await get(low_ear.down) == "b"

@@ -88,6 +88,29 @@ async def disarm(channel: grpc.aio.Channel) -> None:
         assert list((await alarm(request)).alarms) == []
 
 
+async def test_a_corrupt_cluster_says_so_and_serves_nothing_until_disarmed(tmp_path: Path) -> None:
+    corrupt = (Code.DATA_LOSS, "etcdserver: corrupt cluster")
+    with members.lone(tmp_path) as store:
+        await store.ready()
+        async with store.channel() as channel:
+            kv, alarm = rpc_pb2_grpc.KVStub(channel), rpc_pb2_grpc.MaintenanceStub(channel).Alarm
+            await kv.Put(Put(key=b"a"))
+            await alarm(rpc_pb2.AlarmRequest(action=rpc_pb2.AlarmRequest.ACTIVATE, memberID=9, alarm=rpc_pb2.CORRUPT))
+            reading = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_range=Range(key=b"a"))])
+            for call in (
+                kv.Put(Put(key=b"a")),
+                kv.DeleteRange(Delete(key=b"a")),
+                kv.Range(Range(key=b"a")),
+                kv.Range(Range(key=b"a", serializable=True)),
+                kv.Txn(reading),
+                kv.Compact(rpc_pb2.CompactionRequest(revision=2)),
+            ):
+                await refused(call, *corrupt)
+            assert (await page(store, "/health"))[1] == '{"health":"false","reason":"ALARM CORRUPT"}\n'
+            await disarm(channel)
+            assert (await kv.Range(Range(key=b"a"))).count == 1
+
+
 async def test_alarms_survive_a_restart(tmp_path: Path) -> None:
     with members.lone(tmp_path) as store:
         await store.ready()

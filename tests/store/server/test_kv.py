@@ -107,8 +107,7 @@ async def test_large_lists_arrive_whole(kv: rpc_pb2_grpc.KVStub) -> None:
 
 async def test_what_is_not_served_is_refused_by_name(channel: grpc.aio.Channel) -> None:
     for call, text in (
-        (rpc_pb2_grpc.ClusterStub(channel).MemberAdd(rpc_pb2.MemberAddRequest()), "Cluster.MemberAdd"),
-        (rpc_pb2_grpc.MaintenanceStub(channel).MoveLeader(rpc_pb2.MoveLeaderRequest()), "Maintenance.MoveLeader"),
+        (rpc_pb2_grpc.MaintenanceStub(channel).Downgrade(rpc_pb2.DowngradeRequest()), "Maintenance.Downgrade"),
     ):
         with pytest.raises(grpc.aio.AioRpcError, match=text) as caught:
             await call
@@ -121,3 +120,26 @@ async def test_status_and_members(channel: grpc.aio.Channel) -> None:
     assert status.raftAppliedIndex <= status.raftIndex
     listed = await rpc_pb2_grpc.ClusterStub(channel).MemberList(rpc_pb2.MemberListRequest(linearizable=True))
     assert [member.ID for member in listed.members] == [status.leader]
+
+
+async def test_a_long_list_comes_whole(channel: grpc.aio.Channel) -> None:
+    """It is made in slices."""
+    kv = rpc_pb2_grpc.KVStub(channel)
+    wanted = [b"long/%04d" % number for number in range(1_000)]
+    await asyncio.gather(*(kv.Put(rpc_pb2.PutRequest(key=key, value=key)) for key in wanted))
+    request = rpc_pb2.RangeRequest(key=b"long/", range_end=b"long0", limit=900)
+    answer = await kv.Range(request)
+    assert [each.key for each in answer.kvs] == [each.value for each in answer.kvs] == wanted[:900]
+    assert (answer.count, answer.more, answer.header.revision > 1_000) == (1_000, True, True)
+    request.keys_only = True
+    request.sort_order = rpc_pb2.RangeRequest.DESCEND
+    assert [(each.key, each.value) for each in (await kv.Range(request)).kvs] == [(key, b"") for key in wanted[:99:-1]]
+
+
+async def test_a_physical_compaction_is_answered_when_it_is_done(channel: grpc.aio.Channel) -> None:
+    kv = rpc_pb2_grpc.KVStub(channel)
+    for _ in range(3):
+        last = (await kv.Put(rpc_pb2.PutRequest(key=b"physical"))).header.revision
+    await kv.Compact(rpc_pb2.CompactionRequest(revision=last, physical=True))
+    with pytest.raises(grpc.aio.AioRpcError, match="compacted"):
+        await kv.Range(rpc_pb2.RangeRequest(key=b"physical", revision=last - 1))

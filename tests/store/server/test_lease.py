@@ -36,27 +36,27 @@ async def gone(kv: rpc_pb2_grpc.KVStub, key: bytes, *, within_s: float) -> None:
 async def test_a_lease_that_nobody_keeps_takes_its_keys(
     kv: rpc_pb2_grpc.KVStub, leases: rpc_pb2_grpc.LeaseStub
 ) -> None:
-    lease = await attached(kv, leases, b"l1", 1)
+    lease = await attached(kv, leases, b"l1", 2)
     left = await leases.LeaseTimeToLive(rpc_pb2.LeaseTimeToLiveRequest(ID=lease, keys=True))
-    assert (left.grantedTTL, list(left.keys)) == (1, [b"l1"])
-    await gone(kv, b"l1", within_s=3)
+    assert (left.grantedTTL, list(left.keys)) == (2, [b"l1"])
+    await gone(kv, b"l1", within_s=5)
     assert (await leases.LeaseTimeToLive(rpc_pb2.LeaseTimeToLiveRequest(ID=lease))).TTL == -1
     assert lease not in [each.ID for each in (await leases.LeaseLeases(rpc_pb2.LeaseLeasesRequest())).leases]
 
 
 async def test_keep_alives_keep_it(kv: rpc_pb2_grpc.KVStub, leases: rpc_pb2_grpc.LeaseStub) -> None:
-    lease = await attached(kv, leases, b"l2", 1)
+    lease = await attached(kv, leases, b"l2", 2)
     stream = leases.LeaseKeepAlive()
-    until = time.monotonic() + 2
+    until = time.monotonic() + 3
     while time.monotonic() < until:
         await stream.write(rpc_pb2.LeaseKeepAliveRequest(ID=lease))
-        assert (await stream.read()).TTL == 1
+        assert (await stream.read()).TTL == 2
         await asyncio.sleep(0.3)
     assert (await kv.Range(rpc_pb2.RangeRequest(key=b"l2"))).count == 1
     await stream.write(rpc_pb2.LeaseKeepAliveRequest(ID=12345))
     assert (await stream.read()).TTL == 0
     await stream.done_writing()
-    await gone(kv, b"l2", within_s=3)
+    await gone(kv, b"l2", within_s=5)
 
 
 async def test_revoking_deletes_at_once(kv: rpc_pb2_grpc.KVStub, leases: rpc_pb2_grpc.LeaseStub) -> None:

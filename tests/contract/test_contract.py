@@ -1,0 +1,72 @@
+"""The store beside Debian's etcd: the same requests, the same answers. `scripts/contract` looks for longer.
+
+Sequences are drawn from seeds that stay the same; what a difference is between may be seen with
+`scripts/contract --only FAMILY:SEED`. One pair of servers serves all of a test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from differences import SINGLE
+from pair import Different, Pair, sequence_of, started
+from raftsman.etcd import rpc_pb2
+from sides import Outcome
+from steps import Step
+
+pytestmark = pytest.mark.etcd
+
+COUNTS = {"kv": 90, "leases": 60, "watches": 24, "admin": 30, "rest": 20}
+
+
+@pytest.mark.parametrize("family", COUNTS)
+async def test_random_sequences_are_answered_alike(family: str, tmp_path: Path) -> None:
+    async with started(tmp_path / family) as pair:
+        for seed in range(COUNTS[family]):
+            try:
+                await pair.run(sequence_of(family, seed))
+            except Different as difference:
+                pytest.fail(f"{family}:{seed}: {difference}")
+
+
+async def test_what_is_meant_to_differ_does(tmp_path: Path) -> None:
+    """The table is true: each answer is what stands in it, of etcd too."""
+    async with started(tmp_path / "pair") as pair:
+        role = Step("Auth.RoleAdd", rpc_pb2.AuthRoleAddRequest(name="single"))
+        for side in pair.sides:
+            await side.make(role, 1)
+        for single in SINGLE:
+            for side, (code, part) in zip(pair.sides, (single.etcd, single.ours), strict=True):
+                outcome = await side.make(Step(single.name, single.request), 1)
+                assert outcome.code == code, f"{single.reason}: {side.name} said {outcome}"
+                assert part in str(outcome), f"{single.reason}: {side.name} said {outcome}"
+        for side in pair.sides:
+            await side.close_stream()
+
+
+async def test_a_difference_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison can fail: a key that only one of them has, an event that only one of them tells."""
+    monkeypatch.setattr("pair.CATCH_UP_S", 0.1)
+    async with started(tmp_path / "pair") as pair:
+        put = Step("KV.Put", rpc_pb2.PutRequest(key=b"a"))
+        await pair.ours.make(put, 1)
+        pair.ours.revision = 1
+        with pytest.raises(Different, match="step 0"):
+            await pair.run([Step("KV.Range", rpc_pb2.RangeRequest(key=b"a"))])
+    async with started(tmp_path / "other") as pair:
+        watch = Step("Watch.create", rpc_pb2.WatchCreateRequest(key=b"a"))
+        quiet = rpc_pb2.WatchCreateRequest(key=b"a", filters=[rpc_pb2.WatchCreateRequest.NOPUT])
+        with pytest.raises(Different, match="watch 0 was told"):
+            await _run_with(pair, watch, Step("Watch.create", quiet), put)
+
+
+async def _run_with(pair: Pair, of_etcd: Step, of_ours: Step, then: Step) -> None:
+    """Sequences that differ in their first step."""
+    make = pair.ours.make
+
+    async def other(step: Step, now: int) -> Outcome:
+        return await make(of_ours if step is of_etcd else step, now)
+
+    pair.ours.make = other  # type: ignore[method-assign]
+    await pair.run([of_etcd, then])

@@ -1,0 +1,15 @@
+"""Negative controls: what the simulation is for, it finds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from sim.controls import CONTROLS, Control, find
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)
+def test_a_mistake_is_found(control: Control) -> None:
+    result = find(control)
+    assert result is not None, f"{control.seeds} seeds found nothing"
+    assert re.search(control.found, result.broken), result.broken
