@@ -18,7 +18,7 @@ import members
 from differences import intended, lost_by_etcd
 from raftsman.etcd import rpc_pb2
 from sides import Outcome, Side, Stream, Watched, described, placed
-from steps import FAMILIES, LEASES, ROLES, USERS, Generator, Step
+from steps import FAMILIES, LEASES, ODD, ROLES, USERS, Generator, Step
 
 BCRYPT = "--bcrypt-cost=4"
 SENTINEL = b"~sentinel"
@@ -148,8 +148,8 @@ async def started(folder: Path) -> AsyncIterator[Pair]:
             yield Pair(Side("etcd", to_etcd), Side("ours", to_ours))
 
 
-def sequence_of(family: str, seed: int, length: int = 24) -> list[Step]:
-    return Generator(Random(f"{family} {seed}")).sequence(FAMILIES[family], length)
+def sequence_of(family: str, seed: int, *, length: int = 24, odd: float = ODD) -> list[Step]:
+    return Generator(Random(f"{family} {seed}"), odd=odd).sequence(FAMILIES[family], length)
 
 
 async def _still_different(folder: Path, sequence: list[Step]) -> str:

@@ -33,9 +33,9 @@ async def test_random_sequences_are_answered_alike(family: str, tmp_path: Path) 
 async def test_what_is_meant_to_differ_does(tmp_path: Path) -> None:
     """The table is true: each answer is what stands in it, of etcd too."""
     async with started(tmp_path / "pair") as pair:
-        role = Step("Auth.RoleAdd", rpc_pb2.AuthRoleAddRequest(name="single"))
-        for side in pair.sides:
-            await side.make(role, 1)
+        for role in ("single", "root"):
+            for side in pair.sides:
+                await side.make(Step("Auth.RoleAdd", rpc_pb2.AuthRoleAddRequest(name=role)), 1)
         for single in SINGLE:
             for side, (code, part) in zip(pair.sides, (single.etcd, single.ours), strict=True):
                 outcome = await side.make(Step(single.name, single.request), 1)
