@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
 
@@ -136,16 +136,30 @@ def _cleanup() -> list[Step]:
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[Pair]:
-    """A new, empty pair, in folders beside `folder`."""
-    with (
-        etcds.lone(folder.with_suffix(".etcd"), BCRYPT) as etcd,
-        members.lone(folder.with_suffix(".ours"), BCRYPT, "--auto-compaction-retention=0") as ours,
-    ):
-        await ours.ready()
-        async with etcd.channel() as to_etcd, ours.channel() as to_ours:
+async def started(folder: Path, *, follower: bool = False) -> AsyncIterator[Pair]:
+    """A new, empty pair, in folders beside `folder`. `follower`: ours is asked at a member that does not lead."""
+    ours_folder = folder.with_suffix(".ours")
+    with etcds.lone(folder.with_suffix(".etcd"), BCRYPT) as etcd, _ours(ours_folder, three=follower) as stores:
+        await asyncio.gather(*(store.ready() for store in stores))
+        asked = stores[0]
+        if follower:
+            leader = await members.leader_of(stores)
+            asked = next(store for store in stores if store is not leader)
+        async with etcd.channel() as to_etcd, asked.channel() as to_ours:
             await etcds.ready(to_etcd)
             yield Pair(Side("etcd", to_etcd), Side("ours", to_ours))
+
+
+@contextlib.contextmanager
+def _ours(folder: Path, *, three: bool) -> Iterator[list[members.Store]]:
+    flags = (BCRYPT, "--auto-compaction-retention=0")
+    if three:
+        folder.mkdir()
+        with members.three(folder, *flags) as stores:
+            yield stores
+    else:
+        with members.lone(folder, *flags) as store:
+            yield [store]
 
 
 def sequence_of(family: str, seed: int, *, length: int = 24, odd: float = ODD) -> list[Step]:

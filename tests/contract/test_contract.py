@@ -30,6 +30,16 @@ async def test_random_sequences_are_answered_alike(family: str, tmp_path: Path) 
                 pytest.fail(f"{family}:{seed}: {difference}")
 
 
+@pytest.mark.parametrize("family", ["leases", "watches"])
+async def test_a_follower_answers_alike(family: str, tmp_path: Path) -> None:
+    async with started(tmp_path / family, follower=True) as pair:
+        for seed in range(5000, 5010):
+            try:
+                await pair.run(sequence_of(family, seed))
+            except Different as difference:
+                pytest.fail(f"{family}:{seed}: {difference}")
+
+
 async def test_what_is_meant_to_differ_does(tmp_path: Path) -> None:
     """The table is true: each answer is what stands in it, of etcd too."""
     async with started(tmp_path / "pair") as pair:
