@@ -1,7 +1,8 @@
 """Whether the members' states are the same: digests compared at the leader, a difference raised as CORRUPT.
 
-Every EVERY entries each member notes the running digest of all changes; every SCAN_EVERY it reads its whole state, in
-slices and as it was at that entry, and digests what can be read, so that memory that changed by itself is found too.
+Every EVERY entries each member notes the running digest of all changes; every SCAN_EVERY, of a small state every
+SCAN_SMALL_EVERY, it reads its whole state, in slices and as it was at that entry, and digests what can be read, so that
+memory that changed by itself is found too.
 Followers tell the leader. Members that applied the same entries have the same digests: who differs from the majority is
 named; without a majority everybody is who reported. A member that starts, lags or leads anew loses nothing by it: what
 differs once differs at the next entry too. Bounds: KEPT_MAX entries are remembered, one scan and REPORTS_MAX reports
@@ -27,6 +28,8 @@ from raftsman.store.replica import Replica
 
 EVERY = 500
 SCAN_EVERY = 50_000
+SCAN_SMALL_EVERY = 2_000
+SMALL_BYTES = 4 << 20
 KEPT_MAX = 64
 REPORTS_MAX = 16
 CALL = b"H"
@@ -91,7 +94,8 @@ class Consistency:
         state = self._replica.state
         if state.hash.value != digests.UNKNOWN:
             self._tell(Report(self._member, index, False, state.hash.value))
-        if index % SCAN_EVERY == 0 and not self._scanning:
+        scan_every = SCAN_SMALL_EVERY if state.bytes < SMALL_BYTES else SCAN_EVERY
+        if index % scan_every == 0 and not self._scanning:
             self._scanning = True
             self._run(self._scan(state.view(), index))
 

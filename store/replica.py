@@ -443,6 +443,9 @@ class Replica:
             lease_id = apply.lease_of(kind, payload)
             for observer in self.observers:
                 observer.lease_changed(lease_id)
+        elif kind is Kind.AUTH_ENABLE:
+            # A member that starts knows its snapshot until it hears of a leader, and serves stale reads before that.
+            self._bytes_since = max(self._bytes_since, self._snapshot_bytes)
         return answer
 
     def _release_reads(self) -> None:

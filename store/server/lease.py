@@ -14,6 +14,8 @@ from raftsman.store.lessor import Lessor
 from .answers import Answers, Context, unary
 
 GONE = -1
+RENEWALS_MAX = 5
+"""How often a keep-alive is tried again because the leader changed meanwhile."""
 
 
 class _Question(msgspec.Struct, array_like=True):
@@ -23,8 +25,15 @@ class _Question(msgspec.Struct, array_like=True):
     keep_alive: bool
 
 
+class _Told(msgspec.Struct, array_like=True):
+    """What the leader's lessor says, and in which term it led."""
+
+    seconds: int
+    term: int
+
+
 _question = msgspec.msgpack.Decoder(_Question)
-_seconds = msgspec.msgpack.Decoder(int)
+_told = msgspec.msgpack.Decoder(_Told)
 
 
 class Lease(rpc_pb2_grpc.LeaseServicer):
@@ -55,7 +64,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
             try:
                 who = await self._answers.identity.permit_user(context)
                 apply_auth.check_lease(self._replica.state, request.ID, who)
-                seconds = await self._ask(request.ID, keep_alive=True)
+                seconds = await self._renew(request.ID)
             except errors.StoreError as error:
                 await context.abort(error.code, error.text)
             header = self._answers.header()
@@ -67,7 +76,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
     ) -> rpc_pb2.LeaseTimeToLiveResponse:
         await self._replica.up_to_date()
         who = await self._answers.identity.permit_user(context)
-        seconds = await self._ask(request.ID, keep_alive=False)
+        seconds = (await self._ask(request.ID, keep_alive=False)).seconds
         answer = rpc_pb2.LeaseTimeToLiveResponse(header=self._answers.header(), ID=request.ID, TTL=seconds)
         lease = self._replica.state.leases.get(request.ID)
         if lease is not None:
@@ -88,18 +97,27 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
         statuses = [rpc_pb2.LeaseStatus(ID=lease_id) for lease_id in state.leases.ids()]
         return rpc_pb2.LeaseLeasesResponse(header=self._answers.header(), leases=statuses)
 
-    async def _ask(self, lease_id: int, *, keep_alive: bool) -> int:
+    async def _renew(self, lease_id: int) -> int:
+        """Start a lease's time again, at a leader that still was one afterwards: a later one starts it once more."""
+        for _ in range(RENEWALS_MAX):
+            told = await self._ask(lease_id, keep_alive=True)
+            await self._replica.up_to_date()
+            if told.term == self._replica.role.term:
+                return told.seconds
+        raise errors.leader_lost()
+
+    async def _ask(self, lease_id: int, *, keep_alive: bool) -> _Told:
         payload = msgspec.msgpack.encode(_Question(lease_id, keep_alive))
-        return _seconds.decode(await self._replica.call_leader(payload))
+        return _told.decode(await self._replica.call_leader(payload))
 
     def _answer_follower(self, payload: bytes) -> bytes:
         question = _question.decode(payload)
         try:
-            if question.keep_alive:
-                return msgspec.msgpack.encode(self._lessor.keep_alive(question.lease_id))
-            return msgspec.msgpack.encode(self._lessor.remaining_s(question.lease_id))
+            ask = self._lessor.keep_alive if question.keep_alive else self._lessor.remaining_s
+            seconds = ask(question.lease_id)
         except errors.StoreError:
-            return msgspec.msgpack.encode(GONE)
+            seconds = GONE
+        return msgspec.msgpack.encode(_Told(seconds, self._replica.role.term))
 
 
 def with_id(request: rpc_pb2.LeaseGrantRequest) -> rpc_pb2.LeaseGrantRequest:

@@ -63,6 +63,13 @@ def _txn(compare: rpc_pb2.Compare) -> rpc_pb2.TxnRequest:
     return rpc_pb2.TxnRequest(compare=[compare])
 
 
+def _nested(depth: int) -> rpc_pb2.TxnRequest:
+    request = rpc_pb2.TxnRequest()
+    for _ in range(depth):
+        request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_txn=request)])
+    return request
+
+
 def _grant(key: bytes, range_end: bytes) -> rpc_pb2.AuthRoleGrantPermissionRequest:
     return rpc_pb2.AuthRoleGrantPermissionRequest(name="single", perm=_Permission(key=key, range_end=range_end))
 
@@ -92,6 +99,27 @@ SINGLE: tuple[Single, ...] = (
         _txn(_Compare(key=b"a", target=_UNKNOWN)),  # type: ignore[arg-type]
         _TAKEN,
         ("INVALID_ARGUMENT", "unknown compare result or target"),
+    ),
+    Single(
+        "etcd nests transactions as deep as a request can hold; the store 16 deep, since every level is walked",
+        "KV.Txn",
+        _nested(20),
+        _TAKEN,
+        ("INVALID_ARGUMENT", "transactions nested deeper than 16"),
+    ),
+    Single(
+        "a request beyond half a mebibyte over the limit: gRPC refuses it for etcd, the store in etcd's words",
+        "KV.Put",
+        rpc_pb2.PutRequest(key=b"a", value=bytes(3 << 20)),
+        ("RESOURCE_EXHAUSTED", "larger than max"),
+        ("INVALID_ARGUMENT", "etcdserver: request is too large"),
+    ),
+    Single(
+        "etcd 3.4 shows what was granted to the role root, 3.5 and the store that it may do everything",
+        "Auth.RoleGet",
+        rpc_pb2.AuthRoleGetRequest(role="root"),
+        _TAKEN,
+        ("OK", "permType: READWRITE"),
     ),
     Single(
         "etcd 3.4 grants a range that ends before it starts, 3.5 and the store refuse it",

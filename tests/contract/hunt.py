@@ -15,18 +15,20 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "store")]
 
 from pair import Different, sequence_of, shortened, started  # noqa: E402
-from steps import FAMILIES  # noqa: E402
+from steps import FAMILIES, ODD  # noqa: E402
 
 
-async def hunt(names: list[tuple[str, int]], folder: Path, *, length: int, shorten: bool) -> int:
+async def hunt(
+    names: list[tuple[str, int]], folder: Path, *, length: int, odd: float, follower: bool, shorten: bool
+) -> int:
     """Run sequences, on a new pair after every difference; how many differed."""
     found = 0
     waiting = list(reversed(names))
     while waiting:
-        async with started(folder / f"pair-{len(waiting)}") as pair:
+        async with started(folder / f"pair-{len(waiting)}", follower=follower) as pair:
             while waiting:
                 family, seed = waiting.pop()
-                sequence = sequence_of(family, seed, length)
+                sequence = sequence_of(family, seed, length=length, odd=odd)
                 try:
                     await pair.run(sequence)
                 except Different as difference:
@@ -47,8 +49,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sequences", type=int, default=1000)
     parser.add_argument("--length", type=int, default=24)
+    parser.add_argument("--odd", type=float, default=ODD, help="share of fields that make no sense")
     parser.add_argument("--seed", type=int, default=time.time_ns() & 0xFFFFFF)
     parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--follower", action="store_true", help="of three members, ask one that does not lead")
     parser.add_argument("--only", help="FAMILY:SEED")
     parser.add_argument("--no-shorten", action="store_true")
     given = parser.parse_args()
@@ -60,7 +64,15 @@ def main() -> int:
     sys.stdout.write(f"{len(names)} sequences from seed {given.seed}\n")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="contract-") as folder:
-        found = asyncio.run(hunt(names, Path(folder), length=given.length, shorten=not given.no_shorten))
+        hunting = hunt(
+            names,
+            Path(folder),
+            length=given.length,
+            odd=given.odd,
+            follower=given.follower,
+            shorten=not given.no_shorten,
+        )
+        found = asyncio.run(hunting)
     sys.stdout.write(f"{found} differences in {len(names)} sequences, {time.monotonic() - began:.0f} s\n")
     return 1 if found else 0
 

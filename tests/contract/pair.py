@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ import members
 from differences import intended, lost_by_etcd
 from raftsman.etcd import rpc_pb2
 from sides import Outcome, Side, Stream, Watched, described, placed
-from steps import FAMILIES, LEASES, ROLES, USERS, Generator, Step
+from steps import FAMILIES, LEASES, ODD, ROLES, USERS, Generator, Step
 
 BCRYPT = "--bcrypt-cost=4"
 SENTINEL = b"~sentinel"
@@ -136,20 +136,34 @@ def _cleanup() -> list[Step]:
 
 
 @contextlib.asynccontextmanager
-async def started(folder: Path) -> AsyncIterator[Pair]:
-    """A new, empty pair, in folders beside `folder`."""
-    with (
-        etcds.lone(folder.with_suffix(".etcd"), BCRYPT) as etcd,
-        members.lone(folder.with_suffix(".ours"), BCRYPT, "--auto-compaction-retention=0") as ours,
-    ):
-        await ours.ready()
-        async with etcd.channel() as to_etcd, ours.channel() as to_ours:
+async def started(folder: Path, *, follower: bool = False) -> AsyncIterator[Pair]:
+    """A new, empty pair, in folders beside `folder`. `follower`: ours is asked at a member that does not lead."""
+    ours_folder = folder.with_suffix(".ours")
+    with etcds.lone(folder.with_suffix(".etcd"), BCRYPT) as etcd, _ours(ours_folder, three=follower) as stores:
+        await asyncio.gather(*(store.ready() for store in stores))
+        asked = stores[0]
+        if follower:
+            leader = await members.leader_of(stores)
+            asked = next(store for store in stores if store is not leader)
+        async with etcd.channel() as to_etcd, asked.channel() as to_ours:
             await etcds.ready(to_etcd)
             yield Pair(Side("etcd", to_etcd), Side("ours", to_ours))
 
 
-def sequence_of(family: str, seed: int, length: int = 24) -> list[Step]:
-    return Generator(Random(f"{family} {seed}")).sequence(FAMILIES[family], length)
+@contextlib.contextmanager
+def _ours(folder: Path, *, three: bool) -> Iterator[list[members.Store]]:
+    flags = (BCRYPT, "--auto-compaction-retention=0")
+    if three:
+        folder.mkdir()
+        with members.three(folder, *flags) as stores:
+            yield stores
+    else:
+        with members.lone(folder, *flags) as store:
+            yield [store]
+
+
+def sequence_of(family: str, seed: int, *, length: int = 24, odd: float = ODD) -> list[Step]:
+    return Generator(Random(f"{family} {seed}"), odd=odd).sequence(FAMILIES[family], length)
 
 
 async def _still_different(folder: Path, sequence: list[Step]) -> str:

@@ -18,6 +18,7 @@ from raftsman.etcd import auth_pb2, rpc_pb2
 NOW = 1 << 40
 LARGE_BYTES = 1_700_000
 """More than a request may have, less than gRPC refuses by itself."""
+ODD = 0.04
 NEAR = 1 << 20
 """Numbers this near to NOW are relative revisions."""
 LEASES = range(101, 107)
@@ -46,7 +47,7 @@ class Step:
 class Generator:
     """Draws steps. `odd` is the share of fields that make no sense."""
 
-    def __init__(self, random: Random, *, odd: float = 0.04) -> None:
+    def __init__(self, random: Random, *, odd: float = ODD) -> None:
         self._random = random
         self._odd = odd
 

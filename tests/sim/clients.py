@@ -38,6 +38,7 @@ class Workload:
     clients: int = 5
     watchers: int = 2
     pause_s: float = 0.08
+    lease_share: float = 1.0
     until: float = 0.0
     history: History = field(default_factory=History)
     watched: list[Watched] = field(default_factory=list)
@@ -129,7 +130,7 @@ class _Client(_Caller):
             (8, self._get_all),
             (8, self._get_serializable),
             (3, self._get_old),
-            (4, self._lease_step),
+            (4 * work.lease_share, self._lease_step),
             (1, self._compact),
         ]
 
@@ -174,7 +175,7 @@ class _Client(_Caller):
 
     async def _put(self) -> None:
         request = rpc_pb2.PutRequest(key=self._key(), value=self._value(), prev_kv=self.random.random() < 0.2)
-        if self._lease and self.random.random() < 0.2:
+        if self._lease and self.random.random() < 0.4:
             request.lease = self._lease
         await self._ask("KV", "Put", request)
 
@@ -233,7 +234,7 @@ class _Client(_Caller):
     async def _lease_step(self) -> None:
         if not self._lease:
             await self._grant()
-        elif self.random.random() < 0.7:
+        elif self.random.random() < 0.9:
             await self._keep_alive()
         else:
             lease, self._lease = self._lease, 0
@@ -242,13 +243,15 @@ class _Client(_Caller):
     async def _grant(self) -> None:
         self._leases_made += 1
         lease = int(self.name[1:]) * 1000 + self._leases_made
-        ttl = self.random.choice((2, 4, 30))
+        ttl = self.random.choice((1, 2, 2, 30))
         asked = self.work.world.now
         self.work.leases[lease] = asked
         answer = await self._ask("Lease", "LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=lease, TTL=ttl))
         if answer is not None:
             self._lease = lease
             self._lives_until(lease, asked, answer.TTL)
+            key = b"k%d-%s" % (self.random.randrange(self.work.keys), self.name.encode())
+            await self._ask("KV", "Put", rpc_pb2.PutRequest(key=key, value=self._value(), lease=lease))
 
     def _lives_until(self, lease: int, asked: float, ttl: int) -> None:
         self.work.leases[lease] = max(self.work.leases[lease], asked + ttl / RATE_SKEW)
@@ -266,8 +269,10 @@ class _Client(_Caller):
         self.work.world.note(self.name, f"keep-alive {lease} -> {answer.TTL} s by {self._machine_name()}")
         if answer.TTL <= 0:
             self._lease = 0
-        else:
-            self._lives_until(lease, asked, answer.TTL)
+            return
+        self._lives_until(lease, asked, answer.TTL)
+        if self.random.random() < 0.3:
+            self._lease = 0  # left to expire
 
 
 class _Watcher(_Caller):

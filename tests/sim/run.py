@@ -47,6 +47,7 @@ class Plan:
     keys: int
     clients: int
     skewed: bool
+    lease_share: float = 1.0
 
     @classmethod
     def drawn(cls, seed: str, *, members: int = 0, seconds: float = 0.0, kinds: Sequence[str] | None = None) -> Plan:
@@ -62,6 +63,7 @@ class Plan:
             keys=random.choice((2, 5, 20)),
             clients=random.choice((2, 4, 8)),
             skewed=random.random() < 0.5,
+            lease_share=random.choice((1.0, 1.0, 1.0, 15.0)),
         )
 
 
@@ -92,7 +94,9 @@ class Run:
         self.network = Network(self.world)
         self.machines = Machines()
         self.invariants = Invariants(self.world, self.machines)
-        self.work = Workload(self.world, self.network, self.machines, keys=plan.keys, clients=plan.clients)
+        self.work = Workload(
+            self.world, self.network, self.machines, keys=plan.keys, clients=plan.clients, lease_share=plan.lease_share
+        )
         self._members()
         self.faults = Faults(self.world, self.network, self.machines, plan.kinds, plan.every_s)
         self.network.tap = self._tap

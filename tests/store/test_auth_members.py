@@ -99,3 +99,24 @@ async def test_what_is_revoked_at_one_member_is_revoked_at_all(tmp_path: Path) -
             with pytest.raises(grpc.aio.AioRpcError, match="invalid auth token"):
                 async with store.channel() as channel:
                     await rpc_pb2_grpc.KVStub(channel).Range(Range(key=b"mine"), metadata=user)
+
+
+async def test_a_member_that_starts_alone_still_tells_users_apart(tmp_path: Path) -> None:
+    """It knows no more than its snapshot until it hears of a leader, and stale reads are served before that."""
+    with members.three(tmp_path, *FAST) as stores:
+        for store in stores:
+            await store.ready()
+        async with stores[0].channel() as channel:
+            await rpc_pb2_grpc.KVStub(channel).Put(Put(key=b"theirs"))
+            await logins.prepare(channel, MINE)
+        async with asyncio.timeout(10):
+            while not all("snapshot written" in store.log for store in stores):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        for store in stores:
+            store.kill()
+        alone = stores[0]
+        alone.start()
+        async with alone.channel() as channel:
+            request = Range(key=b"theirs", serializable=True)
+            with pytest.raises(grpc.aio.AioRpcError, match="user name is empty"):
+                await rpc_pb2_grpc.KVStub(channel).Range(request, wait_for_ready=True, timeout=10)

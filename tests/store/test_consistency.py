@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
+import grpc.aio
+import members
 import msgspec
 import pytest
-from raftsman.etcd import rpc_pb2
-from raftsman.store import consistency, errors, mvcc
+from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
+from raftsman.store import consistency, errors, mvcc, snapshot
 from raftsman.store.commands import Kind
 from raftsman.store.raft import events
 
@@ -67,7 +70,7 @@ class Member:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Member]]:
     monkeypatch.setattr(consistency, "EVERY", 10)
-    monkeypatch.setattr(consistency, "SCAN_EVERY", 100)
+    monkeypatch.setattr(consistency, "SCAN_SMALL_EVERY", 100)
     made: list[Member] = []
     for number in (1, 2, 3):
         Member(number, made)
@@ -130,6 +133,62 @@ async def test_a_new_leader_finds_what_the_last_one_did_not(cluster: list[Member
     cluster[1].role = events.Role("x", True, 2)
     await run(cluster, start=41, count=10)
     assert cluster[0].named() == [3]
+
+
+async def test_a_member_whose_disk_lies_is_named(tmp_path: Path) -> None:
+    """Three processes; one member's snapshot is changed, with all its checksums right, while it is down."""
+    with members.three(tmp_path, "--snapshot-count", "50", "--auto-compaction-retention", "0") as stores:
+        for store in stores:
+            await store.ready()
+        leader = await members.leader_of(stores)
+        stray = next(store for store in stores if store is not leader)
+        name = (await stray.status()).header.member_id
+        async with leader.channel() as channel:
+            kv = rpc_pb2_grpc.KVStub(channel)
+            for number in range(120):
+                await kv.Put(rpc_pb2.PutRequest(key=b"k%d" % number, value=b"right"))
+            async with asyncio.timeout(10):
+                while not list((stray.folder / "data" / "snap").glob("*.rms")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+            assert await asyncio.to_thread(stray.stop) == 0
+            tamper(stray.folder / "data" / "snap", key=b"k0")
+            stray.start()
+            await stray.ready()
+            until = asyncio.Event()
+            writers = [asyncio.create_task(write(kv, number, until)) for number in range(4)]
+            try:
+                async with asyncio.timeout(60):
+                    while not await named(leader):  # noqa: ASYNC110
+                        await asyncio.sleep(0.2)
+            finally:
+                until.set()
+                refused = await asyncio.gather(*writers)
+        assert await named(leader) == [name]
+        assert "etcdserver: corrupt cluster" in refused
+
+
+def tamper(folder: Path, *, key: bytes) -> None:
+    path = snapshot.newest(folder)
+    assert path is not None
+    head, state = snapshot.load(path)
+    records = [msgspec.structs.replace(each, value=b"wrong") if each.key == key else each for each in state.records()]
+    snapshot.write(folder, snapshot.Capture(head, state.copy_of_parts(), [records]))
+
+
+async def write(kv: rpc_pb2_grpc.KVStub, number: int, until: asyncio.Event) -> str:
+    """Put until told to stop or refused; what it was refused with."""
+    while not until.is_set():
+        try:
+            await kv.Put(rpc_pb2.PutRequest(key=b"w%d" % number), timeout=20)
+        except grpc.aio.AioRpcError as error:
+            return error.details() or ""
+    return ""
+
+
+async def named(store: members.Store) -> list[int]:
+    async with store.channel() as channel:
+        answer = await rpc_pb2_grpc.MaintenanceStub(channel).Alarm(rpc_pb2.AlarmRequest(alarm=rpc_pb2.CORRUPT))
+        return [each.memberID for each in answer.alarms]
 
 
 async def test_other_questions_to_the_leader_are_still_answered(cluster: list[Member]) -> None:
