@@ -32,6 +32,8 @@ from raftsman.store.wal import disk
 
 SWITCH_S = 0.001
 STOP_GRACE_S = 1.0
+REQUEST_S = 5.0
+"""How long a request may take beside two elections, as in etcd."""
 GC_THRESHOLDS = (5_000, 20, 50)
 """Records are outside the garbage collector, what was there at the start is frozen: what is left for its rounds are
 requests under way, which are many and short-lived, and few containers. Rarer rounds find more of them gone already.
@@ -106,6 +108,7 @@ async def _serving(config: flags.Config) -> AsyncIterator[None]:
         cluster=f"{described.id:x}",
         lone=lone,
         snapshot_count=config.snapshot_count,
+        request_s=REQUEST_S + 2 * config.election_s,
     )
     Admission(
         replica,
