@@ -34,6 +34,8 @@ from raftsman.store.wal import disk
 
 SWITCH_S = 0.001
 STOP_GRACE_S = 1.0
+REQUEST_S = 5.0
+"""How long a request may take beside two elections, as in etcd."""
 GC_THRESHOLDS = (5_000, 20, 50)
 """Records are outside the garbage collector, what was there at the start is frozen: what is left for its rounds are
 requests under way, which are many and short-lived, and few containers. Rarer rounds find more of them gone already.
@@ -132,7 +134,13 @@ async def _serving(config: flags.Config, *, dismissed: Callable[[str], None]) ->
     except OSError as error:
         raise CannotStart(f"--data-dir {config.data_dir} cannot be used: {error}") from error
     who = start.who
-    replica = Replica(config.data_dir, member_number=who.member, cluster=who.name, snapshot_count=config.snapshot_count)
+    replica = Replica(
+        config.data_dir,
+        member_number=who.member,
+        cluster=who.name,
+        snapshot_count=config.snapshot_count,
+        request_s=REQUEST_S + 2 * config.election_s,
+    )
     replica.dismissed = dismissed
     Admission(
         replica,

@@ -2,7 +2,7 @@
 
 Reads the Raft thread's events; owns `mvcc.State`. A write is proposed with a number and answered when it was applied
 here; a read waits until this member is known to be up to date. Nothing is answered that is not on a majority's disks.
-Bounds: what `pending` holds, READS_MAX questions for an index; each waits at most REQUEST_S. A time-out means that the
+Bounds: what `pending` holds, READS_MAX questions for an index; each waits `request_s` at most. A time-out says that the
 outcome is unknown: the write may still happen.
 """
 
@@ -46,6 +46,9 @@ SNAPSHOT_RETRY_S = 15.0
 
 log = logs.get(__name__)
 Kind = commands.Kind
+_KINDS = {int(kind): kind for kind in Kind}
+_MORE = frozenset({Kind.COMPACT, Kind.LEASE_GRANT, Kind.LEASE_REVOKE, Kind.AUTH_ENABLE})
+"""Kinds that take more than applying."""
 
 
 class Observer(Protocol):
@@ -104,6 +107,7 @@ class Replica:
         member_number: int,
         cluster: str,
         snapshot_count: int,
+        request_s: float = REQUEST_S,
         disk: Disk = REAL,
         random: Random | None = None,
     ) -> None:
@@ -111,8 +115,9 @@ class Replica:
         self._disk = disk
         self._cluster = cluster
         self._snapshot_count = snapshot_count
+        self._request_s = request_s
         first_id = (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
-        self._pending = Pending(first_id, seconds=REQUEST_S, late=self._late)
+        self._pending = Pending(first_id, seconds=request_s, late=self._late)
         self._numbers = itertools.count()
         self._waiters = _Waiters()
         self._driver: Driver | None = None
@@ -264,7 +269,7 @@ class Replica:
             return  # whatever was answered was applied here first, and nobody else can lead
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 index = await self._read_index(loop)
                 while index is None:
                     await asyncio.sleep(READ_RETRY_S)
@@ -304,7 +309,7 @@ class Replica:
         self._waiters.calls[number] = future
         self.driver.call(number, payload)
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 answer = await future
         except TimeoutError:
             raise errors.timed_out() from None
@@ -431,19 +436,22 @@ class Replica:
 
     def _execute(self, operation: commands.Operation) -> Message:
         """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
-        state, kind, payload = self.state, Kind(operation.kind), operation.payload
+        state, kind, payload = self.state, _KINDS[operation.kind], operation.payload
+        who = Who(operation.user, operation.auth_revision) if state.auth.enabled else NOBODY
+        if kind not in _MORE:
+            return apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
             self._publish()  # before what is new may be forgotten
-        answer = apply.execute(state, kind, payload, Who(operation.user, operation.auth_revision))
+        answer = apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
             self._sweep_soon()
             for observer in self.observers:
                 observer.compacted(state.compacted)
-        elif kind is Kind.LEASE_GRANT or kind is Kind.LEASE_REVOKE:
+        elif kind is not Kind.AUTH_ENABLE:
             lease_id = apply.lease_of(kind, payload)
             for observer in self.observers:
                 observer.lease_changed(lease_id)
-        elif kind is Kind.AUTH_ENABLE:
+        else:
             # A member that starts knows its snapshot until it hears of a leader, and serves stale reads before that.
             self._bytes_since = max(self._bytes_since, self._snapshot_bytes)
         return answer

@@ -88,7 +88,7 @@ class Member:
         self._tell = tell
         self._fatal = fatal
         self._dead = False
-        self._proposals = Proposals()
+        self._proposals = Proposals(election_s=settings.pace.election_s)
         self._committed: list[tuple[int, int, bytes]] = []
         self._role = events.Role(None, False, 0)
         self._due = False

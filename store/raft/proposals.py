@@ -16,14 +16,15 @@ ENTRY_BYTES = 1 << 20
 ENTRY_OPERATIONS_MAX = 4096
 WAITING_MAX = 50_000
 WAITING_BYTES_MAX = 256 << 20
-OPERATION_S = 10.0
-"""How long an operation waits for a leader: longer than anybody waits for its answer."""
+OPERATION_S = 8.0
+"""How long an operation waits for a leader, beside two elections: longer than anybody waits for its answer."""
 
 
 class Proposals:
     """Operations that wait for an entry, in the order in which they came."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, election_s: float) -> None:
+        self._seconds = OPERATION_S + 2 * election_s
         self._chunks: deque[tuple[float, commands.Chunk]] = deque()
         self._count = 0
         self._bytes = 0
@@ -42,7 +43,7 @@ class Proposals:
         """The oldest, within an entry's bounds; those that nobody waits for any more are left out."""
         taken: list[commands.Chunk] = []
         size = count = 0
-        stale = clock.now() - OPERATION_S
+        stale = clock.now() - self._seconds
         while self._chunks and count < ENTRY_OPERATIONS_MAX:
             since, chunk = self._chunks[0]
             if taken and size + len(chunk.data) > ENTRY_BYTES:
