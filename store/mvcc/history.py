@@ -23,6 +23,7 @@ class History:
         self.base = first
         self._entries: list[Change | tuple[Change, ...] | None] = []  # by revision, from base on
         self._useless = array("Q")
+        self._total = 0
         self._freed = 0
 
     @property
@@ -33,7 +34,8 @@ class History:
     def append(self, changes: Sequence[Change], *, useless: int) -> None:
         """The changes of revision `last + 1`, and the bytes that no reader needs once it is compacted."""
         self._entries.append(changes[0] if len(changes) == 1 else tuple(changes))
-        self._useless.append((self._useless[-1] if self._useless else 0) + useless)
+        self._total += useless
+        self._useless.append(self._total)
 
     def at(self, revision: int) -> tuple[Change, ...]:
         entry = self._entries[revision - self.base]
@@ -77,7 +79,7 @@ class History:
             self._entries[self._freed : stop] = [None] * (stop - self._freed)
             self._freed = stop
         if self._freed > len(self._entries) // 2:
-            # The list moves at most twice what it gave back. The last count stays: the others are relative to it.
+            # The list moves at most twice what it gave back. The last one stays: what comes is counted from there.
             keep = min(self._freed, len(self._entries) - 1)
             del self._entries[:keep]
             del self._useless[:keep]

@@ -114,7 +114,8 @@ class State:
     def put(self, request: rpc_pb2.PutRequest) -> rpc_pb2.PutResponse:
         if request.lease:
             self.leases.require(request.lease)  # inside a transaction, etcd looks for the key first
-        self._check_put(request)
+        if request.ignore_value or request.ignore_lease:
+            self._check_put(request)
         response = rpc_pb2.PutResponse()
         self._put(request, response)
         self._commit()
