@@ -2,7 +2,7 @@
 
 Reads the Raft thread's events; owns `mvcc.State`. A write is proposed with a number and answered when it was applied
 here; a read waits until this member is known to be up to date. Nothing is answered that is not on a majority's disks.
-Bounds: what `pending` holds, READS_MAX questions for an index; each waits at most REQUEST_S. A time-out means that the
+Bounds: what `pending` holds, READS_MAX questions for an index; each waits `request_s` at most. A time-out says that the
 outcome is unknown: the write may still happen.
 """
 
@@ -25,7 +25,7 @@ from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
 from raftsman.store.pending import Lone, Pending, Settled, Sink
-from raftsman.store.raft import events
+from raftsman.store.raft import clock, events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
 
@@ -39,11 +39,15 @@ SNAPSHOT_BYTES_MAX = 32 << 20
 SNAPSHOT_SHARE = 4
 """A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
 SWEEP_S = 0.002
+SLOW_APPLY_S = 0.1
 SNAPSHOT_RETRY_S = 15.0
 """After one that the disk did not take. The log has everything meanwhile."""
 
 log = logs.get(__name__)
 Kind = commands.Kind
+_KINDS = {int(kind): kind for kind in Kind}
+_MORE = frozenset({Kind.COMPACT, Kind.LEASE_GRANT, Kind.LEASE_REVOKE, Kind.AUTH_ENABLE})
+"""Kinds that take more than applying."""
 
 
 class Observer(Protocol):
@@ -82,6 +86,15 @@ class Proposal(NamedTuple):
     tag: int
 
 
+@dataclass(slots=True)
+class Counts:
+    """What did not go as it should, since the start."""
+
+    proposals_failed: int = 0
+    reads_failed: int = 0
+    slow_applies: int = 0
+
+
 class Replica:
     """This member's state, its waiters and its snapshots."""
 
@@ -93,6 +106,7 @@ class Replica:
         cluster: str,
         lone: bool,
         snapshot_count: int,
+        request_s: float = REQUEST_S,
         disk: Disk = REAL,
         random: Random | None = None,
     ) -> None:
@@ -101,22 +115,31 @@ class Replica:
         self._cluster = cluster
         self._lone = lone
         self._snapshot_count = snapshot_count
+        self._request_s = request_s
         first_id = (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
-        self._pending = Pending(first_id, seconds=REQUEST_S, late=self._late)
+        self._pending = Pending(first_id, seconds=request_s, late=self._late)
         self._numbers = itertools.count()
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._swept = asyncio.Event()
+        self._swept.set()
         self._bytes_since = 0
         self._snapshot_bytes = SNAPSHOT_BYTES_MIN
         self._snapshot_not_before = 0.0
         self._stopped = False
+        self.counts = Counts()
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
         """Asked before an operation is proposed; raises the StoreError that refuses it."""
+        self.at_index: Callable[[int], None] | None = None
+        """Told after every entry, before the next one is applied."""
+        self.no_room: Callable[[], None] | None = None
+        """Told when the disk has no room for another segment of the log."""
         self.role = events.Role(None, False, 0)
+        self.room = events.Room(short=False, full=False)
         self.state = mvcc.State()
         self.applied, self.applied_term, self.snapshot_index = 1, 0, 1
         self._published = self.state.revision
@@ -218,6 +241,7 @@ class Replica:
         return None
 
     def _late(self) -> errors.StoreError:
+        self.counts.proposals_failed += 1
         return errors.no_leader() if self.role.leader is None else errors.timed_out()
 
     async def up_to_date(self) -> None:
@@ -226,14 +250,15 @@ class Replica:
             return  # whatever was answered was applied here first, and nobody else can lead
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 index = await self._read_index(loop)
                 while index is None:
                     await asyncio.sleep(READ_RETRY_S)
                     index = await self._read_index(loop)
                 await self._applied_up_to(index, loop)
         except TimeoutError:
-            raise self._late() from None
+            self.counts.reads_failed += 1
+            raise errors.no_leader() if self.role.leader is None else errors.timed_out() from None
 
     async def _read_index(self, loop: asyncio.AbstractEventLoop) -> int | None:
         if self._stopped:
@@ -265,7 +290,7 @@ class Replica:
         self._waiters.calls[number] = future
         self.driver.call(number, payload)
         try:
-            async with asyncio.timeout(REQUEST_S):
+            async with asyncio.timeout(self._request_s):
                 answer = await future
         except TimeoutError:
             raise errors.timed_out() from None
@@ -298,6 +323,8 @@ class Replica:
                 self.driver.answer(event.peer, event.number, self.answer_call(event.payload))
         elif isinstance(event, events.Answered):
             _resolve(self._waiters.calls.get(event.number), event.payload)
+        elif isinstance(event, events.Room):
+            self._room_changed(event)
         else:
             self._install(event.path)
             snapshot.drop_older(event.path, disk=self._disk)
@@ -313,7 +340,18 @@ class Replica:
         for observer in self.observers:
             observer.led(role)
 
+    def _room_changed(self, room: events.Room) -> None:
+        self.room = room
+        if room.short:
+            self._snapshot_not_before = 0.0
+            self._snapshot_if_due()  # what it covers can leave the log
+            if self.no_room is not None:
+                self.no_room()
+        if room.full:
+            self._pending.fail_all(errors.timed_out())  # the log may have them, and may not
+
     def _apply(self, entries: list[tuple[int, int, bytes]]) -> None:
+        began = clock.now()
         for index, term, entry in entries:
             assert index == self.applied + 1, (index, self.applied)
             if entry[0] == 0:
@@ -321,6 +359,9 @@ class Replica:
                     self._operation(operation)
             self.applied, self.applied_term = index, term
             self._bytes_since += len(entry)
+            if self.at_index is not None:
+                self.at_index(index)
+        self.counts.slow_applies += clock.now() - began > SLOW_APPLY_S
         self._publish()
         self._release_reads()
         self._snapshot_if_due()
@@ -355,18 +396,24 @@ class Replica:
 
     def _execute(self, operation: commands.Operation) -> Message:
         """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
-        state, kind, payload = self.state, Kind(operation.kind), operation.payload
+        state, kind, payload = self.state, _KINDS[operation.kind], operation.payload
+        who = Who(operation.user, operation.auth_revision) if state.auth.enabled else NOBODY
+        if kind not in _MORE:
+            return apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
             self._publish()  # before what is new may be forgotten
-        answer = apply.execute(state, kind, payload, Who(operation.user, operation.auth_revision))
+        answer = apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
             self._sweep_soon()
             for observer in self.observers:
                 observer.compacted(state.compacted)
-        elif kind is Kind.LEASE_GRANT or kind is Kind.LEASE_REVOKE:
+        elif kind is not Kind.AUTH_ENABLE:
             lease_id = apply.lease_of(kind, payload)
             for observer in self.observers:
                 observer.lease_changed(lease_id)
+        else:
+            # A member that starts knows its snapshot until it hears of a leader, and serves stale reads before that.
+            self._bytes_since = max(self._bytes_since, self._snapshot_bytes)
         return answer
 
     def _release_reads(self) -> None:
@@ -379,6 +426,7 @@ class Replica:
     def _snapshot_if_due(self) -> None:
         entries = self.applied - self.snapshot_index
         due = entries >= self._snapshot_count or self._bytes_since >= self._snapshot_bytes
+        due = due or (self.room.short and entries > 0)
         loop = asyncio.get_running_loop()
         if due and self._snapshotting is None and loop.time() >= self._snapshot_not_before:
             self._snapshotting = loop.create_task(self._snapshot(), name="snapshot")
@@ -403,6 +451,14 @@ class Replica:
             os._exit(70)
         finally:
             self._snapshotting = None
+            self._snapshot_again_while_short()
+
+    def _snapshot_again_while_short(self) -> None:
+        """On a full disk a snapshot may make room, but not with every entry; nor may it wait for one."""
+        if self.room.short and not self._stopped:
+            loop = asyncio.get_running_loop()
+            self._snapshot_not_before = loop.time() + SNAPSHOT_RETRY_S
+            loop.call_at(self._snapshot_not_before, self._snapshot_if_due)
 
     def _write(self, capture: snapshot.Capture) -> int:
         """Off the loop: even removing a large file takes long. The size of what was written."""
@@ -421,13 +477,20 @@ class Replica:
                 await asyncio.sleep(0)
         return capture
 
+    async def swept(self) -> None:
+        """Return when nothing is left of what compactions up to now made useless."""
+        await self._swept.wait()
+
     def _sweep(self) -> None:
         """Give back what compaction left, in slices with room for others between them."""
         self._sweeping = None
         if self.state.sweep():
             self._sweep_soon()
+        else:
+            self._swept.set()
 
     def _sweep_soon(self) -> None:
+        self._swept.clear()
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
