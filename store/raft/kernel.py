@@ -93,7 +93,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
         """Who counts from now on. What is known of those who stay, also of a learner that may vote now, is kept."""
         me = self.selfNode.id
         self.votes = me in voters
-        voting, learning = ({Node(name) for name in names if name != me} for names in (voters, learners))
+        voting, learning = ({Node(name) for name in sorted(names) if name != me} for names in (voters, learners))
         known = self.peers
         for node in known - voting - learning:
             if node == self.leader:

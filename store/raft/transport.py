@@ -108,7 +108,7 @@ class PeerTransport(Transport):  # type: ignore[misc]
                 connection.refuse(REMOVED)
         for name in self._dials.keys() - urls.keys():
             self._dials.pop(name).cancel()
-        self._nodes.update({name: Node(name) for name in urls.keys() - self._nodes.keys()})
+        self._nodes.update({name: Node(name) for name in urls if name not in self._nodes})
         self._urls = dict(urls)
         if self._started:
             self._dial_all()

@@ -37,6 +37,7 @@ class Workload:
     keys: int = 5
     clients: int = 5
     watchers: int = 2
+    sessions: int = 1
     pause_s: float = 0.08
     lease_share: float = 1.0
     until: float = 0.0
@@ -47,6 +48,8 @@ class Workload:
     """The highest revision that anybody was told."""
     leases: dict[int, float] = field(default_factory=dict)
     """Before when (true time) a lease must not expire."""
+    persistent: Any = None
+    """The class of clients with sessions."""
     _running: set[str] = field(default_factory=set)
 
     def start(self) -> None:
@@ -54,6 +57,8 @@ class Workload:
             self._client(f"c{number}", lambda name: _Client(self, name).run())
         for number in range(self.watchers):
             self._client(f"w{number}", lambda name: _Watcher(self, name).run())
+        for number in range(self.sessions):
+            self._client(f"s{number}", lambda name: self.persistent(self, name).run())
 
     def _client(self, name: str, run: Callable[[str], Awaitable[None]]) -> None:
         process = Process(self.world, name)
@@ -79,7 +84,7 @@ class Workload:
 
     @property
     def done(self) -> bool:
-        return not any(name.startswith("c") for name in self._running)
+        return all(name.startswith("w") for name in self._running)
 
     def told(self, revision: int) -> None:
         self.answered += 1
@@ -92,7 +97,7 @@ class Workload:
         return self.history
 
 
-class _Caller:
+class Caller:
     """A client's channel: it stays with a member until that fails it."""
 
     def __init__(self, work: Workload, name: str) -> None:
@@ -111,7 +116,7 @@ class _Caller:
         self._machine = None
 
 
-class _Client(_Caller):
+class _Client(Caller):
     """Issues one request after another."""
 
     def __init__(self, work: Workload, name: str) -> None:
@@ -275,7 +280,7 @@ class _Client(_Caller):
             self._lease = 0  # left to expire
 
 
-class _Watcher(_Caller):
+class _Watcher(Caller):
     """Watches a range for ever; begins again behind what it got when its stream breaks."""
 
     async def run(self) -> None:

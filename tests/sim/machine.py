@@ -29,7 +29,7 @@ from raftsman.store.raft.journal import Beginning
 from raftsman.store.raft.kernel import Pace
 from raftsman.store.raft.member import Settings
 from raftsman.store.replica import Replica
-from raftsman.store.server import kv, lease, watch
+from raftsman.store.server import batch, kv, lease, watch
 from raftsman.store.server.answers import Answers
 from raftsman.store.server.identity import Identity
 
@@ -185,7 +185,12 @@ class Machine:
         lessor = Lessor(replica)
         identity = Identity(replica, tokens.Settings(), certificates=False)
         answers = Answers(replica, who, identity)
-        services = {"KV": kv.KV(answers), "Watch": watch.Watch(answers), "Lease": lease.Lease(answers, lessor)}
+        services = {
+            "KV": kv.KV(answers),
+            "Batch": batch.Batch(answers),
+            "Watch": watch.Watch(answers),
+            "Lease": lease.Lease(answers, lessor),
+        }
         return Parts(process, main, raft, replica, lessor, answers, services)
 
     async def _serve(self, parts: Parts) -> None:
@@ -309,6 +314,7 @@ def seams(world: World, machines: Machines, sizes: Sizes) -> Iterator[None]:
         enter(mock.patch.object(driver.wal, "SEGMENT_BYTES", sizes.segment_bytes))
         enter(mock.patch.object(member, "TRAILING_ENTRIES_MAX", sizes.trailing_entries))
         enter(mock.patch.object(member, "MARGIN_BYTES", 4096))
+        enter(mock.patch.object(batch.secrets, "token_bytes", world.random("sessions").randbytes))
         enter(mock.patch.object(proposals, "ENTRY_BYTES", 2048))
         enter(mock.patch.object(transfer, "CHUNK_BYTES", sizes.chunk_bytes))
         handler = _Notes(world, machines)

@@ -26,6 +26,7 @@ from .faults import KINDS, Faults
 from .invariants import Invariants
 from .machine import Machine, Machines, Sizes, seams
 from .network import Network
+from .retries import Persistent
 from .world import Violation, World
 
 CONVERGE_S = 40.0
@@ -95,7 +96,13 @@ class Run:
         self.machines = Machines()
         self.invariants = Invariants(self.world, self.machines)
         self.work = Workload(
-            self.world, self.network, self.machines, keys=plan.keys, clients=plan.clients, lease_share=plan.lease_share
+            self.world,
+            self.network,
+            self.machines,
+            keys=plan.keys,
+            clients=plan.clients,
+            lease_share=plan.lease_share,
+            persistent=Persistent,
         )
         self._members()
         self.faults = Faults(self.world, self.network, self.machines, plan.kinds, plan.every_s)
@@ -197,11 +204,21 @@ class Run:
             world.violate(f"not decided: {error}")
         if not verdict.ok:
             world.violate(f"not linearizable: {verdict}")
+        self._puts_happened_once()
         for watched in self.work.watched:
             up_to = self.work.highest
             breaches = linearizability.check_watch(watched, evidence, compacted=self.invariants.compacted, up_to=up_to)
             if breaches:
                 world.violate(f"watcher {watched.name}: {breaches[0].promise}: {breaches[0].sentence}")
+
+    def _puts_happened_once(self) -> None:
+        first: dict[bytes, int] = {}
+        for revision, changes in self.invariants.changes.items():
+            for key, value, *_ in changes:
+                if value and first.setdefault(value, revision) != revision:
+                    self.world.violate(
+                        f"{value[:20]!r} was put twice, at {first[value]} and at {revision}, key {key!r}"
+                    )
 
     def _end(self) -> None:
         for machine in self.machines.values():
