@@ -17,6 +17,7 @@ Memory: `write` keeps a few dozen bytes a record and SPOOL_BYTES of values, `rea
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import tempfile
 from array import array
@@ -30,6 +31,7 @@ from raftsman.etcd import auth_pb2, kv_pb2, lease_pb2, rpc_pb2
 from raftsman.store import bolt, errors, mvcc, snapshot
 from raftsman.store.mvcc.auth import User
 from raftsman.store.mvcc.hash import SEED
+from raftsman.store.mvcc.members import Member, Members
 from raftsman.store.mvcc.state import FIRST_REVISION
 
 SPOOL_BYTES = 64 << 20
@@ -58,7 +60,7 @@ def write(
     buckets: dict[bytes, Iterable[_Item]] = {
         b"key": _keys(records, folder),
         b"lease": [_lease(lease_id, parts.leases.require(lease_id).ttl_s) for lease_id in parts.leases.ids()],
-        b"meta": _meta(head),
+        b"meta": _meta(head, parts.members),
         b"alarm": sorted(_alarm(kind, member) for kind, member in parts.alarms.raised()),
         b"auth": [
             (b"authEnabled", bytes([parts.auth.enabled])),
@@ -66,8 +68,8 @@ def write(
         ],
         b"authUsers": [_user(name, user) for name, user in sorted(parts.auth.users.items(), key=_encoded_name)],
         b"authRoles": [_role(name, granted) for name, granted in sorted(parts.auth.roles.items(), key=_encoded_name)],
-        b"members": [],
-        b"members_removed": [],
+        b"members": sorted(_member(member) for member in parts.members.all()),
+        b"members_removed": sorted((b"%x" % number, b"removed") for number in parts.members.dump().removed),
         b"cluster": [],
     }
     return bolt.write(file, buckets.items())
@@ -101,8 +103,12 @@ def _lease(lease_id: int, ttl_s: int) -> _Item:
     return _SIGNED.pack(lease_id), lease_pb2.Lease(ID=lease_id, TTL=ttl_s).SerializeToString()
 
 
-def _meta(head: snapshot.Head) -> list[_Item]:
+def _meta(head: snapshot.Head, members: Members) -> list[_Item]:
     items = [(b"consistent_index", _NUMBER.pack(head.index)), (b"term", _NUMBER.pack(head.term))]
+    if len(members):
+        voters, learners = ([member.id for member in some] for some in (members.voters(), members.learners()))
+        described = {"voters": voters, "learners": learners, "auto_leave": False}
+        items.append((b"confState", json.dumps(described).encode()))
     if head.compacted:
         compacted = _REVISION.pack(head.compacted, b"_", 0)
         items += [(b"finishedCompactRev", compacted), (b"scheduledCompactRev", compacted)]
@@ -125,6 +131,15 @@ def _user(name: str, user: User) -> _Item:
 
 def _role(name: str, granted: Iterable[auth_pb2.Permission]) -> _Item:
     return name.encode(), auth_pb2.Role(name=name.encode(), keyPermission=granted).SerializeToString()
+
+
+def _member(member: Member) -> _Item:
+    described: dict[str, object] = {"id": member.id, "peerURLs": member.peer_urls, "name": member.name}
+    if member.client_urls:
+        described["clientURLs"] = member.client_urls
+    if member.learner:
+        described["isLearner"] = True
+    return b"%x" % member.id, json.dumps(described).encode()
 
 
 # -- in

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raftsman.etcd import auth_pb2, rpc_pb2
-from raftsman.store import backup, mvcc, snapshot
+from raftsman.store import backup, bolt, mvcc, snapshot
+from raftsman.store.mvcc.members import Dumped, Member
 
 Put, Delete = rpc_pb2.PutRequest, rpc_pb2.DeleteRangeRequest
 KEYS = st.sampled_from([b"a", b"b", b"c\xff", b"d" * 300])
@@ -87,6 +88,25 @@ def test_values_beyond_the_spool_go_through_the_disk(tmp_path: Path, monkeypatch
     state = busy_state()
     same(backup.read(save(tmp_path / "db", state)), state)
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+def test_members_stand_in_it_for_whoever_looks(tmp_path: Path) -> None:
+    """etcd writes the same; whoever restores brings members of its own."""
+    state = busy_state()
+    one = Member(0x1A, "a", ("http://10.0.0.1:2380",), ("http://10.0.0.1:2379",))
+    state.members.load(Dumped(5, (one, Member(0x2B, learner=True)), (0x3C,)))
+    with bolt.Database(save(tmp_path / "db", state), trailer=32) as database:
+        found = {key: json.loads(value) for key, value in database.items(b"members")}
+        assert found[b"1a"] == {
+            "id": 0x1A,
+            "name": "a",
+            "peerURLs": ["http://10.0.0.1:2380"],
+            "clientURLs": ["http://10.0.0.1:2379"],
+        }
+        assert found[b"2b"]["isLearner"]
+        assert dict(database.items(b"members_removed")) == {b"3c": b"removed"}
+        assert json.loads(dict(database.items(b"meta"))[b"confState"])["voters"] == [0x1A]
+    assert not len(backup.read(tmp_path / "db").members)
 
 
 def test_an_interrupted_compaction_of_etcd_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,13 @@ def open_files(store: members.Store) -> list[str]:
     return [name for name in found if "deleted" in name]
 
 
+def others_files(store: members.Store) -> list[str]:
+    """What is neither log nor snapshot (one may be on its way), nor says who the member is."""
+    data = store.folder / "data"
+    names = [str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()]
+    return [name for name in names if not name.startswith(("wal/", "snap/snap-", "member.", "lock"))]
+
+
 async def fill(channel: grpc.aio.Channel, prefix: bytes, count: int, size: int) -> int:
     kv = rpc_pb2_grpc.KVStub(channel)
     answers = await asyncio.gather(*(kv.Put(Put(key=prefix + b"%d" % n, value=bytes(size))) for n in range(count)))
@@ -120,7 +127,6 @@ async def test_a_backup_is_one_revision_while_writers_go_on(channel: grpc.aio.Ch
 async def test_nothing_stays_behind(store: members.Store, channel: grpc.aio.Channel) -> None:
     """After a whole stream, one that the client cancelled, and one that it never read."""
     await fill(channel, b"behind", 400, 20_000)
-    before = sorted(path for path in (store.folder / "data").rglob("*") if path.suffix != ".log")
     await received(channel)
     await until_gone(store)
     for pieces in (0, 1, 3):
@@ -129,8 +135,7 @@ async def test_nothing_stays_behind(store: members.Store, channel: grpc.aio.Chan
             assert (await stream.read()).blob
         stream.cancel()
         await until_gone(store)
-    after = sorted(path for path in (store.folder / "data").rglob("*") if path.suffix not in (".log", ".rms"))
-    assert set(after) <= set(before)
+    assert not others_files(store)
 
 
 async def test_so_many_at_once_and_no_more(store: members.Store, channel: grpc.aio.Channel) -> None:
@@ -167,3 +172,26 @@ async def test_a_disk_without_room_is_an_error_and_no_half_backup(
     assert "backup could not be made" in str(failed.value.details())
     assert "backup failed" in store.log
     await until_gone(store)
+
+
+async def test_a_killed_member_leaves_neither_process_nor_file(tmp_path: Path) -> None:
+    with members.lone(tmp_path / "killed") as store:
+        await store.ready()
+        async with store.channel() as channel:
+            await fill(channel, b"killed", 400, 20_000)
+            stream = rpc_pb2_grpc.MaintenanceStub(channel).Snapshot(rpc_pb2.SnapshotRequest())
+            assert (await stream.read()).blob
+            (exporting,) = children(store)
+            store.kill()
+        deadline = time.monotonic() + 10
+        while _runs(exporting):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        assert not others_files(store)
+
+
+def _runs(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
