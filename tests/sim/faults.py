@@ -33,6 +33,8 @@ KINDS = (
     "full disk",
     "die at the disk",
 )
+BIT_ROT = "bit rot"
+"""Not drawn: a member may have to stay down, so that not everything comes together afterwards."""
 
 
 @dataclass
@@ -211,6 +213,21 @@ class Faults:
             habits.free = 1 << 40
 
         self.world.after(self._duration(2.0), mend)
+
+    def _bit_rot(self, machine: Machine) -> None:
+        """One machine's disk changes its mind about one bit, and its process starts again."""
+        machine = next(iter(self.machines.values()))
+        files = [inode for _, inode in machine.platter.files() if len(inode.seen)]
+        if files:
+            inode = self.random.choice(files)
+            used = len(inode.seen.rstrip(b"\0")) or len(inode.seen)
+            at, flip = self.random.randrange(used), 1 << self.random.randrange(8)
+            inode.settle(self.world.now)
+            for content in (inode.seen, inode.kept):
+                if at < len(content):
+                    content[at] ^= flip
+            self.world.note(machine.name, f"a bit is flipped at byte {at} of {len(inode.seen)}")
+        self._kill(machine)
 
     # -- the end
 

@@ -22,7 +22,7 @@ from raftsman.testing import linearizability
 
 from .clients import Workload
 from .disk import Platter
-from .faults import KINDS, Faults
+from .faults import BIT_ROT, KINDS, Faults
 from .invariants import Invariants
 from .machine import Machine, Machines, Sizes, seams
 from .network import Network
@@ -80,6 +80,8 @@ class Result:
     faults: int = 0
     revision: int = 0
     operations: int = 0
+    refused: list[str] = field(default_factory=list)
+    """Why members did not start at the end."""
 
 
 Alteration = Callable[["Run"], Any]
@@ -155,6 +157,7 @@ class Run:
             faults=self.faults.count,
             revision=self.work.highest,
             operations=len(self.work.history.operations),
+            refused=[machine.refused for machine in self.machines.values() if machine.damaged],
         )
 
     def _course(self) -> None:
@@ -167,8 +170,9 @@ class Run:
         self.faults.start()
         world.run(until=work.until)
         self.faults.heal()
-        world.run(until=world.now + CONVERGE_S, done=self._converged)
-        if not self._converged():
+        converge_s = CONVERGE_S if BIT_ROT not in self.plan.kinds else 5.0
+        world.run(until=world.now + converge_s, done=self._converged)
+        if not self._converged() and BIT_ROT not in self.plan.kinds:
             world.violate(f"{CONVERGE_S:.0f} s after everything was mended: {self._state_of_things()}")
         world.run(until=world.now + QUIET_S)
         self._judge()
@@ -206,7 +210,7 @@ class Run:
             world.violate(f"not linearizable: {verdict}")
         self._puts_happened_once()
         for watched in self.work.watched:
-            up_to = self.work.highest
+            up_to = self.work.highest if BIT_ROT not in self.plan.kinds else 0
             breaches = linearizability.check_watch(watched, evidence, compacted=self.invariants.compacted, up_to=up_to)
             if breaches:
                 world.violate(f"watcher {watched.name}: {breaches[0].promise}: {breaches[0].sentence}")

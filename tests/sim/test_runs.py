@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sim.faults import BIT_ROT
 from sim.run import Plan, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,3 +45,13 @@ def test_a_run_without_faults_answers_everybody() -> None:
     result = simulate(Plan.drawn("peace", members=3, seconds=5.0, kinds=()))
     assert not result.broken
     assert result.answered > result.operations * 0.9
+
+
+def test_a_flipped_bit_stops_its_member_with_the_place_or_harms_nobody() -> None:
+    results = [
+        simulate(Plan.drawn(f"rot {number}", members=3, seconds=5.0, kinds=(BIT_ROT, "kill"))) for number in range(25)
+    ]
+    assert [result.broken for result in results if result.broken] == []
+    refused = [text for result in results for text in result.refused]
+    assert len(refused) >= 5
+    assert all("/data/wal/wal-" in text or "/data/snap/snap-" in text for text in refused), refused
