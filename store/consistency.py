@@ -3,10 +3,10 @@
 Every EVERY entries each member notes the running digest of all changes; every SCAN_EVERY, of a small state every
 SCAN_SMALL_EVERY, it reads its whole state, in slices and as it was at that entry, and digests what can be read, so that
 memory that changed by itself is found too.
-Followers tell the leader. Members that applied the same entries have the same digests: who differs from the majority is
-named; without a majority everybody is who reported. A member that starts, lags or leads anew loses nothing by it: what
-differs once differs at the next entry too. Bounds: KEPT_MAX entries are remembered, one scan and REPORTS_MAX reports
-are under way.
+Followers and learners tell the leader. Members that applied the same entries have the same digests: who differs from
+the majority of the voters is named; without a majority everybody is who reported. A member that starts, lags or leads
+anew loses nothing by it: what differs once differs at the next entry too. Bounds: KEPT_MAX entries are remembered, one
+scan and REPORTS_MAX reports are under way.
 """
 
 from __future__ import annotations
@@ -52,30 +52,30 @@ _decode = msgspec.msgpack.Decoder(Report).decode
 _Place = tuple[int, bool]
 
 
-def strays(digests_: dict[int, int], *, members: int) -> set[int]:
-    """Which members (of `members` in all) to name, given the digests that some reported: none while all agree.
+def strays(digests_: dict[int, int], *, voters: set[int]) -> set[int]:
+    """Which members to name, given the digests that some reported: none while all agree.
 
-    None either while somebody who has not reported could still make a majority.
+    Those who differ from a majority of the voters; nobody while voters who have not reported could still make one.
     """
-    groups = Counter(digests_.values()).most_common()
-    if len(groups) < 2:
+    if len(set(digests_.values())) < 2:
         return set()
-    digest, count = groups[0]
-    majority = members // 2 + 1
+    told = Counter(digest for member, digest in digests_.items() if member in voters)
+    digest, count = max(told.items(), key=lambda item: item[1], default=(0, 0))
+    majority = len(voters) // 2 + 1
     if count >= majority:
         return {member for member, each in digests_.items() if each != digest}
-    missing = members - len(digests_)
+    missing = len(voters) - told.total()
     return set() if count + missing >= majority else set(digests_)
 
 
 class Consistency:
     """One member's digests and, while it leads, everybody's."""
 
-    def __init__(self, replica: Replica, *, member: int, members: Callable[[], int]) -> None:
-        """`members` counts the members of the cluster."""
+    def __init__(self, replica: Replica, *, member: int, voters: Callable[[], set[int]]) -> None:
+        """`voters` are those of the cluster as it is now."""
         self._replica = replica
         self._member = member
-        self._members = members
+        self._voters = voters
         self._reported: dict[_Place, dict[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._scanning = False
@@ -89,8 +89,8 @@ class Consistency:
 
     def at(self, index: int) -> None:
         """An entry was applied, and nothing after it."""
-        if index % EVERY or self._members() < 2:
-            return
+        if index % EVERY or len(self._replica.state.members) == 1:
+            return  # nobody to compare with
         state = self._replica.state
         if state.hash.value != digests.UNKNOWN:
             self._tell(Report(self._member, index, False, state.hash.value))
@@ -135,7 +135,7 @@ class Consistency:
         reported[report.member] = report.digest
         while len(self._reported) > KEPT_MAX:
             del self._reported[min(self._reported)]
-        for member in strays(reported, members=self._members()):
+        for member in strays(reported, voters=self._voters()):
             if (alarms.CORRUPT, member) not in self._replica.state.alarms.raised(alarms.CORRUPT):
                 log.error("states differ", member=f"{member:x}", index=report.index, scan=report.scan)
                 self._run(self._raise(member))

@@ -100,6 +100,7 @@ class Metrics:
         replica, state, driver = self._replica, self._replica.state, self._replica.driver
         yield "etcd_server_has_leader", "Whether a leader is known.", replica.role.leader is not None
         yield "etcd_server_is_leader", "Whether this member leads.", replica.role.leading
+        yield "etcd_server_is_learner", "Whether this member does not vote yet.", self._answers.learner
         yield "etcd_server_quota_backend_bytes", "What the state may grow to; 0: no limit.", self._quota_bytes
         # gauges with a counter's name, as in etcd: they are indexes
         yield "etcd_server_proposals_applied_total", "Index of the last applied entry.", replica.applied

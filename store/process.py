@@ -163,7 +163,7 @@ async def _serving(config: flags.Config, *, dismissed: Callable[[str], None]) ->
     measured = metrics.Metrics(
         answers, watch=listener.watch, lessor=lessor, pages=own, quota_bytes=config.limits.quota_bytes
     )
-    consistency = Consistency(replica, member=who.member, members=lambda: len(replica.state.members.voters()))
+    consistency = Consistency(replica, member=who.member, voters=lambda: _voters(replica))
     driver = Driver(_settings(config, start, peer_tls), replica.load(), replica.on_event)
     replica.attach(driver)
     try:
@@ -211,6 +211,10 @@ async def _serve_pages(config: flags.Config, replica: Replica, own: pages.Pages)
         address = f"unix:{url.netloc}{url.path}" if url.scheme.startswith("unix") else url.netloc
         servers.append(await health.serve(address, {"serving": lambda: _ready(replica)}, pages=own.by_path(), tls=tls))
     return servers
+
+
+def _voters(replica: Replica) -> set[int]:
+    return {member.id for member in replica.state.members.voters()}
 
 
 async def _ready(replica: Replica) -> None:

@@ -29,10 +29,13 @@ from raftsman.store.raft import events
         ({1: 7, 2: 7, 3: 7, 4: 8}, 5, {4}),
         ({1: 7, 2: 7, 3: 8, 4: 8}, 5, set()),
         ({1: 7, 2: 7, 3: 8, 4: 8, 5: 9}, 5, {1, 2, 3, 4, 5}),
+        ({1: 7, 9: 8}, 1, {9}),
+        ({1: 7, 8: 6, 9: 6}, 3, set()),
+        ({1: 7, 2: 7, 8: 6, 9: 6}, 3, {8, 9}),
     ],
 )
 def test_who_differs_from_the_majority_is_named(digests: dict[int, int], members: int, named: set[int]) -> None:
-    assert consistency.strays(digests, members=members) == named
+    assert consistency.strays(digests, voters=set(range(1, members + 1))) == named
 
 
 class Member:
@@ -46,7 +49,7 @@ class Member:
         self.answer_call = lambda payload: b"lease"
         self.at_index = lambda index: None
         cluster.append(self)
-        self.checks = consistency.Consistency(self, member=number, members=lambda: 3)  # type: ignore[arg-type]
+        self.checks = consistency.Consistency(self, member=number, voters=lambda: {1, 2, 3})  # type: ignore[arg-type]
 
     async def call_leader(self, payload: bytes) -> bytes:
         leader = next((member for member in self.cluster if member.role.leading), None)
