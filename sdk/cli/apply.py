@@ -1,7 +1,7 @@
-"""`apply`: make the cluster say what the manifests say, by a three-way merge.
+"""`apply`: make the cluster say what the manifests say, by a three-way merge here, or by the server (--server-side).
 
-What was applied last is kept on the object in an annotation; what it said and the manifest no longer says is removed,
-and what others have set stays.
+What was applied last is kept on the object in an annotation, or as the fields that the manager owns; what it said and
+the manifest no longer says is removed, and what others have set stays.
 """
 
 from __future__ import annotations
@@ -30,16 +30,21 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 @with_validation
 @click.option("-l", "--selector", default="", help="Only the manifests' objects with these labels.")
 @flag("--prune", help="Refused: deleting what is no longer in the manifests is not supported yet.")
-@flag("--server-side", help="Refused: managed fields are not kept yet.")
+@flag("--server-side", help="Let the server merge, and keep who owns which field.")
+@flag("--force-conflicts", help="With --server-side: take over fields that others own.")
+@click.option("--field-manager", default="", help="With --server-side: who owns what is applied.")
 @flag("--force", help="Delete and create again what cannot be changed.")
 async def apply(
     session: Session, filenames: tuple[str, ...], recursive: bool, output: str, dry_run: str, validate: str,
-    selector: str, prune: bool, server_side: bool, force: bool,
+    selector: str, prune: bool, server_side: bool, force_conflicts: bool, field_manager: str, force: bool,
 ) -> None:  # fmt: skip
     """Create or change what manifests describe: `apply -f file.yaml`, `apply -f folder -R`, `apply -f -`."""
-    if prune or server_side:
-        what = "--prune" if prune else "--server-side"
-        raise Failure(f"{what} is not supported yet: it needs {'apply sets' if prune else 'managed fields'}")
+    if prune:
+        raise Failure("--prune is not supported yet: it needs apply sets")
+    if not server_side and (force_conflicts or field_manager):
+        raise Failure(f"{'--force-conflicts' if force_conflicts else '--field-manager'} needs --server-side")
+    if server_side and (force or dry_run == "client"):
+        raise Failure(f"{'--force' if force else '--dry-run=client'} does not go with --server-side")
     from . import output as formats
 
     formats.check(output)
@@ -49,7 +54,12 @@ async def apply(
     written: list[tuple[Resource, Any]] = []
     for document in documents:
         try:
-            done = await _apply(session, document, options_of(dry_run, validate), dry_run, force=force)
+            options = options_of(dry_run, validate)
+            if server_side:
+                options.field_manager = field_manager or "raftsman"
+                done = await _by_server(session, document, options, dry_run, force=force_conflicts)
+            else:
+                done = await _apply(session, document, options, dry_run, force=force)
         except errors.Unavailable:
             raise
         except (errors.ApiError, Failure) as error:
@@ -113,6 +123,20 @@ async def _apply(
             raise
         changed = await _recreated(session, target, modified, options)
     return resource, changed, said.format("configured")
+
+
+async def _by_server(
+    session: Session, document: manifests.Document, options: meta.WriteOptions, dry_run: str, *, force: bool
+) -> tuple[Resource, Any, str]:
+    """(kind, object, what to say) of one document that the server merges."""
+    resource = targets.resource_of_document(document)
+    check_written(document)
+    target = targets.of_documents([document], session)[0]
+    applied = await session.client.apply(
+        resource.message, target.name, dict(document.value), namespace=target.namespace,
+        field_manager=options.field_manager, force=force, options=options,
+    )  # fmt: skip
+    return resource, applied, f"{target} serverside-applied{suffix(dry_run)}"
 
 
 def _strategic() -> Any:

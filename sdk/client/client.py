@@ -202,6 +202,25 @@ class Client:
         )
         return await self._call(resource, "Patch", request, message, timeout_s=timeout_s)
 
+    async def apply(
+        self, message: type[T], name: str, config: bytes | dict[str, Any], *, field_manager: str,
+        namespace: str = "default", force: bool = False, subresource: str = "",
+        options: meta.WriteOptions | None = None, timeout_s: float | None = None,
+    ) -> T:  # fmt: skip
+        """Server-side apply (KEP-555): what `field_manager` wants of an object, and only that; creates it if need be.
+
+        What the manager said before and no longer says is removed, unless somebody else owns it. Conflict, with a cause
+        for each field, if it would change what another manager owns; `force` takes that over.
+        """
+        wanted = meta.WriteOptions()
+        if options is not None:
+            wanted.CopyFrom(options)
+        wanted.field_manager, wanted.force = field_manager, force
+        return await self.patch(
+            message, name, config, namespace=namespace, type=PatchType.APPLY, subresource=subresource, options=wanted,
+            timeout_s=timeout_s,
+        )  # fmt: skip
+
     async def delete(
         self, message: type[T], name: str, *, namespace: str = "default", grace_period_s: int | None = None,
         propagation: Propagation | str | None = None, uid: str | None = None, resource_version: str | None = None,

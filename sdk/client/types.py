@@ -20,11 +20,12 @@ class EventType(enum.IntEnum):
 
 
 class PatchType(enum.IntEnum):
-    """JSON: RFC 6902. MERGE: RFC 7386. STRATEGIC: Kubernetes' merge by the keys of lists."""
+    """JSON: RFC 6902. MERGE: RFC 7386. STRATEGIC: Kubernetes' merge by the keys of lists. APPLY: see `Client.apply`."""
 
     JSON = meta.PATCH_TYPE_JSON
     MERGE = meta.PATCH_TYPE_MERGE
     STRATEGIC = meta.PATCH_TYPE_STRATEGIC_MERGE
+    APPLY = meta.PATCH_TYPE_APPLY
 
 
 class Propagation(enum.StrEnum):

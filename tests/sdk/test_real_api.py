@@ -159,6 +159,25 @@ spec:
     assert (await client.get(apps.Deployment, "web", namespace=namespace)).spec.replicas == 4
 
 
+async def test_two_managers_apply_their_parts_of_an_object(client: Client, namespace: str) -> None:
+    def config(**data: str) -> dict[str, object]:
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": data}
+
+    async def apply(manager: str, *, force: bool = False, **data: str) -> dict[str, str]:
+        made = await client.apply(
+            core.ConfigMap, "c", config(**data), field_manager=manager, namespace=namespace, force=force
+        )
+        return dict(made.data)
+
+    assert await apply("one", a="1", b="2") == {"a": "1", "b": "2"}
+    assert await apply("two", c="3") == {"a": "1", "b": "2", "c": "3"}
+    assert await apply("one", a="1") == {"a": "1", "c": "3"}
+    with pytest.raises(errors.Conflict) as refused:
+        await apply("two", a="9", c="3")
+    assert [cause.field for cause in refused.value.causes] == [".data.a"]
+    assert await apply("two", force=True, a="9", c="3") == {"a": "9", "c": "3"}
+
+
 async def test_a_watch_goes_on_through_a_crash_of_the_server(cluster: Cluster, client: Client, namespace: str) -> None:
     seen: list[tuple[EventType, str]] = []
 

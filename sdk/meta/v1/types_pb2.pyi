@@ -247,7 +247,7 @@ Global___APIVersions: _TypeAlias = APIVersions  # noqa: Y015
 
 @_typing.final
 class ApplyOptions(_message.Message):
-    """Options of server-side apply. Refused for now: needs server-side apply (use Patch, or `raftsman apply`)."""
+    """Options of server-side apply as Kubernetes' JSON API has them; over gRPC, WriteOptions stands for them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1071,7 +1071,9 @@ Global___ListOptions: _TypeAlias = ListOptions  # noqa: Y015
 
 @_typing.final
 class ManagedFieldsEntry(_message.Message):
-    """Who last set which fields of an object. Not kept yet: needs server-side apply; what a client sends is dropped."""
+    """Who last set which fields of an object, kept by the server with every write. A client may take all entries away by
+    sending a single empty one.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1515,7 +1517,7 @@ class PatchOptions(_message.Message):
     FIELD_MANAGER_FIELD_NUMBER: _builtins.int
     FIELD_VALIDATION_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
-    """Only with server-side apply, which is refused for now."""
+    """Only with server-side apply."""
     field_manager: _builtins.str
     """The writer's name."""
     field_validation: _builtins.str
