@@ -14,7 +14,10 @@ from typing import Any
 from google.protobuf import message as protobuf
 from raftsman.options import v1 as options
 
-_PACKAGES = ("core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "authorization", "autoscaling")
+_PACKAGES = (
+    "core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "authorization",
+    "autoscaling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
