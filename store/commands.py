@@ -60,7 +60,8 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
 
     `session` and `sequence` name a request that its client may send again (see mvcc.sessions), 0 one that it does not.
     Its client has the answers of everything up to `received`. `user` asked for it, as allowed at `auth_revision`; ""
-    while nobody is told apart.
+    while nobody is told apart. `term` is set on what only a leader may decide: it takes effect in an entry of that
+    term, and not when it reached a later leader.
     """
 
     request_id: int
@@ -71,6 +72,7 @@ class Operation(msgspec.Struct, frozen=True, array_like=True):
     user: str = ""
     auth_revision: int = 0
     received: int = 0
+    term: int = 0
 
 
 _change_decoder = msgspec.msgpack.Decoder(Operation)

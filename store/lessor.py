@@ -145,7 +145,8 @@ class Lessor:
     async def _revoke(self, lease_id: int) -> None:
         try:
             request = rpc_pb2.LeaseRevokeRequest(ID=lease_id)
-            await self._replica.propose(Kind.LEASE_REVOKE, request.SerializeToString(), who=ITSELF)
+            payload, term = request.SerializeToString(), self._role.term
+            await self._replica.propose(Kind.LEASE_REVOKE, payload, who=ITSELF, term=term)
             self.expired += 1
             log.debug("lease expired", lease=f"{lease_id:x}")
         except errors.StoreError as error:

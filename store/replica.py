@@ -187,10 +187,13 @@ class Replica:
 
     # -- requests
 
-    async def propose(self, kind: Kind, payload: bytes, *, who: Who = NOBODY) -> Message:
-        """Replicate an operation of `who` and answer what applying it answered. Raises StoreError."""
+    async def propose(self, kind: Kind, payload: bytes, *, who: Who = NOBODY, term: int = 0) -> Message:
+        """Replicate an operation of `who` and answer what applying it answered. Raises StoreError.
+
+        With `term`, it is refused where another than the leader of that term put it into the log.
+        """
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who)
+        self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who, term=term)
         return await future
 
     async def change_members(self, kind: Kind, change: members.Change, *, who: Who = NOBODY) -> Message:
@@ -213,6 +216,7 @@ class Replica:
         session: int = 0,
         received: int = 0,
         again: bool = False,
+        term: int = 0,
     ) -> None:
         """Replicate operations of `who`; each is settled by its tag, which in a session is its sequence number.
 
@@ -225,7 +229,7 @@ class Replica:
         for part in _parts(proposals):
             operations = [
                 commands.Operation(
-                    next_id(), kind, payload, session, tag if session else 0, who.user, who.revision, received
+                    next_id(), kind, payload, session, tag if session else 0, who.user, who.revision, received, term
                 )
                 for kind, payload, tag in part
             ]
@@ -396,7 +400,10 @@ class Replica:
             assert index == self.applied + 1, (index, self.applied)
             if entry[0] == 0:
                 for operation in commands.decode(entry):
-                    self._operation(operation)
+                    if operation.term and operation.term != term:
+                        self._pending.settle(operation.request_id, errors.leader_lost())
+                    else:
+                        self._operation(operation)
             self.applied, self.applied_term = index, term
             self._bytes_since += len(entry)
             if self.at_index is not None:

@@ -197,3 +197,13 @@ async def test_what_was_compacted_is_given_back_while_others_are_served(served: 
     await served.swept()
     assert not served.state.sweep()
     assert len(list(served.state.records())) == 600
+
+
+async def test_what_a_leader_decided_takes_no_effect_in_another_term(served: Replica) -> None:
+    """Found by scripts/sim: a deposed leader's revocation of a lease reached its successor, which had renewed it."""
+    payload = rpc_pb2.PutRequest(key=b"a").SerializeToString()
+    with pytest.raises(errors.StoreError, match="previous leader"):
+        await served.propose(Kind.PUT, payload, term=served.role.term + 1)
+    assert keys(served) == 0
+    await served.propose(Kind.PUT, payload, term=served.role.term)
+    assert keys(served) == 1
