@@ -47,15 +47,16 @@ class Pair:
         """Make the steps and clean up. Raises Different."""
         try:
             for place, step in enumerate(sequence):
-                await self._step(place, step)
+                await self.step(place, step)
             await self._compare_watches()
         finally:
             for side in self.sides:
                 await side.close_stream()
         for step in _cleanup():
-            await self._step(len(sequence), step)
+            await self.step(len(sequence), step)
 
-    async def _step(self, place: int, step: Step) -> None:
+    async def step(self, place: int, step: Step) -> None:
+        """Make one step on both. Raises Different."""
         now = self.etcd.revision
         outcomes = await asyncio.gather(*(side.make(step, now) for side in self.sides))
         if outcomes[0] != outcomes[1] and not intended(step, *outcomes):
@@ -89,8 +90,8 @@ class Pair:
             return
         etcd, ours = streams[0], streams[1]
         create = rpc_pb2.WatchCreateRequest(key=SENTINEL, watch_id=1000)
-        await self._step(-1, Step("Watch.create", create))
-        await self._step(-1, Step("KV.Put", rpc_pb2.PutRequest(key=SENTINEL)))
+        await self.step(-1, Step("Watch.create", create))
+        await self.step(-1, Step("KV.Put", rpc_pb2.PutRequest(key=SENTINEL)))
         for stream in (etcd, ours):
             await stream.until(lambda stream=stream: stream.watches[1000].events)
         await self._as_far()

@@ -40,6 +40,37 @@ async def test_a_follower_answers_alike(family: str, tmp_path: Path) -> None:
                 pytest.fail(f"{family}:{seed}: {difference}")
 
 
+async def test_leases_run_out_alike(tmp_path: Path) -> None:
+    """Each at a revision of its own, its keys in order, whatever was asked of it before; kept alive, it stays."""
+    range_request = rpc_pb2.RangeRequest(key=b"a", range_end=b"z", count_only=True)
+    steps = [
+        Step("Watch.create", rpc_pb2.WatchCreateRequest(key=b"a", range_end=b"z", prev_kv=True)),
+        Step("Lease.LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=1, TTL=2)),
+        Step("Lease.LeaseGrant", rpc_pb2.LeaseGrantRequest(ID=2, TTL=3600)),
+        *(Step("KV.Put", rpc_pb2.PutRequest(key=key, lease=1)) for key in (b"d", b"b", b"moved", b"freed", b"c")),
+        Step("KV.Put", rpc_pb2.PutRequest(key=b"moved", lease=2)),
+        Step("KV.Put", rpc_pb2.PutRequest(key=b"freed")),
+        Step("KV.Put", rpc_pb2.PutRequest(key=b"d", value=b"2", ignore_lease=True)),
+    ]
+    after = [
+        Step("Lease.LeaseTimeToLive", rpc_pb2.LeaseTimeToLiveRequest(ID=1, keys=True)),
+        Step("Lease.LeaseTimeToLive", rpc_pb2.LeaseTimeToLiveRequest(ID=2, keys=True)),
+        Step("Lease.LeaseKeepAlive", rpc_pb2.LeaseKeepAliveRequest(ID=1)),
+        Step("KV.Put", rpc_pb2.PutRequest(key=b"b", lease=1)),
+        Step("KV.Range", range_request),
+        Step("Lease.LeaseRevoke", rpc_pb2.LeaseRevokeRequest(ID=2)),
+    ]
+    async with started(tmp_path / "pair") as pair:
+        for place, step in enumerate(steps):
+            await pair.step(place, step)
+        for side in pair.sides:
+            assert side.stream is not None
+            watched = side.stream.watches[0]
+            await side.stream.until(lambda watched=watched: len(watched.events) == 8 + 3)
+            side.revision = watched.events[-1].kv.mod_revision
+        await pair.run(after)
+
+
 async def test_what_is_meant_to_differ_does(tmp_path: Path) -> None:
     """The table is true: each answer is what stands in it, of etcd too."""
     async with started(tmp_path / "pair") as pair:
