@@ -48,6 +48,7 @@ class Workload:
     """The highest revision that anybody was told."""
     leases: dict[int, float] = field(default_factory=dict)
     """Before when (true time) a lease must not expire."""
+    operator: Any = None
     persistent: Any = None
     """The class of clients with sessions."""
     _running: set[str] = field(default_factory=set)
@@ -59,6 +60,8 @@ class Workload:
             self._client(f"w{number}", lambda name: _Watcher(self, name).run())
         for number in range(self.sessions):
             self._client(f"s{number}", lambda name: self.persistent(self, name).run())
+        if self.operator is not None:
+            self._client("o0", lambda name: self.operator(self, name).run())
 
     def _client(self, name: str, run: Callable[[str], Awaitable[None]]) -> None:
         process = Process(self.world, name)

@@ -81,7 +81,7 @@ class Faults:
         """What ended is started again; one that found damage stays down."""
 
         def boot() -> None:
-            if not machine.alive and not machine.damaged:
+            if not machine.alive and not machine.damaged and not machine.held:
                 machine.boot()
 
         self.world.after(0.02 + self._duration(1.0), boot)

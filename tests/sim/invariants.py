@@ -89,7 +89,7 @@ class Invariants:
             before = term
 
     def _term_and_vote(self, machine: Machine, kernel: Any) -> None:
-        name, term, vote = machine.name, kernel.raftCurrentTerm, kernel._SyncObj__votedForNodeId
+        name, term, vote = machine.identity, kernel.raftCurrentTerm, kernel._SyncObj__votedForNodeId
         if term < self.terms.get(name, 0):
             self.world.violate(f"{name} is back in term {term}, it was in {self.terms[name]}")
         self.terms[name] = term

@@ -207,13 +207,14 @@ class Loop(asyncio.AbstractEventLoop):
 @contextlib.contextmanager
 def running(loop: Loop) -> Iterator[None]:
     """Inside, `loop` is the running one. What a dying process raises ends here."""
+    before = asyncio._get_running_loop()
     asyncio._set_running_loop(loop)
     try:
         yield
     except Died:
         assert not loop.process.alive
     finally:
-        asyncio._set_running_loop(None)
+        asyncio._set_running_loop(before)
 
 
 class _Worker:

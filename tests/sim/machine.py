@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 from zlib import crc32
 
 from pysyncobj.node import Node
-from raftsman.store import cluster, commands, snapshot, tokens, wal
+from raftsman.store import cluster, commands, publisher, snapshot, tokens, wal
 from raftsman.store.lessor import Lessor
 from raftsman.store.mvcc import members as membership
 from raftsman.store.raft import clock, driver, events, mailbox, member, proposals, transfer
@@ -30,6 +31,7 @@ from raftsman.store.raft.kernel import Pace
 from raftsman.store.raft.member import Settings
 from raftsman.store.replica import Replica
 from raftsman.store.server import batch, kv, lease, watch
+from raftsman.store.server import cluster as server_cluster
 from raftsman.store.server.answers import Answers
 from raftsman.store.server.identity import Identity
 
@@ -144,12 +146,49 @@ class Machine:
     call_fails: Callable[[str], str] = field(default=lambda what: "")
     """Asked before every call of the disk: "" or how the process ends there ("kill", "power")."""
     ended: Callable[[], None] = field(default=lambda: None)
+    generation: int = 0
+    """How often its disk was replaced: a member of another id each time."""
+    joined: tuple[int, Beginning] | None = None
+    leaving: bool = False
+    held: bool = False
+    """Down until an operator starts it."""
 
     # -- life
 
     @property
     def alive(self) -> bool:
         return self.parts is not None and self.parts.process.alive
+
+    @property
+    def member(self) -> int:
+        return self.joined[0] if self.joined is not None else self.founders.member
+
+    @property
+    def identity(self) -> str:
+        """The member on this machine, which is another one after its disk was replaced."""
+        return f"{self.name}.{self.generation}"
+
+    def wiped(self) -> None:
+        """An operator took the member out, and put an empty disk in."""
+        self.held = True
+        if self.alive:
+            self.end("kill")
+        self.generation += 1
+        self.platter = Platter(self.world.random(f"disk {self.identity}"))
+        self.refused = ""
+
+    def joins(self, member: int, beginning: Beginning) -> None:
+        self.joined = (member, beginning)
+        self.held = self.leaving = False
+        self.boot()
+
+    def _dismissed(self, reason: str) -> None:
+        self.world.note(self.name, f"dismissed: {reason}")
+        if not self.leaving:
+            self.world.violate(f"{self.name} was dismissed, though nobody removed it: {reason}")
+        self.held = True
+        self.end("exit")
+        raise Died(0)
 
     @property
     def damaged(self) -> bool:
@@ -173,7 +212,7 @@ class Machine:
             main.create_task(self._serve(self.parts), name="serve")
 
     def _parts(self, process: Process, main: Loop, raft: Loop) -> Parts:
-        who = cluster.Cluster(self.founders.cluster, self.founders.member, f"disk of {self.name}")
+        who = cluster.Cluster(self.founders.cluster, self.member, f"disk of {self.identity}")
         replica = Replica(
             DATA,
             member_number=who.member,
@@ -182,6 +221,7 @@ class Machine:
             disk=SimDisk(self.platter, process, self._before_disk),
             random=self.world.random(f"replica {self.name} {self.incarnation}"),
         )
+        replica.dismissed = self._dismissed
         lessor = Lessor(replica)
         identity = Identity(replica, tokens.Settings(), certificates=False)
         answers = Answers(replica, who, identity)
@@ -190,6 +230,7 @@ class Machine:
             "Batch": batch.Batch(answers),
             "Watch": watch.Watch(answers),
             "Lease": lease.Lease(answers, lessor),
+            "Cluster": server_cluster.Cluster(answers),
         }
         return Parts(process, main, raft, replica, lessor, answers, services)
 
@@ -211,6 +252,8 @@ class Machine:
             raise Died(1) from error
         parts.process.after_turn = partial(self.watcher.look, self, parts)
         parts.serving = True
+        published = publisher.run(replica, member=self.member, name=self.name, client_urls=())
+        parts.main.create_task(published, name="publish")
         self.world.note(self.name, f"serves, revision {replica.state.revision}")
 
     def _settings(self, disk: Any) -> Settings:
@@ -218,13 +261,13 @@ class Machine:
         change = membership.Change(membership.Action.FOUND, founders.members, founders.cluster)
         operation = commands.Operation(0, commands.Kind.CLUSTER_MEMBER, membership.encode(change))
         return Settings(
-            member=founders.member,
+            member=self.member,
             cluster=f"{founders.cluster:x}",
-            instance=f"disk of {self.name}",
+            instance=f"disk of {self.identity}",
             listen=[(self.name, PEER_PORT)],
             tls=None,
             snapshots=DATA / "snap",
-            beginning=Beginning(entry=commands.encode_change(operation)),
+            beginning=self.joined[1] if self.joined else Beginning(entry=commands.encode_change(operation)),
             pace=Pace(append_bytes=self.sizes.append_bytes),
             disk=disk,
             random=self.world.random(f"elections {self.name} {self.incarnation}"),
@@ -315,6 +358,7 @@ def seams(world: World, machines: Machines, sizes: Sizes) -> Iterator[None]:
         enter(mock.patch.object(member, "TRAILING_ENTRIES_MAX", sizes.trailing_entries))
         enter(mock.patch.object(member, "MARGIN_BYTES", 4096))
         enter(mock.patch.object(batch.secrets, "token_bytes", world.random("sessions").randbytes))
+        enter(mock.patch.object(server_cluster, "time", SimpleNamespace(time_ns=lambda: int(world.now * 1e9))))
         enter(mock.patch.object(proposals, "ENTRY_BYTES", 2048))
         enter(mock.patch.object(transfer, "CHUNK_BYTES", sizes.chunk_bytes))
         handler = _Notes(world, machines)

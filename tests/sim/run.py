@@ -26,6 +26,7 @@ from .faults import BIT_ROT, KINDS, Faults
 from .invariants import Invariants
 from .machine import Machine, Machines, Sizes, seams
 from .network import Network
+from .operator import Operator
 from .retries import Persistent
 from .world import Violation, World
 
@@ -49,6 +50,8 @@ class Plan:
     clients: int
     skewed: bool
     lease_share: float = 1.0
+    replaced: bool = False
+    """Whether an operator replaces members meanwhile."""
 
     @classmethod
     def drawn(cls, seed: str, *, members: int = 0, seconds: float = 0.0, kinds: Sequence[str] | None = None) -> Plan:
@@ -65,6 +68,7 @@ class Plan:
             clients=random.choice((2, 4, 8)),
             skewed=random.random() < 0.5,
             lease_share=random.choice((1.0, 1.0, 1.0, 15.0)),
+            replaced=random.random() < 0.3,
         )
 
 
@@ -105,6 +109,7 @@ class Run:
             clients=plan.clients,
             lease_share=plan.lease_share,
             persistent=Persistent,
+            operator=Operator if plan.replaced and plan.members > 2 else None,
         )
         self._members()
         self.faults = Faults(self.world, self.network, self.machines, plan.kinds, plan.every_s)

@@ -12,7 +12,7 @@ from sim.faults import BIT_ROT
 from sim.run import Plan, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 300
+SEEDS = 240
 
 
 def run_sim(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
