@@ -10,6 +10,8 @@ from google.protobuf import message as protobuf
 from raftsman import codec, errors, printers
 from raftsman.resources import Resource
 from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.verbs import read
+from raftsman.services.apiserver.watchcache.object import CachedObject, whole_json
 
 from . import media
 from .media import View, Wanted
@@ -52,6 +54,21 @@ def of_object(resource: Resource, data: bytes, wanted: Wanted, *, include: str =
     if wanted.view is View.METADATA:
         return dumped(partial(message))
     return dumped(codec.to_json(message), wanted.media)
+
+
+def of_found(found: CachedObject, wanted: Wanted, *, include: str = "") -> bytes:
+    """An object as the cache has it, whose JSON is kept."""
+    if wanted.media == media.JSON and wanted.view is View.WHOLE:
+        return whole_json(found.kind, found.json)
+    return of_object(found.kind.resource, found.data, wanted, include=include)
+
+
+def of_page(resource: Resource, page: read.Page, wanted: Wanted, *, include: str = "") -> bytes:
+    """A list as the cache has it, whose items' JSON is kept."""
+    if wanted.media != media.JSON or wanted.view is not View.WHOLE:
+        return of_list(resource, read.serialised(page), wanted, include=include)
+    head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": codec.to_json(page.header)}
+    return dumped(head)[:-1] + b',"items":[' + b",".join([one.json for one in page.found]) + b"]}"
 
 
 def of_list(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:

@@ -162,8 +162,10 @@ class Handler:
         wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
         status_on_removal = False
         if request.method in ("GET", "HEAD"):
-            data = await read.get(api, call, requests.get(request, target).SerializeToString())
-        elif request.method == "PUT":
+            found = await read.got(api, call, requests.get(request, target))
+            body = documents.of_found(found, wanted, include=request.first("includeObject"))
+            return Answer(200, body, _media(wanted))
+        if request.method == "PUT":
             data = await self._put(write.update, call, request, target)
         elif request.method == "PATCH":
             data = await patch.patch(api, call, requests.patch(request, target).SerializeToString())
@@ -201,8 +203,10 @@ class Handler:
             return _object(resource, data, wanted, request, status=201)
         wanted = media.negotiate(accept, views=_MANY)
         if request.method in ("GET", "HEAD"):
-            data = await read.list_(api, call, requests.list_(request, target).SerializeToString())
-        elif request.method == "DELETE":
+            page = await read.listed(api, call, requests.list_(request, target))
+            body = documents.of_page(resource, page, wanted, include=request.first("includeObject"))
+            return Answer(200, body, _media(wanted))
+        if request.method == "DELETE":
             data = await delete.delete_collection(
                 api, call, requests.delete_collection(request, target).SerializeToString()
             )
@@ -278,7 +282,9 @@ class Handler:
         raw = requests.watch(request, target).SerializeToString()
         events = watches.Events(exchange, target.resource, wanted, include=request.first("includeObject"))
         await self._streaming(
-            watches.serve(request, exchange, events, functools.partial(watch.watch, self._api, call, raw))
+            watches.serve(
+                request, exchange, events, functools.partial(watch.watch, self._api, call, raw, form=events.form)
+            )
         )
 
     async def _logs(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:

@@ -14,6 +14,7 @@ from raftsman import codec, errors
 from raftsman.meta import v1 as meta
 from raftsman.resources import Resource
 from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.watchcache.watcher import TYPES, Form
 
 from . import documents, media
 from .http import Exchange, Request
@@ -21,12 +22,6 @@ from .media import View, Wanted
 from .requests import integer
 
 TIMEOUT_S = 1800
-_TYPES = {
-    meta.EVENT_TYPE_ADDED: "ADDED",
-    meta.EVENT_TYPE_MODIFIED: "MODIFIED",
-    meta.EVENT_TYPE_DELETED: "DELETED",
-    meta.EVENT_TYPE_BOOKMARK: "BOOKMARK",
-}
 
 
 class Events:
@@ -41,11 +36,20 @@ class Events:
             stream = ";stream=watch" if self._wanted.media == media.PROTOBUF else ""
             self._exchange.begin(self._wanted.media + stream)
 
+    @property
+    def form(self) -> Form:
+        """In which the events should come: JSON of whole objects goes out as it comes."""
+        plain = self._wanted.media == media.JSON and self._wanted.view is View.WHOLE
+        return Form.JSON if plain else Form.PROTOBUF
+
     async def write(self, raw: bytes) -> None:
-        """The events of one WatchResponse."""
+        """The events of one WatchResponse, or lines of JSON."""
         self.begin()
+        if self.form is Form.JSON:
+            await self._exchange.write(raw)
+            return
         events = meta.WatchResponse.FromString(raw).events
-        await self._exchange.write(b"".join(self._event(_TYPES[event.type], event.object) for event in events))
+        await self._exchange.write(b"".join(self._event(TYPES[event.type], event.object) for event in events))
 
     async def fail(self, error: errors.ApiError) -> None:
         self.begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from raftsman import errors
 from raftsman.etcd import rpc_pb2
@@ -45,10 +46,13 @@ def exact_revision_of(text: str) -> int:
 
 
 async def get(api: Api, call: Call, raw: bytes) -> bytes:
-    request = meta.GetRequest.FromString(raw)
-    kind = call.kind
-    api.allow(call.user, "get", kind, namespace=request.namespace, name=request.name)
-    return (await fetch(api, kind, request)).data
+    return (await got(api, call, meta.GetRequest.FromString(raw))).data
+
+
+async def got(api: Api, call: Call, request: meta.GetRequest) -> CachedObject:
+    """errors.Forbidden, errors.NotFound."""
+    api.allow(call.user, "get", call.kind, namespace=request.namespace, name=request.name)
+    return await fetch(api, call.kind, request)
 
 
 async def fetch(api: Api, kind: Kind, request: meta.GetRequest) -> CachedObject:
@@ -72,8 +76,24 @@ def namespace_of(kind: Kind, namespace: str, name: str) -> str:
     return namespace
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Objects in the order of their names, and what is said of the list."""
+
+    header: meta.ListMeta
+    found: list[CachedObject]
+
+
 async def list_(api: Api, call: Call, raw: bytes) -> bytes:
-    request = meta.ListRequest.FromString(raw)
+    return serialised(await listed(api, call, meta.ListRequest.FromString(raw)))
+
+
+def serialised(page: Page) -> bytes:
+    """The kind's list message."""
+    return wire.framed(0x0A, page.header.SerializeToString()) + _items(page.found)
+
+
+async def listed(api: Api, call: Call, request: meta.ListRequest) -> Page:
     kind = call.kind
     selected = selections.parse(
         kind, request.namespace if kind.resource.namespaced else "",
@@ -96,8 +116,8 @@ async def list_(api: Api, call: Call, raw: bytes) -> bytes:
     if 0 < request.limit < len(found):
         page = found[: request.limit]
         header = _header(api.feed.revision, last=page[-1], remaining=len(found) - len(page), selected=selected)
-        return header + _items(page)
-    return _header(api.feed.revision) + _items(found)
+        return Page(header, page)
+    return Page(_header(api.feed.revision), found)
 
 
 def _items(found: Iterable[CachedObject]) -> bytes:
@@ -109,14 +129,14 @@ def _items(found: Iterable[CachedObject]) -> bytes:
 
 def _header(
     revision: int, *, last: CachedObject | None = None, remaining: int = 0, selected: Selection | None = None
-) -> bytes:
+) -> meta.ListMeta:
     """The ListMeta of a page; `last` is set if there is more."""
-    listed = meta.ListMeta(resource_version=str(revision))
+    header = meta.ListMeta(resource_version=str(revision))
     if last is not None:
-        listed.continue_token = _token(revision, last)
+        header.continue_token = _token(revision, last)
         if remaining and selected is not None and selected.labels is None and selected.fields is None:
-            listed.remaining_item_count = remaining
-    return wire.framed(0x0A, listed.SerializeToString())
+            header.remaining_item_count = remaining
+    return header
 
 
 def _token(revision: int, last: CachedObject) -> str:
@@ -134,7 +154,7 @@ def _read_token(token: str) -> tuple[int, str]:
     return revision, after
 
 
-async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> bytes:
+async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> Page:
     """One page of the state at a past revision, which only the store knows."""
     start = end = keys.prefix(kind.resource, selected.namespace)
     end = keys.end_of(start)
@@ -150,7 +170,7 @@ async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: in
         more = answer.more
         if answer.kvs:
             start = answer.kvs[-1].key + b"\0"
-    return _header(revision, last=page[-1] if more and page else None) + _items(page)
+    return Page(_header(revision, last=page[-1] if more and page else None), page)
 
 
 async def _range(api: Api, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:

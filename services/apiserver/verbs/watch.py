@@ -15,8 +15,9 @@ from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.watchcache import selection as selections
 from raftsman.services.apiserver.watchcache import watcher as watchers
+from raftsman.services.apiserver.watchcache.object import item_json, whole_json
 from raftsman.services.apiserver.watchcache.selection import Selection
-from raftsman.services.apiserver.watchcache.watcher import Watcher
+from raftsman.services.apiserver.watchcache.watcher import Form, Watcher
 
 from . import read
 
@@ -25,7 +26,7 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 Write = Callable[[bytes], Awaitable[None]]
 
 
-async def watch(api: Api, call: Call, raw: bytes, write: Write) -> None:
+async def watch(api: Api, call: Call, raw: bytes, write: Write, *, form: Form = Form.PROTOBUF) -> None:
     request = meta.WatchRequest.FromString(raw)
     kind = call.kind
     selected = selections.parse(
@@ -33,7 +34,7 @@ async def watch(api: Api, call: Call, raw: bytes, write: Write) -> None:
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
     api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name)
-    initial, watcher = await _start(api, kind, selected, request)
+    initial, watcher = await _start(api, kind, selected, request, form)
     gauge = metrics.WATCHES.labels(kind.resource.qualified)
     gauge.inc()
     try:
@@ -46,34 +47,40 @@ async def watch(api: Api, call: Call, raw: bytes, write: Write) -> None:
         api.cache(kind).unwatch(watcher)
 
 
-async def _start(api: Api, kind: Kind, selected: Selection, request: meta.WatchRequest) -> tuple[deque[bytes], Watcher]:
+async def _start(
+    api: Api, kind: Kind, selected: Selection, request: meta.WatchRequest, form: Form
+) -> tuple[deque[bytes], Watcher]:
     """The state to send first, and the watcher of all that comes after it. No await between the two."""
     from_state = request.send_initial_events or request.resource_version in ("", "0")
     if not from_state:
         since = read.revision_of(request.resource_version)
-        return deque(), api.cache(kind).watch(selected, since=since, bookmarks=request.allow_bookmarks)
+        bookmarks = request.allow_bookmarks
+        return deque(), api.cache(kind).watch(selected, since=since, bookmarks=bookmarks, form=form)
     await read.at_least(api, request.resource_version)
     revision = api.feed.revision
-    initial = watchers.frames_of(api.cache(kind).select(selected))
+    initial = watchers.frames_of(api.cache(kind).select(selected), form)
     if request.send_initial_events:
-        initial.append(bookmark(kind, revision, initial_end=True))
-    return initial, api.cache(kind).watch(selected, since=revision, bookmarks=request.allow_bookmarks)
+        initial.append(bookmark(kind, revision, form, initial_end=True))
+    return initial, api.cache(kind).watch(selected, since=revision, bookmarks=request.allow_bookmarks, form=form)
 
 
-def bookmark(kind: Kind, revision: int, *, initial_end: bool = False) -> bytes:
+def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False) -> bytes:
     """The frame of a BOOKMARK event."""
     marked = kind.message()
     marked.metadata.resource_version = str(revision)
     if initial_end:
         marked.metadata.annotations[INITIAL_EVENTS_END] = "true"
+    if form is Form.JSON:
+        return watchers.line(watchers.BOOKMARK, whole_json(kind, item_json(marked)))
     return watchers.frame(watchers.BOOKMARK, marked.SerializeToString())
 
 
 def send_bookmarks(api: Api) -> None:
     """Tell every watch that wants it how far it is; called once a minute."""
     for kind in filter(lambda kind: kind.stored, api.kinds.values()):
-        frame = b""
+        frames: dict[Form, bytes] = {}
         for watcher in api.cache(kind).watchers():
             if watcher.bookmarks:
-                frame = frame or bookmark(kind, api.feed.revision)
-                watcher.push(frame)
+                if watcher.form not in frames:
+                    frames[watcher.form] = bookmark(kind, api.feed.revision, watcher.form)
+                watcher.push(frames[watcher.form])

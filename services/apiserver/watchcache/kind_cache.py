@@ -21,7 +21,7 @@ from raftsman.services.apiserver.kinds import Kind
 
 from .object import CachedObject
 from .selection import Selection
-from .watcher import Change, Watcher
+from .watcher import Change, Form, Watcher
 
 WINDOW_CHANGES_MAX = 10_000
 WINDOW_BYTES_MAX = 16 << 20
@@ -122,11 +122,11 @@ class KindCache:
 
     # Watching
 
-    def watch(self, selection: Selection, *, since: int, bookmarks: bool) -> Watcher:
+    def watch(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> Watcher:
         """A registered watcher that gets every change after `since`. errors.Expired if some are gone."""
         if since < self._complete_after:
             raise failures.expired(since, self._complete_after)
-        watcher = Watcher(selection, since=since, bookmarks=bookmarks)
+        watcher = Watcher(selection, since=since, bookmarks=bookmarks, form=form)
         missed = list(itertools.takewhile(lambda change: change.revision > since, reversed(self._window)))
         for change in reversed(missed):
             watcher.offer(change)

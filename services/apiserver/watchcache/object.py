@@ -1,10 +1,14 @@
-"""One object as the cache holds it: its bytes with the resourceVersion in them, indexed when somebody asks."""
+"""One object as the cache holds it: its bytes with the resourceVersion in them, indexed when somebody asks.
+
+Its JSON is made when a reader first asks for it at that revision, and kept.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
@@ -13,13 +17,14 @@ from raftsman.services.apiserver.storage import wire
 class CachedObject:
     """Immutable. `data` is what Get, List and Watch hand out; `parsed()` is a fresh message each time."""
 
-    __slots__ = ("_fields", "_labels", "data", "kind", "name", "namespace", "node", "revision")
+    __slots__ = ("_fields", "_json", "_labels", "data", "kind", "name", "namespace", "node", "revision")
 
     def __init__(self, kind: Kind, namespace: str, name: str, stored: bytes, revision: int) -> None:
         self.kind, self.namespace, self.name, self.revision = kind, namespace, name, revision
         self.data = wire.with_revision(stored, revision)
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] | None = None
+        self._json: bytes | None = None
         self.node = kind.node_of(self.parsed()) if kind.node_of else ""
 
     def parsed(self) -> Any:
@@ -28,6 +33,13 @@ class CachedObject:
     def stored(self) -> bytes:
         """The bytes without the resourceVersion."""
         return wire.without_revision(self.data, self.revision)
+
+    @property
+    def json(self) -> bytes:
+        """As it stands in a list: without apiVersion and kind."""
+        if self._json is None:
+            self._json = item_json(self.parsed())
+        return self._json
 
     def data_at(self, revision: int) -> bytes:
         """The same state under a later revision, as a removal reports it."""
@@ -55,3 +67,16 @@ class CachedObject:
         self._fields = {"metadata.name": self.name, "metadata.namespace": self.namespace}
         if self.kind.fields_of:
             self._fields.update(self.kind.fields_of(parsed))
+
+
+def item_json(message: Any) -> bytes:
+    """An object's JSON as it stands in a list."""
+    from raftsman import codec
+
+    return orjson.dumps(codec.to_json(message, type_meta=False))
+
+
+def whole_json(kind: Kind, item: bytes) -> bytes:
+    """The same as it stands alone."""
+    named = f'{{"kind":"{kind.resource.kind}","apiVersion":"{kind.resource.api_version}"'.encode()
+    return named + (b"," if item != b"{}" else b"") + item[1:]

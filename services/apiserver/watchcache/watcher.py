@@ -7,6 +7,7 @@ revision it saw last. Each change is encoded once per type, whoever watches.
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import Iterable
 
@@ -14,7 +15,7 @@ from raftsman.errors import ApiError, Unavailable
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.storage import wire
 
-from .object import CachedObject
+from .object import CachedObject, item_json, whole_json
 from .selection import Selection
 
 EVENTS_MAX = 4096
@@ -24,11 +25,24 @@ ADDED = meta.EVENT_TYPE_ADDED
 MODIFIED = meta.EVENT_TYPE_MODIFIED
 DELETED = meta.EVENT_TYPE_DELETED
 BOOKMARK = meta.EVENT_TYPE_BOOKMARK
+TYPES: dict[int, str] = {ADDED: "ADDED", MODIFIED: "MODIFIED", DELETED: "DELETED", BOOKMARK: "BOOKMARK"}
+
+
+class Form(enum.Enum):
+    """How a watch's events are written: elements of WatchResponse.events, or Kubernetes' JSON, a line each."""
+
+    PROTOBUF = 0
+    JSON = 1
 
 
 def frame(event_type: int, data: bytes) -> bytes:
     """One element of WatchResponse.events."""
     return wire.framed(0x0A, bytes((0x08, event_type)) + wire.framed(0x12, data))
+
+
+def line(event_type: int, whole: bytes) -> bytes:
+    """One event as a line of JSON."""
+    return b'{"type":"%b","object":%b}\n' % (TYPES[event_type].encode(), whole)
 
 
 class Change:
@@ -38,19 +52,25 @@ class Change:
 
     def __init__(self, revision: int, old: CachedObject | None, new: CachedObject | None) -> None:
         self.revision, self.old, self.new = revision, old, new
-        self._frames: dict[int, bytes] = {}
+        self._frames: dict[tuple[int, Form], bytes] = {}
 
-    def frame(self, event_type: int) -> bytes:
-        found = self._frames.get(event_type)
+    def frame(self, event_type: int, form: Form) -> bytes:
+        """Made once for each form that somebody watches in."""
+        found = self._frames.get((event_type, form))
         if found is None:
-            if event_type == DELETED:
-                assert self.old is not None
-                data = self.old.data_at(self.revision)
-            else:
-                assert self.new is not None
-                data = self.new.data
-            found = self._frames[event_type] = frame(event_type, data)
+            found = self._frames[event_type, form] = self._made(event_type, form)
         return found
+
+    def _made(self, event_type: int, form: Form) -> bytes:
+        if event_type != DELETED:
+            assert self.new is not None
+            return of_object(event_type, self.new, form)
+        assert self.old is not None
+        data = self.old.data_at(self.revision)
+        if form is Form.PROTOBUF:
+            return frame(DELETED, data)
+        kind = self.old.kind
+        return line(DELETED, whole_json(kind, item_json(kind.message.FromString(data))))
 
     def type_for(self, selection: Selection) -> int:
         """What this is to somebody with that selection: 0 if nothing."""
@@ -64,10 +84,10 @@ class Change:
 class Watcher:
     """Filled by the cache, drained by one stream."""
 
-    __slots__ = ("_closed", "_frames", "_waiting", "bookmarks", "selection", "since")
+    __slots__ = ("_closed", "_frames", "_waiting", "bookmarks", "form", "selection", "since")
 
-    def __init__(self, selection: Selection, *, since: int, bookmarks: bool) -> None:
-        self.selection, self.since, self.bookmarks = selection, since, bookmarks
+    def __init__(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> None:
+        self.selection, self.since, self.bookmarks, self.form = selection, since, bookmarks, form
         self._frames: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._closed: ApiError | None = None
@@ -77,7 +97,7 @@ class Watcher:
             return
         event_type = change.type_for(self.selection)
         if event_type:
-            self.push(change.frame(event_type))
+            self.push(change.frame(event_type, self.form))
 
     def push(self, data: bytes) -> None:
         if len(self._frames) >= EVENTS_MAX:
@@ -119,6 +139,13 @@ def joined(frames: deque[bytes]) -> bytes:
     return b"".join(taken)
 
 
-def frames_of(objects: Iterable[CachedObject]) -> deque[bytes]:
+def frames_of(objects: Iterable[CachedObject], form: Form = Form.PROTOBUF) -> deque[bytes]:
     """ADDED events for what there is."""
-    return deque(frame(ADDED, found.data) for found in objects)
+    return deque(of_object(ADDED, found, form) for found in objects)
+
+
+def of_object(event_type: int, found: CachedObject, form: Form) -> bytes:
+    """An event about an object as it is."""
+    if form is Form.PROTOBUF:
+        return frame(event_type, found.data)
+    return line(event_type, whole_json(found.kind, found.json))

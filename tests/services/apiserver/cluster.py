@@ -72,7 +72,8 @@ class StoreProcess:
         else:
             arguments = [
                 sys.executable, "-m", "raftsman.store", "--listen-client-urls", self.url, "--data-dir", str(data),
-                "--listen-metrics-urls", f"http://127.0.0.1:{self.health_port}",
+                "--listen-metrics-urls", f"http://127.0.0.1:{self.health_port}", "--listen-peer-urls",
+                f"http://127.0.0.1:{self.peer_port}",
             ]  # fmt: skip
             health = f"http://127.0.0.1:{self.health_port}/readyz"
         self._process = _started(arguments, log)
