@@ -44,6 +44,8 @@ class Store:
     client: int
     metrics: int
     flags: list[str] = field(default_factory=list)
+    peer: int = field(default_factory=lambda: free_ports(1)[0])
+    """Where peers are listened for, if the flags do not say."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +60,8 @@ class Store:
         self.folder.mkdir(exist_ok=True)
         arguments = ["--data-dir", str(self.folder / "data"), "--listen-client-urls", f"http://{self.address}"]
         arguments += ["--listen-metrics-urls", f"http://127.0.0.1:{self.metrics}", *self.flags]
+        if not any("--listen-peer-urls" in flag for flag in self.flags):
+            arguments += ["--listen-peer-urls", f"http://127.0.0.1:{self.peer}"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "raftsman.store", *arguments], stdout=log, stderr=log
