@@ -1,8 +1,8 @@
 """One run: a cluster, clients and faults from a seed; then peace, and everything must have come together.
 
 `run` raises nothing that the store did: a Result says what was broken, if something was. In peace every member must
-serve within the plan's `converge_s`; what clients saw must be linearizable, what watchers saw complete, all members' hashes equal.
-Left behind is nothing, but for the histories and logs of a broken run in `keep`.
+serve within the plan's `converge_s`; what clients saw must be linearizable, what watchers saw complete, the hashes of
+all members equal. Left behind is nothing, but for the history and the logs of a broken run in `keep`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.root
 
 PROCESSES = ("kill", "kill the leader", "kill all", "pause", "pause the leader", "restart", "away")
 LINKS = ("cut off", "cut off the leader", "one way", "one way to the leader", "weather", "cut streams")
-SECONDS = 12.0
+SECONDS = 10.0
 
 
 def left_behind() -> set[str]:
