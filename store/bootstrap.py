@@ -58,9 +58,11 @@ async def _found(config: flags.Config, tls: ssl.SSLContext | None) -> Start:
     for answer in await asyncio.gather(*(discovery.ask(urls, question, tls=tls) for urls in others)):
         if answer is None or answer.cluster != who.name:
             continue
-        if members.Members(answer.members).was_removed(who.member):
+        known = members.Members(answer.members)
+        if known.was_removed(who.member):
             raise CannotJoin(events.REMOVED)
-        if answer.instance:
+        before = known.get(who.member)
+        if answer.instance or (before is not None and before.client_urls):  # it has served, by its own word in the log
             raise CannotJoin(events.LOST)
     change = members.Change(members.Action.FOUND, founders.members, founders.cluster)
     operation = commands.Operation(0, Kind.CLUSTER_MEMBER, members.encode(change))

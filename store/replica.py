@@ -202,6 +202,8 @@ class Replica:
             raise errors.stopped()
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         payload = members.encode(change)
+        if not self._pending.has_room(1, len(payload)):
+            raise errors.too_many_requests()
         operation = commands.Operation(self._pending.next_id(), kind, payload, 0, 0, who.user, who.revision)
         self._pending.add((operation,), (0,), Lone(future))
         self.driver.change(operation)

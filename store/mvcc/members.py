@@ -38,6 +38,10 @@ class Action(enum.IntEnum):
     REFUSE = 6
 
 
+PROPOSED = frozenset(Action) - {Action.FOUND, Action.REFUSE}
+"""What members propose to their leader."""
+
+
 class Change(msgspec.Struct, frozen=True, array_like=True):
     """One change. `members` is the one that it is about, all of them when a cluster is founded.
 

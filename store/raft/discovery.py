@@ -1,8 +1,8 @@
 """Asking a peer who the members are: one question, one answer, on the peer port, and the connection ends.
 
-Who starts with nothing asks before it takes part; who hears no leader asks whether it was removed, or whether somebody
-moved. An answer tells no secrets: whoever may connect there (with certificates: whom the peers' authority signed) may
-know the members. Bounds: ANSWER_BYTES_MAX, ANSWER_S.
+Who starts with nothing asks before it takes part; `contacts` has who asks later. An answer tells no secrets: whoever
+may connect there (with certificates: whom the peers' authority signed) may know the members. Bounds: ANSWER_BYTES_MAX,
+ANSWER_S.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Answer(msgspec.Struct, frozen=True):
 _answer = msgspec.msgpack.Decoder(Answer)
 
 
-def question(cluster: str, member: str) -> dict[str, Any]:
-    return {"ask": QUESTION, "cluster": cluster, "member": member}
+def question(cluster: str, member: str, *, changed: int = 0, urls: Iterable[str] = ()) -> dict[str, Any]:
+    """Who asks may say where it is, as of entry `changed`."""
+    return {"ask": QUESTION, "cluster": cluster, "member": member, "changed": changed, "urls": list(urls)}
 
 
 async def ask(urls: Iterable[str], asked: dict[str, Any], *, tls: ssl.SSLContext | None) -> Answer | None:

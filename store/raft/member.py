@@ -20,7 +20,7 @@ from raftsman.store import commands, snapshot
 from raftsman.store.mvcc import members as membership
 from raftsman.store.wal.disk import REAL, Disk
 
-from . import changes, clock, discovery, election, events, handover, reads, transfer, transport
+from . import changes, clock, contacts, election, events, handover, reads, transfer, transport
 from .guard import BadMessage, Guard, Message
 from .journal import Beginning, WalJournal
 from .kernel import Kernel, Pace
@@ -29,7 +29,6 @@ from .transport import PeerTls, PeerTransport, Upcalls
 
 IN_FLIGHT_MAX = 2
 TURNS_MAX = 64
-ASK_S = 2.0
 COMMIT_NEWS_S = 0.003
 MARGIN_BYTES = 64 << 10
 """Small records beside two appends of the largest size."""
@@ -114,6 +113,13 @@ class Member:
         self._election = election.Election(self._kernel, post)
         self._handover = handover.Handover(self._kernel, post)
         self._changes = changes.Changes(self._kernel)
+        self._contacts = contacts.Contacts(
+            self._kernel,
+            self._transport,
+            contacts.Self(settings.member, settings.instance, settings.cluster),
+            tls=settings.tls.client if settings.tls else None,
+            dismiss=self._dismiss,
+        )
         self._transfer = transfer.Transfer(
             self._kernel, post, folder=settings.snapshots, disk=settings.disk, installed=self._snapshot_arrived
         )
@@ -122,7 +128,6 @@ class Member:
         self._room_told = events.Room(short=False, full=False)
         self._look_at = 0.0
         self._dismissed = False
-        self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.alone_from: int | None = None
         """The entry since which this member is the only one that votes, None when others do. Any thread may read it."""
@@ -145,7 +150,7 @@ class Member:
             settled=self.kick,
             refuse=self._refuse,
             refused=self._refused,
-            members=self._answer_members,
+            members=self._contacts.answer,
         )
         await self._transport.start(self._settings.listen)
         self._tick()
@@ -154,8 +159,7 @@ class Member:
         self._dead = True
         if self._timer is not None:
             self._timer.cancel()
-        if self._asking is not None:
-            self._asking.cancel()
+        self._contacts.stop()
         self._kernel._doDestroy()
 
     # -- what the store asks, on this loop
@@ -243,7 +247,8 @@ class Member:
         self._spread_commit()
         self._reads.turn()
         self._handover.turn()
-        self._ask_while_lost()
+        if not self._dismissed:
+            self._contacts.turn()
         self._schedule()
 
     def _has_room(self) -> bool:
@@ -355,7 +360,7 @@ class Member:
         self._kernel.configure(
             {f"{member.id:x}" for member in found.voters()}, {f"{member.id:x}" for member in found.learners()}
         )
-        self._transport.configure(_urls(found, me))
+        self._transport.configure(self._contacts.reachable(), removed=found.was_removed)
         if self._kernel.alone:
             self.alone_from = self._journal.changed
 
@@ -379,47 +384,16 @@ class Member:
         if known is not None and known != instance:
             return transport.LOST
         if known is None and found.get(member_id) is not None:
-            self._journal.remember_instance(member_id, instance)
+            try:
+                self._journal.remember_instance(member_id, instance)
+            except Exception as error:
+                self._fail(error)
+                raise
         return ""
 
     def _refused(self, reason: str) -> None:
         if reason in (transport.REMOVED, transport.LOST):
             self._dismiss(events.REMOVED if reason == transport.REMOVED else events.LOST)
-
-    def _answer_members(self, asking: str) -> discovery.Answer:
-        journal = self._journal
-        known = journal.instance(int(asking, 16)) if transport.is_member(asking) else None
-        return discovery.Answer(self._settings.cluster, journal.changed, journal.members.dump(), known or "")
-
-    def _ask_while_lost(self) -> None:
-        """Without a leader, ask the others from time to time: perhaps this member was removed, or they moved."""
-        lost = self._kernel.leader is None and bool(self._transport.urls) and not self._dismissed
-        if lost and self._asking is None:
-            self._asking = self._loop.create_task(self._ask(), name="ask for the members")
-        elif not lost and self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
-
-    async def _ask(self) -> None:
-        settings = self._settings
-        question = discovery.question(settings.cluster, settings.name)
-        while True:
-            await asyncio.sleep(ASK_S)
-            for urls in list(self._transport.urls.values()):
-                answer = await discovery.ask(urls, question, tls=settings.tls.client if settings.tls else None)
-                if answer is not None and answer.cluster == settings.cluster:
-                    self._heed(answer)
-
-    def _heed(self, answer: discovery.Answer) -> None:
-        """Only where others are is taken from an answer; who votes comes from the log."""
-        theirs = membership.Members(answer.members)
-        if theirs.was_removed(self._settings.member):
-            self._dismiss(events.REMOVED)
-        elif answer.instance not in ("", self._settings.instance):
-            self._dismiss(events.LOST)
-        elif answer.changed > self._journal.changed:
-            moved = _urls(theirs, self._settings.member)
-            self._transport.configure({name: moved.get(name, urls) for name, urls in self._transport.urls.items()})
 
     # -- peers
 
@@ -498,15 +472,11 @@ class Member:
 
     def _snapshot_arrived(self, path: Path, index: int, term: int) -> None:
         parts = snapshot.parts(path, disk=self._settings.disk)
-        self._journal.replace_members(index, membership.loaded(parts.get("members")))
+        if index > self._journal.changed:  # who has just joined knows the members of a later entry than the snapshot
+            self._journal.replace_members(index, membership.loaded(parts.get("members")))
         self._kernel.start_from(index, term)
         self._adopt_members()
         self._tell(events.Installed(path, index))
-
-
-def _urls(found: membership.Members, me: int) -> dict[str, tuple[str, ...]]:
-    """Where the others are, by id."""
-    return {f"{member.id:x}": member.peer_urls for member in found.all() if member.id != me}
 
 
 def _proposed_change(entry: object) -> commands.Operation:
@@ -514,9 +484,11 @@ def _proposed_change(entry: object) -> commands.Operation:
         raise BadMessage("change")
     try:
         (operation,) = commands.decode(entry)
-        membership.decode(operation.payload)
+        change = membership.decode(operation.payload)
     except ValueError as error:
         raise BadMessage(f"change: {error}") from error
+    if change.action not in membership.PROPOSED or len(change.members) != 1:
+        raise BadMessage(f"change: {change.action.name} of {len(change.members)} members")
     return operation
 
 

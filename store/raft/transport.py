@@ -63,8 +63,8 @@ class Upcalls:
     """Why a member with this data directory must not take part, "" when it may."""
     refused: Callable[[str], None]
     """A peer says so of this member."""
-    members: Callable[[str], discovery.Answer]
-    """The members, for whoever asks; the argument is the asking member's id in hex."""
+    members: Callable[[Message], discovery.Answer]
+    """The members, for whoever asks; the argument is the question."""
 
 
 class PeerTransport(Transport):  # type: ignore[misc]
@@ -100,12 +100,17 @@ class PeerTransport(Transport):  # type: ignore[misc]
         self._started = True
         self._dial_all()
 
-    def configure(self, urls: dict[str, tuple[str, ...]]) -> None:
-        """The other members, by id, and where each can be reached. Who is not among them any more is hung up on."""
-        for name in self._nodes.keys() - urls.keys():
+    def configure(self, urls: dict[str, tuple[str, ...]], *, removed: Callable[[int], bool]) -> None:
+        """The other members, by id, and where each can be reached. Who is not among them any more is hung up on.
+
+        Only who was `removed` is told so: it ends at that word.
+        """
+        for name in sorted(self._nodes.keys() - urls.keys()):
             connection = self._connections.get(self._nodes.pop(name))
-            if connection is not None:
+            if connection is not None and removed(int(name, 16)):
                 connection.refuse(REMOVED)
+            elif connection is not None:
+                connection.abort()
         for name in self._dials.keys() - urls.keys():
             self._dials.pop(name).cancel()
         self._nodes.update({name: Node(name) for name in urls if name not in self._nodes})
@@ -117,6 +122,16 @@ class PeerTransport(Transport):  # type: ignore[misc]
     def urls(self) -> dict[str, tuple[str, ...]]:
         """Where the others are, by id."""
         return self._urls
+
+    @property
+    def complete(self) -> bool:
+        """Whether everybody is connected."""
+        return len(self._connections) >= len(self._nodes)
+
+    @property
+    def unreached(self) -> list[tuple[str, ...]]:
+        """Where those are who are not connected."""
+        return [self._urls[name] for name, node in self._nodes.items() if node not in self._connections]
 
     def _dial_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -194,7 +209,7 @@ class PeerTransport(Transport):  # type: ignore[misc]
         if not isinstance(hello, dict):
             raise BadMessage("it does not speak the peer protocol")
         if hello.get("ask") == discovery.QUESTION:
-            connection.finish(msgspec.to_builtins(self.upcalls.members(str(hello.get("member")))))
+            connection.finish(msgspec.to_builtins(self.upcalls.members(hello)))
             return False
         if hello.get("protocol") != PROTOCOL:
             raise BadMessage("it does not speak the peer protocol")

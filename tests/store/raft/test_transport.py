@@ -50,7 +50,8 @@ async def pair(tls: Callable[[int], PeerTls | None] = lambda _: None) -> AsyncIt
     made = []
     for place, (name, address) in enumerate(addresses.items()):
         each = PeerTransport(name, cluster="c", instance=f"disk of {name}", tls=tls(place))
-        each.configure({other: (f"http://{at}",) for other, at in addresses.items() if other != name})
+        others = {other: (f"http://{at}",) for other, at in addresses.items() if other != name}
+        each.configure(others, removed=lambda _: False)
         ear = Ear()
         each.upcalls = ear.upcalls()
         await each.start([discovery.place(address)])
@@ -114,7 +115,7 @@ async def test_a_member_that_is_no_longer_one_is_hung_up_on_with_the_reason() ->
     async with pair() as [(low, low_ear, _), (_, high_ear, _)]:
         await get(low_ear.up)
         low_ear.refusals["disk of b"] = transport.REMOVED
-        low.configure({})
+        low.configure({}, removed=lambda _: True)
         assert await get(low_ear.down) == "b"
         assert await get(high_ear.refused) == transport.REMOVED
 
