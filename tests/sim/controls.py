@@ -15,7 +15,6 @@ from raftsman.store.raft import guard
 from raftsman.store.raft.journal import WalJournal
 from raftsman.store.raft.member import Member
 from raftsman.store.replica import Replica
-from raftsman.store.server.lease import Lease
 
 from .disk import SimDisk
 from .run import Plan, Result, Run, simulate
@@ -97,15 +96,6 @@ def leader_reads(run: Run) -> Any:
     return patched((Member, "read", read))
 
 
-def renewals_by_whom_led(run: Run) -> Any:
-    """A lease is renewed by a leader that another had replaced by then: what this store did until scripts/sim came."""
-
-    async def renew(self: Lease, lease_id: int) -> int:
-        return (await self._ask(lease_id, keep_alive=True)).seconds
-
-    return patched((Lease, "_renew", renew))
-
-
 @dataclass(frozen=True)
 class Control:
     """A mistake, what shows it, and how the sentence begins that finds it."""
@@ -116,7 +106,6 @@ class Control:
     found: str
     seeds: int
     every_s: float = 1.0
-    lease_share: float = 1.0
 
 
 CONTROLS = (
@@ -140,15 +129,6 @@ CONTROLS = (
     ),
     Control("votes not synced", votes_not_synced, ("die at the disk",), "is back in term|voted in term", 20),
     Control("stale reads", stale_reads, ("part", "pause", "slow link"), "not linearizable", 20),
-    Control(
-        "renewals by whom led",
-        renewals_by_whom_led,
-        ("cut off the leader",),
-        "not linearizable",
-        60,
-        3.0,
-        lease_share=60.0,
-    ),
     Control("leader reads", leader_reads, ("cut off the leader",), "not linearizable", 60, 3.0),
 )
 
@@ -157,9 +137,7 @@ def find(control: Control) -> Result | None:
     """The first run that catches it."""
     for number in range(control.seeds):
         drawn = Plan.drawn(f"{control.name} {number}", members=3, seconds=10.0, kinds=control.faults)
-        plan = replace(
-            drawn, clients=8, keys=3, every_s=control.every_s, lease_share=control.lease_share, replaced=False
-        )
+        plan = replace(drawn, clients=8, keys=3, every_s=control.every_s, replaced=False)
         result = simulate(plan, alteration=control.alter)
         if result.broken:
             return result
