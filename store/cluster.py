@@ -1,10 +1,11 @@
 """Which member of which cluster this is: drawn up once, kept in the data directory, and from then on what counts.
 
-    <data-dir>/member.json   {"version", "cluster", "member", "instance", "beginning"}
+    <data-dir>/member.json   {"version", "cluster", "member", "instance", "beginning", "check"}
 
 A founder derives the numbers from the flags, as every other founder does; who joins gets them from the members.
 `instance` names the data directory: one that replaces it has another, by which the others know that it was lost.
 `beginning` is what the log begins with, and goes once the log has it: an empty log beside a file without it is a loss.
+`check` is the CRC of the file without it; the first versions wrote none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,11 @@ class _Kept(msgspec.Struct):
     member: str
     instance: str
     beginning: Beginning | None = None
+    check: str = ""
+
+    def checked(self) -> str:
+        """What `check` must be."""
+        return f"{zlib.crc32(msgspec.json.encode(msgspec.structs.replace(self, check=''))):08x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +101,15 @@ def kept(data_dir: Path) -> tuple[Cluster, Beginning | None] | None:
         raise BadIdentity(f"{path} is damaged: {error}") from error
     if found.version != VERSION:
         raise BadIdentity(f"{path} has version {found.version}; this program reads version {VERSION}")
+    if found.check and found.check != found.checked():
+        raise BadIdentity(f"{path} is damaged: it does not come to its check")
     return who, found.beginning
 
 
 def keep(data_dir: Path, who: Cluster, beginning: Beginning | None, *, disk: Disk = REAL) -> None:
     """Write it; it is whole and on disk when this returns."""
     held = _Kept(VERSION, who.name, f"{who.member:x}", who.instance, beginning)
+    held.check = held.checked()
 
     def fill(file: io.BufferedWriter[File]) -> None:
         file.write(msgspec.json.encode(held))
