@@ -15,14 +15,15 @@ import grpc
 import grpc.aio
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 
+from .mistaken import STEP, command
 from .nodes import Cluster, Node
 from .switch import Switch
 
 MEMBERSHIP_S = 60.0
 ASK_S = 8.0
 KINDS = (
-    "kill", "kill the leader", "kill all", "pause", "pause the leader", "restart", "away", "replace", "move the leader",
-    "cut off", "cut off the leader", "one way", "one way to the leader", "weather", "cut streams",
+    "kill", "kill the leader", "kill all", "die at a step", "pause", "pause the leader", "restart", "away", "replace",
+    "move the leader", "cut off", "cut off the leader", "one way", "one way to the leader", "weather", "cut streams",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ class Faults:
             "kill": lambda: self._kill([self._any()]),
             "kill the leader": self._kill_leader,
             "kill all": lambda: self._kill(self.cluster.nodes),
+            "die at a step": self._die_at_a_step,
             "pause": lambda: self._pause(self._any()),
             "pause the leader": self._pause_leader,
             "restart": self._restart_one_by_one,
@@ -111,6 +113,24 @@ class Faults:
     async def _kill_leader(self) -> None:
         await self._kill([await self._leader()])
 
+    async def _die_at_a_step(self) -> None:
+        node = self._any()
+        node.kill()
+        await self._dying(node)
+        await self._a_while(2.0)
+
+    async def _dying(self, node: Node) -> None:
+        """A member dies at one of its disk's calls: while it starts, writes, rolls its log or makes a snapshot."""
+        step = int(self.random.choice((30, 300, 2000)) * self.random.random()) + 1
+        node.start(command=command(f"{STEP}{step}"))
+        until = time.monotonic() + 8.0
+        while time.monotonic() < until and not self.stopping and not node.ended:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if node.ended:
+            self.note(f"{node.name} died at step {step}")
+        node.kill()
+        node.start()
+
     async def _pause(self, node: Node) -> None:
         node.pause()
         await self._a_while(4.0)
@@ -153,16 +173,26 @@ class Faults:
     # -- membership
 
     async def _replace(self) -> None:
-        """A member loses its disk: it is removed and added again, sometimes as a learner that is promoted."""
+        """A member loses its disk: it is removed and added again, sometimes as a learner that is promoted.
+
+        It, or another member, may die at one of its disk's calls meanwhile.
+        """
         lost, learner = self._any(), self.random.random() < 0.5
+        other = self.random.choice([node for node in self.cluster.nodes if node is not lost])
         lost.kill()
         lost.lose_the_disk()
-        async with asyncio.timeout(MEMBERSHIP_S):
+        async with asyncio.timeout(MEMBERSHIP_S), asyncio.TaskGroup() as tasks:
+            if self.random.random() < 0.3:
+                other.kill()
+                tasks.create_task(self._dying(other))
             await self._until_listed(lost, lambda member: member is None, self._remove)
             await self._until_listed(lost, lambda member: member is not None, self._adding(lost, learner=learner))
             lost.state = "existing"
             lost.joins = self.cluster.all_urls
-            lost.start()
+            if self.random.random() < 0.4:
+                await self._dying(lost)
+            else:
+                lost.start()
             if learner:
                 await self._until_listed(lost, lambda member: member is not None and not member.isLearner, _promote)
         self.note(f"{lost.name} replaced{' as a learner' if learner else ''}")

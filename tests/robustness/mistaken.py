@@ -1,10 +1,14 @@
 """A member with one mistake in it: `python -m robustness.mistaken MISTAKE` and the store's own flags. For tests only.
 
-A checker that does not find these finds nothing.
+A checker that does not find these finds nothing. `step N` is no mistake but an end: the process is killed at its Nth
+call of the disk, before or after it; its log has small segments, so that it is often between two of them.
 """
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 import sys
 import threading
 import time
@@ -17,9 +21,16 @@ from raftsman.store.mvcc import watchers
 from raftsman.store.replica import Replica
 from raftsman.store.server import events
 from raftsman.store.wal.disk import File, Real
+from raftsman.store.wal.log import SECTOR_BYTES, Wal
 
 WRITTEN_BACK_S = 2.0
 DROPPED_EVERY = 25
+SMALL_SEGMENT_BYTES = 64 << 10
+DISK_CALLS = (
+    "create", "open", "read", "allocate", "write_at", "sync_data", "sync", "sync_folder", "make_folder", "rename",
+    "unlink",
+)  # fmt: skip
+STEP = "step "
 
 
 def stale_reads() -> None:
@@ -97,6 +108,38 @@ def dropped_event() -> None:
     assert events.watchers is watchers, "the server looks it up where it was replaced"
 
 
+def die_at(step: int) -> None:
+    """Some sectors of a write may be there."""
+    left = step
+    lock = threading.Lock()
+
+    def counted(name: str) -> None:
+        original: Any = getattr(Real, name)
+
+        def call(self: Real, *arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            with lock:
+                left -= 1
+                last = left == 0
+            if not last:
+                return original(self, *arguments, **named)
+            if name == "write_at":
+                file, data = arguments
+                end = (named["at"] + random.randrange(len(data) + 1)) // SECTOR_BYTES * SECTOR_BYTES
+                original(self, file, data[: max(0, end - named["at"])], **named)
+            elif random.random() < 0.5:
+                original(self, *arguments, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+            return None
+
+        setattr(Real, name, call)
+
+    for name in DISK_CALLS:
+        counted(name)
+    assert Wal.__init__.__kwdefaults__ is not None
+    Wal.__init__.__kwdefaults__["segment_bytes"] = SMALL_SEGMENT_BYTES
+
+
 MISTAKES = {"stale reads": stale_reads, "no sync": no_sync, "dropped event": dropped_event}
 
 
@@ -107,6 +150,14 @@ def command(mistake: str) -> tuple[str, ...]:
     return ("env", paths, sys.executable, "-m", "robustness.mistaken", mistake)
 
 
+def main() -> int:
+    name = sys.argv.pop(1)
+    if name.startswith(STEP):
+        die_at(int(name.removeprefix(STEP)))
+    else:
+        MISTAKES[name]()
+    return store.main()
+
+
 if __name__ == "__main__":
-    MISTAKES[sys.argv.pop(1)]()
-    sys.exit(store.main())
+    sys.exit(main())

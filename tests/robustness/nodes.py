@@ -43,6 +43,7 @@ class Node:
     place: int
     folder: Path
     address: str
+    into: list[str]
     command: list[str]
     flags: list[str]
     state: str = "new"
@@ -65,13 +66,15 @@ class Node:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start(self) -> None:
+    def start(self, *, command: Sequence[str] = ()) -> None:
+        """With another program than the usual one, for once."""
         self.folder.mkdir(exist_ok=True)
         arguments = [f"--name={self.name}", f"--data-dir={self.folder / 'data'}", "--listen-metrics-urls="]
         arguments += [f"--listen-client-urls=unix://{self.socket}", f"--listen-peer-urls={self.peer_url}"]
         arguments += [f"--initial-cluster={self.joins}", f"--initial-cluster-state={self.state}", *self.flags]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([*self.command, *arguments], stdout=log, stderr=log)
+            words = [*self.into, *(command or self.command), *arguments]
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
         self.down = self.paused = False
 
     def kill(self) -> None:
@@ -103,7 +106,7 @@ class Node:
         self.process.send_signal(signal.SIGCONT)
 
     def lose_the_disk(self) -> None:
-        shutil.rmtree(self.folder / "data")
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
 
     @property
     def ended(self) -> bool:
@@ -135,8 +138,8 @@ class Cluster:
             name, address = f"m{place + 1}", network.address(place)
             cert, key = authority.issue(name, ip=address)
             tls = [f"--peer-cert-file={cert}", f"--peer-key-file={key}", f"--peer-trusted-ca-file={authority.path}"]
-            words = [*ENDS_WITH_US, *network.inside(place), *command]
-            cluster.nodes.append(Node(name, place, folder / name, address, words, [*tls, *flags]))
+            into = [*ENDS_WITH_US, *network.inside(place)]
+            cluster.nodes.append(Node(name, place, folder / name, address, into, [*command], [*tls, *flags]))
         for node in cluster.nodes:
             node.joins = cluster.all_urls
         return cluster

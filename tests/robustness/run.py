@@ -11,7 +11,8 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -107,6 +108,8 @@ async def run(plan: Plan, *, keep: Path | None = None) -> Result:
                 await one.go()
             except (Broken, AssertionError, TimeoutError) as error:
                 result.broken = str(error) or "something took too long"
+            except Exception:
+                result.broken = "the run itself broke: " + traceback.format_exc()
             finally:
                 await one.end()
                 if result.broken:
@@ -244,6 +247,7 @@ class _Run:
             raise Broken(f"not decided: {error}") from None
         if not verdict.ok:
             raise Broken(f"not linearizable: {verdict}")
+        self._put_once(verdict.changes)
         compacted = max((one.request.revision for one in self.work.history.operations if _compacts(one)), default=0)
         for watched in self.work.watched:
             breaches = linearizability.check_watch(
@@ -254,6 +258,15 @@ class _Run:
         for node in self.cluster.nodes:
             if "Traceback (most recent call last)" in node.log:
                 raise Broken(f"{node.name} left a traceback: {node.log.partition('Traceback')[2][:1500]}")
+
+    def _put_once(self, changes: Mapping[int, Sequence[kv_pb2.Event]]) -> None:
+        """No value is put twice, whoever sends again."""
+        first: dict[bytes, int] = {}
+        for revision, events in changes.items():
+            for event in events:
+                value = event.kv.value
+                if event.type == kv_pb2.Event.PUT and first.setdefault(value, revision) != revision:
+                    raise Broken(f"{value[:20]!r} was put at revision {first[value]} and again at {revision}")
 
     def _seen_by_everybody(self) -> dict[int, list[kv_pb2.Event]]:
         """Revisions that the watcher of all keys received whole: the checker then has less to guess."""
