@@ -242,11 +242,10 @@ async def test_a_member_whose_disk_was_lost_is_refused_until_it_is_added_again(t
         assert lost.process is not None
         assert await asyncio.to_thread(lost.process.wait, 15) == 1
         assert "another data directory" in lost.log
-        before = await listed(stores[0])
-        peer = before["c"].peerURLs[0]
+        before = await named(stores[0], "c")
         async with cluster(stores[0]) as stub:
-            await stub.MemberRemove(rpc_pb2.MemberRemoveRequest(ID=before["c"].ID), timeout=10)
-            await stub.MemberAdd(rpc_pb2.MemberAddRequest(peerURLs=[peer]), timeout=10)
+            await stub.MemberRemove(rpc_pb2.MemberRemoveRequest(ID=before.ID), timeout=10)
+            await stub.MemberAdd(rpc_pb2.MemberAddRequest(peerURLs=before.peerURLs), timeout=10)
         shutil.rmtree(lost.folder / "data", ignore_errors=True)
         lost.flags.append("--initial-cluster-state=existing")
         lost.start()
@@ -255,7 +254,7 @@ async def test_a_member_whose_disk_was_lost_is_refused_until_it_is_added_again(t
         stores[0].kill()
         await lost.ready()
         await put(lost, b"more")
-        assert (await listed(lost))["c"].ID != before["c"].ID
+        assert (await named(lost, "c")).ID != before.ID
 
 
 async def test_a_restart_goes_by_the_disk_and_not_by_the_flags(grown: Grown) -> None:
