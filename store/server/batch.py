@@ -27,6 +27,7 @@ from raftsman.store.replica import Proposal
 
 from . import checks
 from .answers import Answers, Context
+from .departures import ends_with_its_client
 from .lease import with_id
 
 OPERATIONS_MAX = 4_096
@@ -46,6 +47,7 @@ class Batch(batch_pb2_grpc.BatchServicer):
         self._answers = answers
         self._streams: set[_Stream] = set()
 
+    @ends_with_its_client
     async def Operate(  # type: ignore[override]
         self, request_iterator: AsyncIterator[kv.OperateRequest], context: Context
     ) -> None:

@@ -7,6 +7,7 @@ from raftsman.store import errors
 from raftsman.store.commands import Kind
 
 from .answers import Answers, Context, unary
+from .departures import ends_with_its_client
 from .queues import Place, Queues, prefix_of
 
 
@@ -52,6 +53,7 @@ class Election(election_pb2_grpc.ElectionServicer):
         return election_pb2.LeaderResponse(header=self._answers.header(), kv=front)
 
     @unary
+    @ends_with_its_client
     async def Observe(  # type: ignore[override]
         self, request: election_pb2.LeaderRequest, context: Context
     ) -> None:

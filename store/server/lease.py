@@ -12,6 +12,7 @@ from raftsman.store.commands import Kind
 from raftsman.store.lessor import Lessor
 
 from .answers import Answers, Context, unary
+from .departures import ends_with_its_client
 
 GONE = -1
 RENEWALS_MAX = 5
@@ -54,6 +55,7 @@ class Lease(rpc_pb2_grpc.LeaseServicer):
     async def LeaseRevoke(self, request: rpc_pb2.LeaseRevokeRequest, context: Context) -> rpc_pb2.LeaseRevokeResponse:
         return await self._answers.write(Kind.LEASE_REVOKE, request, context, rpc_pb2.LeaseRevokeResponse)
 
+    @ends_with_its_client
     async def LeaseKeepAlive(  # type: ignore[override]
         self,
         request_iterator: AsyncIterator[rpc_pb2.LeaseKeepAliveRequest],

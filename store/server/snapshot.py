@@ -19,6 +19,7 @@ from raftsman.etcd import rpc_pb2
 from raftsman.store import errors, export, snapshot
 
 from .answers import Answers, Context
+from .departures import ends_with_its_client
 
 EXPORTS_MAX = 2
 PIECE_BYTES = 1 << 18
@@ -35,6 +36,7 @@ class Snapshots:
         self._folder = folder
         self._running = 0
 
+    @ends_with_its_client
     async def Snapshot(self, request: rpc_pb2.SnapshotRequest, context: Context) -> None:
         try:
             if self._running >= EXPORTS_MAX:

@@ -23,6 +23,7 @@ from raftsman.store.raft import events as raft
 
 from . import events, ready
 from .answers import Answers, Context, requires_leader
+from .departures import ends_with_its_client
 
 WATCHES_MAX = 10_000
 CONTROL_MAX = 1_000
@@ -61,6 +62,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         handlers = {each.name: method for each in service.methods}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
+    @ends_with_its_client
     async def Watch(  # type: ignore[override]
         self, request_iterator: AsyncIterator[rpc_pb2.WatchRequest], context: Context
     ) -> None:

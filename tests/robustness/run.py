@@ -250,6 +250,7 @@ class _Run:
         self._put_once(verdict.changes)
         compacted = max((one.request.revision for one in self.work.history.operations if _compacts(one)), default=0)
         for watched in self.work.watched:
+            _forget_behind(watched, self.work.highest)
             breaches = linearizability.check_watch(
                 watched, verdict.changes, compacted=compacted, up_to=self.work.highest
             )
@@ -276,6 +277,16 @@ class _Run:
                 for event in response.events:
                     whole.setdefault(event.kv.mod_revision, []).append(event)
         return {revision: events for revision, events in whole.items() if all(map(_tells_what_was, events))}
+
+
+def _forget_behind(watched: linearizability.Watched, revision: int) -> None:
+    """Leases that ended when nobody asked anything any more: the history does not know of them."""
+    for session in watched.sessions:
+        for response in session.responses:
+            kept = [event for event in response.events if event.kv.mod_revision <= revision]
+            if len(kept) < len(response.events):
+                del response.events[:]
+                response.events.extend(kept)
 
 
 def _tells_what_was(event: kv_pb2.Event) -> bool:
