@@ -146,8 +146,8 @@ MISTAKES = {"stale reads": stale_reads, "no sync": no_sync, "dropped event": dro
 def command(mistake: str) -> tuple[str, ...]:
     """The words that start such a member."""
     tests = Path(__file__).parents[1]
-    paths = f"PYTHONPATH={tests}:{tests / 'store'}"
-    return ("env", paths, sys.executable, "-m", "robustness.mistaken", mistake)
+    paths = os.pathsep.join(filter(None, (str(tests), str(tests / "store"), os.environ.get("PYTHONPATH"))))
+    return ("env", f"PYTHONPATH={paths}", sys.executable, "-m", "robustness.mistaken", mistake)
 
 
 def main() -> int:
