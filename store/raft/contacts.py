@@ -1,8 +1,9 @@
 """Where the others are, as far as the log does not say it yet.
 
 Who hears no leader asks the others: perhaps this member was removed, or they moved. A leader tells a member that it
-does not reach where it is itself: whoever was away for long may know nobody any more who is still there. Only addresses
-are taken from all that; who votes comes from the log. Bounds: one question every ASK_S, TOLD_MAX addresses.
+does not reach where it is itself: whoever was away for long may know nobody any more who is still there. Addresses are
+taken from all that, and that a change in the log is committed: perhaps who led when it was, and left with it, told
+nobody. Who votes comes from the log. Bounds: one question every ASK_S, TOLD_MAX addresses.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Self:
 
 
 class Contacts:
-    """What one member was told by others. `dismiss` is called with the reason why it has no place any more."""
+    """What one member was told by others.
+
+    `dismiss` is called with the reason why it has no place any more, `committed` when more entries may be applied.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Contacts:
         *,
         tls: ssl.SSLContext | None,
         dismiss: Callable[[str], None],
+        committed: Callable[[], None],
     ) -> None:
         self._kernel = kernel
         self._journal = kernel.journal
@@ -50,6 +55,7 @@ class Contacts:
         self._me = me
         self._tls = tls
         self._dismiss = dismiss
+        self._committed = committed
         self._told: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
@@ -107,6 +113,9 @@ class Contacts:
         else:
             for member in theirs.all():
                 self._note(member.id, answer.changed, member.peer_urls)
+            if self._journal.term_at(answer.changed) == answer.term and not self._kernel._isLeader():
+                self._kernel.is_committed(answer.changed)
+                self._committed()
 
     # -- answering
 
@@ -124,7 +133,9 @@ class Contacts:
 
     def _answer(self, instance: str) -> discovery.Answer:
         journal = self._journal
-        return discovery.Answer(self._me.cluster, journal.changed, journal.members.dump(), instance)
+        term = journal.term_at(journal.changed)
+        dumped = journal.members.dump()
+        return discovery.Answer(self._me.cluster, journal.changed, dumped, instance, -1 if term is None else term)
 
     def _note(self, member: int, changed: int, urls: tuple[str, ...]) -> None:
         name = f"{member:x}"

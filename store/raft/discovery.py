@@ -21,7 +21,7 @@ QUESTION = "members"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The members as a peer knows them after entry `changed`.
+    """The members as a peer knows them after entry `changed` of `term`, which is -1 when its log begins behind.
 
     `instance` is the data directory by which it knows the member that asks, "" when it never met that one.
     """
@@ -30,6 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
     changed: int
     members: members.Dumped
     instance: str
+    term: int = -1
 
 
 _answer = msgspec.msgpack.Decoder(Answer)

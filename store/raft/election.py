@@ -54,6 +54,9 @@ class Election:
         assert kernel.raftLastApplied == kernel.raftCommitIndex, "who votes may have changed"
         if not kernel.votes:
             kernel.postpone_election()
+            kernel.forget_leader()
+            for node in kernel.voters:  # a connection that broke in silence shows when it is used
+                self._send(node, {"type": "term", "term": kernel.raftCurrentTerm})
             return
         if kernel.alone or self._allowed_term == kernel.raftCurrentTerm + 1:
             self._allowed_term = 0

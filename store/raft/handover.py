@@ -51,12 +51,6 @@ class Handover:
             if kernel.match_index(target) == kernel.journal.last_index:
                 self._ask(target)
 
-    def leave(self) -> None:
-        """This member was removed: the one with most of the log shall take over, without waiting for an answer."""
-        target = self._best()
-        if target is not None:
-            self._ask(target)
-
     def _ask(self, target: Node) -> None:
         self._send(target, {"type": "take over", "term": self._kernel.raftCurrentTerm})
 

@@ -227,6 +227,12 @@ class Kernel(SyncObj):  # type: ignore[misc]
         """A follower answered something that is not an ack (a snapshot's chunk): it is alive."""
         self._SyncObj__lastResponseTime[node] = clock.now()
 
+    def is_committed(self, index: int) -> None:
+        """Another member knows that this entry, which is here, is committed."""
+        if index > self.raftCommitIndex:
+            self._SyncObj__raftCommitIndex = index
+            self.journal.setRaftCommitIndex(index)
+
     def adopt_term(self, term: int) -> None:
         """Somebody is at a higher term: follow, with no leader known."""
         assert term > self.raftCurrentTerm

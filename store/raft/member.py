@@ -32,6 +32,8 @@ TURNS_MAX = 64
 COMMIT_NEWS_S = 0.003
 MARGIN_BYTES = 64 << 10
 """Small records beside two appends of the largest size."""
+LINGER_S = 30.0
+"""How long a member that was removed waits for somebody who knows it too: perhaps only its log says so."""
 ROOM_S = 1.0
 """How often a full disk is looked at again."""
 TRAILING_ENTRIES_MAX = 5000
@@ -119,6 +121,7 @@ class Member:
             contacts.Self(settings.member, settings.instance, settings.cluster),
             tls=settings.tls.client if settings.tls else None,
             dismiss=self._dismiss,
+            committed=self.kick,
         )
         self._transfer = transfer.Transfer(
             self._kernel, post, folder=settings.snapshots, disk=settings.disk, installed=self._snapshot_arrived
@@ -127,7 +130,7 @@ class Member:
         self._margin = settings.margin_bytes
         self._room_told = events.Room(short=False, full=False)
         self._look_at = 0.0
-        self._dismissed = False
+        self._removed = self._dismissed = False
         self._loop = asyncio.get_running_loop()
         self.alone_from: int | None = None
         """The entry since which this member is the only one that votes, None when others do. Any thread may read it."""
@@ -242,7 +245,7 @@ class Member:
                 break
         else:
             self.kick()
-        if self._dismissed and self._kernel._isLeader():
+        if self._removed and self._kernel._isLeader() and not self._handover.active:
             self._leave_office()
         self._spread_commit()
         self._reads.turn()
@@ -333,7 +336,7 @@ class Member:
 
     def _wants_entry(self) -> bool:
         """Whether an entry should be appended now. Nothing is, while somebody else is about to lead."""
-        if self._dismissed or self._handover.active or not self._room():
+        if self._removed or self._handover.active or not self._room():
             return False
         return bool(self._proposals) or (bool(self._changes) and self._changes.may_append)
 
@@ -344,6 +347,7 @@ class Member:
         self._committed.append((index, term, command))
         if index > self._journal.changed and commands.is_change(command):
             self._journal.change(index, command)
+            self._journal.sync()  # before anybody hears that it is committed: who goes then is not asked again
             self._adopt_members()
 
     def snapshot_wanted(self, node: Node) -> None:
@@ -355,8 +359,9 @@ class Member:
         """Act on who belongs to the cluster now: who votes, who is sent what, and where everybody is."""
         found, me = self._journal.members, self._settings.member
         self.alone_from = None
-        if found.get(me) is None and found.was_removed(me):
-            self._dismiss(events.REMOVED)
+        if found.was_removed(me) and not self._removed:
+            self._removed = True
+            self._loop.call_later(LINGER_S, self._dismiss, events.REMOVED)
         self._kernel.configure(
             {f"{member.id:x}" for member in found.voters()}, {f"{member.id:x}" for member in found.learners()}
         )
@@ -370,10 +375,12 @@ class Member:
             self._tell(events.Dismissed(reason))
 
     def _leave_office(self) -> None:
-        """This leader was removed: the others learn that it is committed, and one of them takes over."""
+        """This leader was removed: the others learn that it is committed, and one of them takes over.
+
+        Perhaps nobody else knows: it goes on until one that does hangs up on it.
+        """
         self._kernel.send_appends()
-        self._handover.leave()
-        self._kernel.stand_down()
+        self._handover.start(None)
 
     def _refuse(self, member_id: int, instance: str) -> str:
         """Why another member may not take part; one that may is known from now on by its data directory."""
