@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import count, islice
 
 from .faults import KINDS
@@ -51,6 +52,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.0, help="simulated seconds of faults; drawn when not given")
     parser.add_argument("--members", type=int, default=0, choices=(0, 1, 3, 5), help="drawn when not given")
     parser.add_argument("--faults", default=None, help=f"drawn when not given; of: {', '.join(KINDS)}")
+    parser.add_argument("--resized", action="store_true", help="clusters that grow and shrink; drawn when not given")
     parser.add_argument("--failures", type=int, default=10, help="stop after so many")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--trace", action="store_true", help="run one seed and print everything that happened")
@@ -68,7 +70,8 @@ def _plan(seed: str, asked: argparse.Namespace) -> Plan:
     unknown = set(kinds or ()) - set(KINDS)
     if unknown:
         sys.exit(f"no such fault: {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}")
-    return Plan.drawn(seed, members=asked.members, seconds=asked.seconds, kinds=kinds)
+    plan = Plan.drawn(seed, members=asked.members, seconds=asked.seconds, kinds=kinds)
+    return replace(plan, resized=True) if asked.resized else plan
 
 
 def _one(job: tuple[str, argparse.Namespace]) -> Result:
@@ -92,6 +95,7 @@ def _show(result: Result, asked: argparse.Namespace) -> None:
     again = [f"scripts/sim --trace --seed {result.plan.seed}"]
     again += [f"--members {asked.members}"] if asked.members else []
     again += [f"--seconds {asked.seconds}"] if asked.seconds else []
+    again += ["--resized"] if asked.resized else []
     again += [f"--faults {asked.faults!r}"] if asked.faults is not None else []
     print(f"    {result.plan}")
     print(f"    replay: {' '.join(again)}", flush=True)

@@ -111,7 +111,8 @@ class Caller:
 
     def channel(self) -> Channel:
         if self._machine is None or not self._machine.serving or self.random.random() < 0.05:
-            self._machine = self.random.choice(list(self.work.machines.values()))
+            machines = [machine for machine in self.work.machines.values() if not machine.spare]
+            self._machine = self.random.choice(machines or list(self.work.machines.values()))
         loop = asyncio.get_running_loop()
         return Channel(self.work.network, loop, self._machine)  # type: ignore[arg-type]
 

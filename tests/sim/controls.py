@@ -137,7 +137,7 @@ def find(control: Control) -> Result | None:
     """The first run that catches it."""
     for number in range(control.seeds):
         drawn = Plan.drawn(f"{control.name} {number}", members=3, seconds=10.0, kinds=control.faults)
-        plan = replace(drawn, clients=8, keys=3, every_s=control.every_s, replaced=False)
+        plan = replace(drawn, clients=8, keys=3, every_s=control.every_s, replaced=False, resized=False)
         result = simulate(plan, alteration=control.alter)
         if result.broken:
             return result

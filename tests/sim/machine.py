@@ -152,6 +152,11 @@ class Machine:
     leaving: bool = False
     held: bool = False
     """Down until an operator starts it."""
+    spare: bool = False
+    """Of no member now."""
+    lost: bool = False
+    """Back with an empty disk, under the id that it had."""
+    machines: Machines | None = None
 
     # -- life
 
@@ -179,16 +184,27 @@ class Machine:
 
     def joins(self, member: int, beginning: Beginning) -> None:
         self.joined = (member, beginning)
-        self.held = self.leaving = False
+        self.held = self.leaving = self.spare = self.lost = False
         self.boot()
+
+    def switch_off(self) -> None:
+        """Nobody's machine from now on."""
+        self.wiped()
+        self.spare, self.lost = True, False
 
     def _dismissed(self, reason: str) -> None:
         self.world.note(self.name, f"dismissed: {reason}")
-        if not self.leaving:
+        if not (self.lost if reason == events.LOST else self.leaving or self._was_removed()):
             self.world.violate(f"{self.name} was dismissed, though nobody removed it: {reason}")
         self.held = True
         self.end("exit")
         raise Died(0)
+
+    def _was_removed(self) -> bool:
+        """Whether any member knows it."""
+        parts = [each.parts for each in (self.machines or {}).values() if each.alive and each.parts is not None]
+        kernels = [each.kernel for each in parts if each.kernel is not None]
+        return any(kernel.journal.members.was_removed(self.member) for kernel in kernels)
 
     @property
     def damaged(self) -> bool:
@@ -264,7 +280,7 @@ class Machine:
             member=self.member,
             cluster=f"{founders.cluster:x}",
             instance=f"disk of {self.identity}",
-            listen=[(self.name, PEER_PORT)],
+            listen=[(self.name, PEER_PORT), (f"{self.name}b", PEER_PORT)],
             tls=None,
             snapshots=DATA / "snap",
             beginning=self.joined[1] if self.joined else Beginning(entry=commands.encode_change(operation)),

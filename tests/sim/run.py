@@ -20,13 +20,14 @@ import msgspec
 from raftsman.store import cluster
 from raftsman.testing import linearizability
 
-from .clients import Workload
+from .clients import Caller, Workload
 from .disk import Platter
 from .faults import BIT_ROT, KINDS, Faults
 from .invariants import Invariants
 from .machine import Machine, Machines, Sizes, seams
 from .network import Network
 from .operator import Operator
+from .resizer import MOST, Resizer
 from .retries import Persistent
 from .world import Violation, World
 
@@ -52,6 +53,8 @@ class Plan:
     lease_share: float = 1.0
     replaced: bool = False
     """Whether an operator replaces members meanwhile."""
+    resized: bool = False
+    """Whether the cluster grows and shrinks meanwhile."""
 
     @classmethod
     def drawn(cls, seed: str, *, members: int = 0, seconds: float = 0.0, kinds: Sequence[str] | None = None) -> Plan:
@@ -69,6 +72,7 @@ class Plan:
             skewed=random.random() < 0.5,
             lease_share=random.choice((1.0, 1.0, 1.0, 15.0)),
             replaced=random.random() < 0.3,
+            resized=random.random() < 0.3,
         )
 
 
@@ -109,7 +113,7 @@ class Run:
             clients=plan.clients,
             lease_share=plan.lease_share,
             persistent=Persistent,
-            operator=Operator if plan.replaced and plan.members > 2 else None,
+            operator=_operator(plan),
         )
         self._members()
         self.faults = Faults(self.world, self.network, self.machines, plan.kinds, plan.every_s)
@@ -119,17 +123,22 @@ class Run:
         names = [f"m{number}" for number in range(1, self.plan.members + 1)]
         initial = {name: (f"http://{name}:2380",) for name in names}
         random = self.world.random("members")
-        for name in names:
+        spares = [f"m{number}" for number in range(self.plan.members + 1, MOST + 1)] if self.plan.resized else []
+        for name in names + spares:
             self.network.machine(name, name)
+            self.network.machine(name, f"{name}b")
             self.machines[name] = Machine(
                 world=self.world,
                 network=self.network,
                 name=name,
-                founders=cluster.founders(name=name, initial=initial, token="sim"),
+                founders=cluster.founders(name=name if name in initial else names[0], initial=initial, token="sim"),
                 sizes=self.plan.sizes,
                 rate=1.0 + random.uniform(-SKEW, SKEW) if self.plan.skewed else 1.0,
                 platter=Platter(self.world.random(f"disk {name}")),
                 watcher=self.invariants,
+                spare=name in spares,
+                held=name in spares,
+                machines=self.machines,
             )
 
     def _tap(self, sender: str, receiver: str, data: bytes) -> None:
@@ -168,7 +177,8 @@ class Run:
     def _course(self) -> None:
         world, work = self.world, self.work
         for machine in self.machines.values():
-            machine.boot()
+            if not machine.spare:
+                machine.boot()
         start = world.now
         work.until = self.faults.until = start + self.plan.seconds
         work.start()
@@ -183,7 +193,7 @@ class Run:
         self._judge()
 
     def _converged(self) -> bool:
-        machines = list(self.machines.values())
+        machines = [machine for machine in self.machines.values() if not machine.spare]
         if not self.work.done or not all(machine.serving for machine in machines):
             return False
         replicas = [machine.parts.replica for machine in machines if machine.parts is not None]
@@ -234,6 +244,12 @@ class Run:
             if machine.alive:
                 assert machine.parts is not None
                 machine.parts.process.end()
+
+
+def _operator(plan: Plan) -> type[Caller] | None:
+    if plan.resized:
+        return Resizer
+    return Operator if plan.replaced and plan.members > 2 else None
 
 
 def _told(message: Any) -> str:
