@@ -481,7 +481,7 @@ class Replica:
             self._snapshotting = loop.create_task(self._snapshot(), name="snapshot")
 
     async def _snapshot(self) -> None:
-        covered = self._bytes_since
+        covered, began = self._bytes_since, clock.now()
         try:
             self._bytes_since = 0
             capture = await self.capture()
@@ -490,7 +490,8 @@ class Replica:
             self.snapshot_index = max(self.snapshot_index, head.index)
             self._snapshot_bytes = _clamped(size // SNAPSHOT_SHARE)
             self.driver.compact(head.index)
-            log.info("snapshot written", index=head.index, revision=head.revision)
+            seconds = round(clock.now() - began, 3)
+            log.info("snapshot written", index=head.index, revision=head.revision, seconds=seconds)
         except OSError as error:
             self._bytes_since += covered
             self._snapshot_not_before = asyncio.get_running_loop().time() + SNAPSHOT_RETRY_S
