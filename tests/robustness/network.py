@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ class Network:
 
     def __init__(self, members: int) -> None:
         tag = secrets.token_hex(3)
-        self.namespaces = [f"{_PREFIX}{os.getpid()}-{tag}-{place}" for place in range(members)]
+        self.namespaces = [f"{own_prefix()}{tag}-{place}" for place in range(members)]
         self._ways: dict[tuple[int, int], dict[str, Any]] = {}
         self._cable: subprocess.Popen[str] | None = None
 
@@ -103,12 +106,22 @@ class Network:
         self._cable.stdin.flush()
 
 
+def own_prefix() -> str:
+    """How the names of namespaces and folders of this process begin."""
+    return f"{_PREFIX}{os.getpid()}-"
+
+
 def remove_leftovers() -> None:
-    """Namespaces of processes that are gone: somebody killed them before they could tidy up."""
-    for path in _NAMESPACES.glob(f"{_PREFIX}*"):
+    """Namespaces and folders of processes that are gone: somebody killed them before they could tidy up."""
+    for path in (*_NAMESPACES.glob(f"{_PREFIX}*"), *Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*")):
         owner = path.name.removeprefix(_PREFIX).split("-")[0]
-        if owner.isdigit() and not Path("/proc", owner).exists():
-            _ip("netns", "del", path.name)
+        if not owner.isdigit() or Path("/proc", owner).exists():
+            continue
+        if path.parent == _NAMESPACES:
+            with contextlib.suppress(RuntimeError):  # somebody else tidies up too
+                _ip("netns", "del", path.name)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _ip(*words: str) -> None:

@@ -25,7 +25,7 @@ from raftsman.testing import linearizability
 
 from .clients import Workload
 from .faults import KINDS, Faults
-from .network import Network
+from .network import Network, own_prefix
 from .nodes import STORE, Cluster
 from .switch import Switch
 
@@ -94,7 +94,7 @@ class Result:
 
 
 async def run(plan: Plan, *, keep: Path | None = None) -> Result:
-    folder = Path(tempfile.mkdtemp(prefix="rb-"))
+    folder = Path(tempfile.mkdtemp(prefix=own_prefix()))
     result = Result(plan)
     try:
         with (
