@@ -51,11 +51,11 @@ class Batch:
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """The watches of one range."""
+    """The watches of one range, woken in the order in which they came."""
 
     key: bytes
     range_end: bytes
-    watches: set[Watch] = field(default_factory=set)
+    watches: dict[Watch, None] = field(default_factory=dict)
 
 
 class Watchers:
@@ -84,7 +84,7 @@ class Watchers:
             groups = self._filed[prefix] = {}
             self._lengths[len(prefix)] += 1
         group = groups.setdefault((watch.key, watch.range_end), _Group(watch.key, watch.range_end))
-        group.watches.add(watch)
+        group.watches[watch] = None
         self._count += 1
 
     def remove(self, watch: Watch) -> None:
@@ -93,7 +93,7 @@ class Watchers:
         group = groups.get((watch.key, watch.range_end))
         if group is None or watch not in group.watches:
             return
-        group.watches.remove(watch)
+        del group.watches[watch]
         self._count -= 1
         if not group.watches:
             del groups[watch.key, watch.range_end]

@@ -49,7 +49,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         self._looked = 0
         self._watchers = watchers.Watchers()
         self._owners: dict[watchers.Watch, _Stream] = {}
-        self._streams: set[_Stream] = set()
+        self._streams: dict[_Stream, None] = {}
         self._leaderless: asyncio.TimerHandle | None = None
         self._replica.observers.append(self)
 
@@ -69,7 +69,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         """One stream, until either side ends it."""
         stream = _Stream(self, context, needs_leader=requires_leader(context))
         refused: errors.StoreError | None = None
-        self._streams.add(stream)
+        self._streams[stream] = None
         try:
             if stream.needs_leader and self._replica.role.leader is None:
                 raise errors.no_leader()
@@ -82,7 +82,7 @@ class Watch(rpc_pb2_grpc.WatchServicer):
         except* errors.StoreError as group:
             refused = next(error for error in group.exceptions if isinstance(error, errors.StoreError))
         finally:
-            self._streams.discard(stream)
+            self._streams.pop(stream, None)
             stream.close()
         if refused is not None:
             await context.abort(refused.code, refused.text)
