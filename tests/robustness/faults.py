@@ -21,9 +21,11 @@ from .switch import Switch
 
 MEMBERSHIP_S = 60.0
 ASK_S = 8.0
+DISARM_S = 10.0
 KINDS = (
     "kill", "kill the leader", "kill all", "die at a step", "pause", "pause the leader", "restart", "away", "replace",
     "move the leader", "cut off", "cut off the leader", "one way", "one way to the leader", "weather", "cut streams",
+    "full disk",
 )  # fmt: skip
 
 
@@ -57,6 +59,7 @@ class Faults:
             "pause the leader": self._pause_leader,
             "restart": self._restart_one_by_one,
             "away": self._away,
+            "full disk": self._full_disk,
             "replace": self._replace,
             "move the leader": self._move_leader,
         }
@@ -83,6 +86,8 @@ class Faults:
         self.stopping = True
         await asyncio.gather(*self._hands)
         self.cluster.network.heal()
+        if "full disk" in self.kinds:
+            await self.disarm()
 
     def cancel(self) -> None:
         for hand in self._hands:
@@ -161,6 +166,38 @@ class Faults:
         node.kill()
         await self._a_while(10.0)
         node.start()
+
+    async def _full_disk(self) -> None:
+        """Then an operator makes room and disarms."""
+        node = self._any()
+        node.fill_the_disk()
+        if self.random.random() < 0.3:
+            await self._kill([node])
+        await self._a_while(4.0)
+        node.empty_the_disk()
+        if node.ended:
+            self.note(f"{node.name} ended: {node.log.splitlines()[-1]}")
+            node.start()
+        await self.disarm()
+
+    async def disarm(self) -> None:
+        """Until nobody raises an alarm again; under other faults not for ever."""
+        quiet, until = 0, time.monotonic() + DISARM_S
+        while quiet < 3 and time.monotonic() < until:
+            stub = rpc_pb2_grpc.MaintenanceStub(self._any().open())
+            try:
+                raised = (await stub.Alarm(rpc_pb2.AlarmRequest(), timeout=2)).alarms
+                quiet = 0 if raised else quiet + 1
+                if raised:
+                    self.note(f"disarming {rpc_pb2.AlarmType.Name(raised[0].alarm)}")
+                for each in raised:
+                    request = rpc_pb2.AlarmRequest(
+                        action=rpc_pb2.AlarmRequest.DEACTIVATE, memberID=each.memberID, alarm=each.alarm
+                    )
+                    await stub.Alarm(request, timeout=2)
+            except grpc.aio.AioRpcError:
+                quiet = 0
+            await asyncio.sleep(0.2)
 
     async def _move_leader(self) -> None:
         leader, target = await self._leader(), self._any()

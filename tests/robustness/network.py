@@ -112,7 +112,7 @@ def own_prefix() -> str:
 
 
 def remove_leftovers() -> None:
-    """Namespaces and folders of processes that are gone: somebody killed them before they could tidy up."""
+    """Namespaces, folders and disks of processes that are gone: somebody killed them before they could tidy up."""
     for path in (*_NAMESPACES.glob(f"{_PREFIX}*"), *Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*")):
         owner = path.name.removeprefix(_PREFIX).split("-")[0]
         if not owner.isdigit() or Path("/proc", owner).exists():
@@ -121,6 +121,8 @@ def remove_leftovers() -> None:
             with contextlib.suppress(RuntimeError):  # somebody else tidies up too
                 _ip("netns", "del", path.name)
         else:
+            for disk in filter(Path.is_mount, path.glob("*/disk")):
+                subprocess.run(["umount", "-l", str(disk)], check=False, capture_output=True)
             shutil.rmtree(path, ignore_errors=True)
 
 

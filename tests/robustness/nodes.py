@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from .network import ENDS_WITH_US, Network
 
 PEER_PORT = 2380
 STOP_S = 15.0
+DISK_BYTES = 96 << 20
+_FILLER = "filler"
 _RECONNECT = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -29,6 +32,10 @@ _RECONNECT = (
     ("grpc.max_receive_message_length", -1),
 )
 STORE = (sys.executable, "-m", "raftsman.store")
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
 
 
 def channel_to(socket: Path) -> grpc.aio.Channel:
@@ -58,6 +65,11 @@ class Node:
         return f"https://{self.address}:{PEER_PORT}"
 
     @property
+    def disk(self) -> Path:
+        """A file system of its own, small enough to be filled."""
+        return self.folder / "disk"
+
+    @property
     def socket(self) -> Path:
         return self.folder / "client"
 
@@ -69,7 +81,7 @@ class Node:
     def start(self, *, command: Sequence[str] = ()) -> None:
         """With another program than the usual one, for once."""
         self.folder.mkdir(exist_ok=True)
-        arguments = [f"--name={self.name}", f"--data-dir={self.folder / 'data'}", "--listen-metrics-urls="]
+        arguments = [f"--name={self.name}", f"--data-dir={self.disk / 'data'}", "--listen-metrics-urls="]
         arguments += [f"--listen-client-urls=unix://{self.socket}", f"--listen-peer-urls={self.peer_url}"]
         arguments += [f"--initial-cluster={self.joins}", f"--initial-cluster-state={self.state}", *self.flags]
         with (self.folder / "log").open("ab") as log:
@@ -106,7 +118,15 @@ class Node:
         self.process.send_signal(signal.SIGCONT)
 
     def lose_the_disk(self) -> None:
-        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        shutil.rmtree(self.disk / "data", ignore_errors=True)
+
+    def fill_the_disk(self) -> None:
+        with (self.disk / _FILLER).open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 18))
+
+    def empty_the_disk(self) -> None:
+        (self.disk / _FILLER).unlink(missing_ok=True)
 
     @property
     def ended(self) -> bool:
@@ -149,11 +169,20 @@ class Cluster:
         return ",".join(f"{node.name}={node.peer_url}" for node in self.nodes)
 
     def __enter__(self) -> Cluster:
+        try:
+            for node in self.nodes:
+                node.disk.mkdir(parents=True)
+                _run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", node.folder.parent.name, str(node.disk))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         for node in self.nodes:
             node.kill()
+            if node.disk.is_mount():
+                _run("umount", "-l", str(node.disk))
 
     async def close(self) -> None:
         for node in self.nodes:

@@ -114,11 +114,8 @@ async def run(plan: Plan, *, keep: Path | None = None) -> Result:
                 await one.end()
                 if result.broken:
                     result.lines += [f"--- {node.name}\n{node.log[-LOG_CHARACTERS:]}" for node in cluster.nodes]
-        if result.broken and keep is not None:
-            linearizability.save(folder / "history", one.work.history.operations)
-            shutil.copytree(
-                folder, keep / plan.seed, dirs_exist_ok=True, ignore=shutil.ignore_patterns("client", "any")
-            )
+                    if keep is not None:
+                        one.keep(keep / plan.seed)
     finally:
         shutil.rmtree(folder)
     return result
@@ -183,6 +180,14 @@ class _Run:
             for response in session.responses
         )
 
+    def keep(self, folder: Path) -> None:
+        """The history, the logs and the disks."""
+        for node in self.cluster.nodes:
+            node.kill()
+        ignored = shutil.ignore_patterns("client", "any", "filler")
+        shutil.copytree(self.cluster.folder, folder, dirs_exist_ok=True, ignore=ignored)
+        linearizability.save(folder / "history", self.work.history.operations)
+
     # -- coming together
 
     async def _everybody_serves(self, seconds: float) -> None:
@@ -208,11 +213,16 @@ class _Run:
         put = rpc_pb2.PutRequest(key=b"k0", value=b"the last word")
         other = rpc_pb2.PutRequest(key=b"k1", value=b"the last word")
         request = rpc_pb2.TxnRequest(success=[rpc_pb2.RequestOp(request_put=put), rpc_pb2.RequestOp(request_put=other)])
-        call = time.monotonic()
-        try:
-            answer = await rpc_pb2_grpc.KVStub(self.cluster.nodes[0].open()).Txn(request, timeout=10)
-        except grpc.aio.AioRpcError as error:
-            raise Broken(f"the last put of all was not answered: {error.details()}") from error
+        until = time.monotonic() + self._plan.converge_s
+        while True:
+            call = time.monotonic()
+            try:
+                answer = await rpc_pb2_grpc.KVStub(self.cluster.nodes[0].open()).Txn(request, timeout=10)
+                break
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or time.monotonic() > until:
+                    raise Broken(f"the last put of all was not answered: {error.details()}") from error
+            await self._faults.disarm()
         work.history.answered("last", request, answer, call=call, end=time.monotonic())
         work.told(answer.header.revision)
         return int(answer.header.revision)

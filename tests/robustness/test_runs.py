@@ -39,7 +39,7 @@ def left_behind(process: int) -> set[str]:
     ("members", "kinds"),
     [
         pytest.param(3, (*PROCESSES, *LINKS), id="three members, processes and links"),
-        pytest.param(3, ("replace", "move the leader", "kill the leader", "weather"), id="members replaced"),
+        pytest.param(3, ("replace", "die at a step", "full disk", "weather"), id="members replaced"),
         pytest.param(5, (*LINKS, "kill"), id="five members, links"),
     ],
 )
