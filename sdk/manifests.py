@@ -99,7 +99,35 @@ def _json_values(text: str) -> Iterator[tuple[Any, list[errors.Cause]]]:
         value, position = decoder.raw_decode(text, position)
         while position < len(text) and text[position].isspace():
             position += 1
+        _check_json(value, text)
         yield value, problems
+
+
+def json_value(data: bytes) -> Any:
+    """One JSON value, nested at most DEPTH_MAX deep, its texts valid Unicode. ValueError says what it is not."""
+    text = data.decode("utf-8-sig")
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError(f"nested more than {DEPTH_MAX} levels deep") from None
+    _check_json(value, text)
+    return value
+
+
+def _check_json(value: Any, text: str) -> None:
+    """What JSON may say and no message can hold: nesting without end, and half of a surrogate pair as text."""
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for one in level for inner in _inner(one)]
+        if not level:
+            return
+    raise ValueError(f"nested more than {DEPTH_MAX} levels deep")
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _pairs_hook(problems: list[errors.Cause]) -> Any:

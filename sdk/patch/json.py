@@ -15,7 +15,8 @@ _COPIED_MAX = 1_000_000
 
 
 def json_patch(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
-    """The document after the operations. errors.BadRequest if they are malformed, errors.Invalid if one fails."""
+    """The document after the operations, None if they remove it. errors.BadRequest if they are malformed,
+    errors.Invalid if one fails."""
     if not isinstance(operations, Sequence) or isinstance(operations, str | bytes):
         raise errors.BadRequest("a JSON patch is a list of operations")
     if len(operations) > OPERATIONS_MAX:
@@ -35,7 +36,7 @@ def json_patch(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
             if copied > _COPIED_MAX:
                 raise errors.BadRequest(f"{where}: the patch copies more than {_COPIED_MAX} values")
         run(root, operation, where)
-    return root[""]
+    return root.get("")
 
 
 def _size(value: Any) -> int:

@@ -61,6 +61,11 @@ def keyed(shape: Shape, items: list[Any]) -> dict[str, Any]:
     return found
 
 
+_JSON_TYPES: dict[Kind, type[Any]] = {
+    Kind.STRUCT: Mapping, Kind.MAP: Mapping, Kind.SET: list, Kind.KEYED: list
+}  # fmt: skip
+
+
 def merged(live: Any, applied: Any, descriptor: Descriptor) -> dict[str, Any]:
     """A configuration laid over what is there: what it names is as it says, all else stays."""
     out = dict(live)
@@ -75,7 +80,8 @@ def merged(live: Any, applied: Any, descriptor: Descriptor) -> dict[str, Any]:
 
 
 def _merged_value(shape: Shape, live: Any, applied: Any) -> Any:
-    if applied is None or shape.kind is Kind.LEAF:
+    # A value of another type than the field's goes on as it is: decoding tells what is wrong with it.
+    if shape.kind is Kind.LEAF or not isinstance(applied, _JSON_TYPES[shape.kind]):
         return applied
     if shape.kind is Kind.STRUCT:
         assert shape.message is not None
@@ -147,7 +153,7 @@ def _pruned_map(shape: Shape, value: Mapping[str, Any], gone: FieldSet) -> dict[
         below = gone.children.get(f"f:{key}")
         if below is None:
             left[key] = one
-        elif not below.member and shape.message is not None:
+        elif not below.member and shape.message is not None and isinstance(one, Mapping):
             left[key] = pruned(dict(one), below, shape.message)
     return left or None
 

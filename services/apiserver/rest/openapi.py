@@ -64,10 +64,15 @@ def index() -> bytes:
 @functools.lru_cache(maxsize=64)
 def document(path: str) -> bytes | None:
     """The document of `api/v1` or `apis/GROUP/VERSION`; None if that is not served."""
-    parts = path.split("/")
-    group, version = ("", parts[1]) if parts[0] == "api" and len(parts) == 2 else (parts[1], parts[-1])
+    match path.split("/"):
+        case ["api", version]:
+            group = ""
+        case ["apis", group, version]:
+            pass
+        case _:
+            return None
     found = [one for one in resources.served() if (one.group, one.version) == (group, version)]
-    if not found or path != (f"apis/{group}/{version}" if group else f"api/{version}"):
+    if not found:
         return None
     schemas: dict[str, Any] = {}
     operations: dict[str, Any] = {}

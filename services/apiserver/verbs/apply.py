@@ -121,7 +121,9 @@ def _config(call: Call, request: meta.PatchRequest) -> dict[str, Any]:
         )
     config = {name: value for name, value in document.value.items() if name not in ("apiVersion", "kind")}
     metadata = config.get("metadata")
-    config["metadata"] = metadata = dict(metadata) if isinstance(metadata, Mapping) else {}
+    if not isinstance(metadata, Mapping | None):
+        raise errors.BadRequest(f"metadata: must be an object, not {type(metadata).__name__}")
+    config["metadata"] = metadata = dict(metadata or {})
     _check_metadata(call, request, metadata)
     if call.kind.has_status and request.subresource != "status":
         config.pop("status", None)

@@ -6,7 +6,6 @@ Computed anew when the object changed meanwhile, unless the patch itself names a
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from raftsman import errors
@@ -53,11 +52,13 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
 
 
 def _body(request: meta.PatchRequest) -> Any:
+    from raftsman import manifests
+
     if len(request.patch) > PATCH_BYTES_MAX:
         raise errors.BadRequest(f"a patch of {len(request.patch)} bytes: at most {PATCH_BYTES_MAX}")
     try:
-        body = json.loads(request.patch)
-    except (ValueError, RecursionError) as error:
+        body = manifests.json_value(request.patch)
+    except ValueError as error:
         raise errors.BadRequest(f"the patch is no JSON: {error}") from None
     is_list = request.type == meta.PATCH_TYPE_JSON
     if not isinstance(body, list if is_list else dict):
