@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Callable
@@ -44,8 +43,8 @@ from .paths import Target
 
 log = logs.get(__name__)
 
+# Beside streams, of which a connection has one at most: the terminator bounds connections.
 RUNNING_MAX = 2000
-STREAMS_MAX = 20_000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
 _HEALTH = ("/healthz", "/livez", "/readyz")
@@ -95,7 +94,7 @@ class Handler:
         exchange.send(Answer(error.status.code or 500, body, form.media, headers))
 
     async def _serve(self, request: Request, exchange: Exchange, target: Target | None) -> None:
-        user = await self._authenticator.identify(request.user, request.headers)
+        user = await self._authenticator.identify(request.user, request.lines)
         if target is not None:
             await self._resource(user, request, exchange, target)
         else:
@@ -105,7 +104,7 @@ class Handler:
 
     def _about(self, user: User, request: Request) -> Answer:
         if request.method not in ("GET", "HEAD"):
-            raise errors.MethodNotSupported("the server does not allow this method on the requested resource")
+            raise _not_allowed()
         path = request.path.rstrip("/") or "/"
         if not self._api.authorizer.decides_path(user, "get", path):
             raise errors.Forbidden(f'forbidden: User "{user.name}" cannot get path "{path}"')
@@ -140,6 +139,8 @@ class Handler:
         call = Call(user, kind, [], rest=True, agent=agent)
         if request.method in ("GET", "HEAD") and (target.watch or requests.flag(request, "watch")):
             return await self._watch(call, request, exchange, target)
+        if target.watch:
+            raise _not_allowed()
         if target.subresource == "log" and request.method == "GET" and kind.message is core.Pod:
             return await self._logs(call, request, exchange, target)
         if target.subresource == "exec" and kind.message is core.Pod:
@@ -306,9 +307,6 @@ class Handler:
         await self._streaming(terminals.exec_(self._api, self._agents, call, request, exchange, target))
 
     async def _streaming(self, work: Awaitable[None]) -> None:
-        if self._streams >= STREAMS_MAX:
-            asyncio.ensure_future(work).cancel()
-            raise _too_many(f"{STREAMS_MAX} streams are open")
         self._streams += 1
         try:
             await work

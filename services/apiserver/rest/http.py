@@ -2,8 +2,8 @@
 
 httptools parses. One request of a connection is answered at a time; what a client sends ahead waits, up to
 AHEAD_BYTES_MAX. Bounds: HEAD_BYTES_MAX of head, BODY_BYTES_MAX of body, ARRIVAL_S for a request to arrive whole,
-IDLE_S between requests. A stream is written only as fast as its reader takes it. A client that goes away cancels what
-is being answered.
+IDLE_S between requests. A stream is written only as fast as its reader takes it, and the next request is answered when
+the answers before it were taken, within TAKEN_S. A client that goes away cancels what is being answered.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 import httptools
-from raftsman import logs
+from raftsman import errors, logs
 from raftsman.services.apiserver.access.identity import User
 
 HEAD_BYTES_MAX = 64 << 10
 BODY_BYTES_MAX = 3 << 20
-AHEAD_BYTES_MAX = 256 << 10
+# Room for one whole request behind the one that is being answered.
+AHEAD_BYTES_MAX = BODY_BYTES_MAX + (256 << 10)
 WRITE_BUFFER_BYTES = 256 << 10
 ARRIVAL_S = 30.0
 IDLE_S = 180.0
+TAKEN_S = 180.0
 
 _REASONS = {
     100: "Continue", 101: "Switching Protocols", 200: "OK", 201: "Created", 202: "Accepted", 304: "Not Modified",
@@ -41,12 +43,14 @@ log = logs.get(__name__)
 
 @dataclass(slots=True)
 class Request:
-    """One request. Header names are in lower case; of a header sent twice both values stand, comma-separated."""
+    """One request. `lines` are its headers as they came, names in lower case; `headers` has both values of one that was
+    sent twice, comma-separated."""
 
     method: str
     path: str
     query: dict[str, list[str]]
     headers: dict[str, str]
+    lines: list[tuple[str, str]]
     user: User | None
     body: bytes = b""
     keep_alive: bool = True
@@ -137,12 +141,14 @@ class Connection(asyncio.Protocol):
         self._ahead = 0
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._lines: list[tuple[str, str]] = []
         self._body = bytearray()
         self._head_bytes = 0
         self._running: asyncio.Task[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._mid_request = False
+        self._refused = 0
         self._received: Callable[[bytes], None] | None = None
         self._ahead_of_upgrade = b""
 
@@ -156,9 +162,11 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._received is not None:
             return self._received(data)
+        if self._refused:
+            return None
         if self._running is not None:
             self._ahead += len(data)
-            if self._ahead > AHEAD_BYTES_MAX + BODY_BYTES_MAX:
+            if self._ahead > AHEAD_BYTES_MAX:
                 return self._transport.abort()
         try:
             self._parser.feed_data(data)
@@ -176,11 +184,16 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._room = asyncio.get_running_loop().create_future()
+        if self._received is not None:
+            # Who asks over an upgraded connection has to take the answers (pongs) first.
+            self.pause_reading()
 
     def resume_writing(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None
+        if self._received is not None:
+            self.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.resume_writing()
@@ -219,7 +232,7 @@ class Connection(asyncio.Protocol):
     # -- httptools
 
     def on_message_begin(self) -> None:
-        self._url, self._headers, self._body, self._head_bytes = b"", {}, bytearray(), 0
+        self._url, self._headers, self._lines, self._body, self._head_bytes = b"", {}, [], bytearray(), 0
         self._mid_request = True
         self._expect(ARRIVAL_S)
 
@@ -230,6 +243,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._lines.append((key, text))
         known = self._headers.get(key)
         self._headers[key] = text if known is None else f"{known},{text}"
 
@@ -263,7 +277,7 @@ class Connection(asyncio.Protocol):
         self._arrived.append(
             Request(
                 self._parser.get_method().decode(), unquote((url.path or b"/").decode("latin-1")), query,
-                self._headers, self._user, bytes(self._body),
+                self._headers, self._lines, self._user, bytes(self._body),
                 keep_alive=self._parser.should_keep_alive(), upgrade=self._parser.should_upgrade(),
             )
         )  # fmt: skip
@@ -278,21 +292,42 @@ class Connection(asyncio.Protocol):
                 request = self._arrived.popleft()
                 exchange = Exchange(self, request)
                 await self._handler(request, exchange)
+                await self._taken()
                 if not request.keep_alive or request.upgrade:
                     self._transport.close()
         except asyncio.CancelledError:
             raise
+        except errors.ApiError as error:
+            # Its head is out: that the rest does not come is all that its reader can be told.
+            log.info("an answer was cut short", error=error)
+            self._transport.abort()
         except Exception as error:
             log.error("a connection failed unexpectedly", error=type(error).__name__, exc_info=error)
             self._transport.abort()
         finally:
             self._running = None
             self._ahead = 0
-            if not self._mid_request and not self._transport.is_closing():
-                self._expect(IDLE_S)
+            if self._refused and not self._transport.is_closing():
+                self._refuse(self._refused)
+            elif not self._transport.is_closing():
+                self._expect(ARRIVAL_S if self._mid_request else IDLE_S)
+
+    async def _taken(self) -> None:
+        """Returns when the client has taken most of what was written; one that does not is cut off."""
+        try:
+            async with asyncio.timeout(TAKEN_S):
+                await self.drained()
+        except TimeoutError:
+            self._transport.abort()
 
     def _refuse(self, status: int) -> None:
-        """What does not parse, or is too much: nothing that follows on this connection can be told apart."""
+        """What does not parse, or is too much: nothing that follows on this connection can be told apart.
+
+        While an earlier request is being answered this waits: it would be read as a part of that answer.
+        """
+        self._refused = status
+        if self._running is not None:
+            return None
         reason = _REASONS[status]
         body = (
             f'{{"kind":"Status","apiVersion":"v1","metadata":{{}},"status":"Failure","message":"{reason}",'
@@ -301,7 +336,7 @@ class Connection(asyncio.Protocol):
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         with contextlib.suppress(OSError, RuntimeError):
             self._transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-        self._transport.close()
+        return self._transport.close()
 
     def _expect(self, seconds: float | None) -> None:
         """Close unless something comes within so many seconds; None waits for nothing."""
