@@ -98,7 +98,7 @@ class Server:
         await self._terminator.listen(config.bind_address, config.secure_port, tls=tls)
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
-        metrics.CONNECTIONS.set_function(lambda: len(self._peers))
+        metrics.CONNECTIONS.set_function(lambda: len(self._terminator))
         self.ready = True
         address = f"{self._config.bind_address}:{self._terminator.port}"
         log.info("serving", address=address, ms=round(1000 * (time.monotonic() - started)))

@@ -91,6 +91,10 @@ class Terminator:
         self._server: asyncio.Server | None = None
         self._open: set[_Front | Connection] = set()
 
+    def __len__(self) -> int:
+        """The connections that are open, of REST and gRPC."""
+        return len(self._open)
+
     @property
     def port(self) -> int:
         assert self._server is not None

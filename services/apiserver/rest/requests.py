@@ -46,6 +46,8 @@ def list_(request: Request, target: Target) -> meta.ListRequest:
         raise errors.BadRequest(f'resourceVersionMatch "{match}" is none of Exact, NotOlderThan')
     if match and not request.first("resourceVersion"):
         raise errors.BadRequest("resourceVersionMatch is forbidden unless resourceVersion is provided")
+    if "sendInitialEvents" in request.query:
+        raise errors.BadRequest("sendInitialEvents is forbidden for a list: it is for watches")
     return meta.ListRequest(
         namespace=target.namespace,
         label_selector=request.first("labelSelector"),
@@ -58,6 +60,11 @@ def list_(request: Request, target: Target) -> meta.ListRequest:
 
 
 def watch(request: Request, target: Target) -> meta.WatchRequest:
+    match, initial = request.first("resourceVersionMatch"), "sendInitialEvents" in request.query
+    if (match, initial) not in (("", False), ("NotOlderThan", True)):
+        raise errors.BadRequest(
+            "a watch takes sendInitialEvents and resourceVersionMatch=NotOlderThan together, or neither of them"
+        )
     return meta.WatchRequest(
         namespace=target.namespace,
         label_selector=request.first("labelSelector"),
@@ -101,7 +108,7 @@ def unwrapped(body: bytes, target: Target) -> bytes:
     return envelope.raw
 
 
-def options(request: Request) -> meta.WriteOptions:
+def options(request: Request, *, force: bool = False) -> meta.WriteOptions:
     validation = request.first("fieldValidation")
     if validation not in _VALIDATIONS:
         raise errors.BadRequest(f'fieldValidation "{validation}" is none of Ignore, Warn, Strict')
@@ -109,7 +116,7 @@ def options(request: Request) -> meta.WriteOptions:
         dry_run=dry_run(request),
         field_manager=request.first("fieldManager"),
         field_validation=_VALIDATIONS[validation],
-        force=flag(request, "force"),
+        force=force,
     )
 
 
@@ -126,9 +133,12 @@ def patch(request: Request, target: Target) -> meta.PatchRequest:
         raise media.unsupported(
             "the body of the request was in an unknown format - accepted media types include: " + ", ".join(_PATCHES)
         )
+    force = flag(request, "force")
+    if force and _PATCHES[content_type] != meta.PATCH_TYPE_APPLY:
+        raise errors.BadRequest("force: may not be specified for a patch that is no apply patch")
     return meta.PatchRequest(
         namespace=target.namespace, name=target.name, subresource=target.subresource, type=_PATCHES[content_type],
-        patch=request.body, options=options(request),
+        patch=request.body, options=options(request, force=force),
     )  # fmt: skip
 
 
@@ -141,6 +151,8 @@ def delete_options(request: Request) -> meta.DeleteOptions:
         found = meta.DeleteOptions.FromString(runtime.Unknown.FromString(request.body[len(PROTOBUF_PREFIX) :]).raw)
     elif request.body.strip():
         documents = manifests.parse(request.body, source="the delete options")
+        if len(documents) > 1:
+            raise errors.BadRequest(f"{len(documents)} documents in the delete options: one is enough")
         tree: dict[str, Any] = dict(documents[0].value) if documents else {}
         for name in ("apiVersion", "kind"):
             tree.pop(name, None)
@@ -170,6 +182,10 @@ def delete_collection(request: Request, target: Target) -> meta.DeleteCollection
 
 
 def logs(request: Request, target: Target) -> core.LogsRequest:
+    if flag(request, "insecureSkipTLSVerifyBackend"):
+        raise errors.BadRequest("insecureSkipTLSVerifyBackend is not supported: nodes' certificates are verified")
+    if request.first("stream") not in ("", "All"):
+        raise errors.BadRequest(f'stream "{request.first("stream")}" is not supported: only All')
     made = core.LogsRequest(
         namespace=target.namespace, name=target.name, container=request.first("container"),
         follow=flag(request, "follow"), previous=flag(request, "previous"), timestamps=flag(request, "timestamps"),
