@@ -48,6 +48,8 @@ class Invariants:
     machines: Machines
     entries: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     committed: dict[int, int] = field(default_factory=dict)
+    committed_in: dict[int, int] = field(default_factory=dict)
+    """The first term in which somebody knew that an entry is committed."""
     applied_entries: dict[int, tuple[int, int]] = field(default_factory=dict)
     states: dict[int, tuple[str, object]] = field(default_factory=dict)
     changes: dict[int, Changes] = field(default_factory=dict)
@@ -102,21 +104,29 @@ class Invariants:
         if other != machine.name:
             self.world.violate(f"term {term} has two leaders, {other} and {machine.name}")
         self.world.note(machine.name, f"leads term {term}, log ends at {kernel.journal.last_index}")
-        last = self.last_committed
-        if self.committed.get(last, 0) > term:
-            return  # seen late: its disk held it up, and others have gone on
-        if last >= kernel.journal.first_index and kernel.journal.term_at(last) != self.committed.get(last, 0):
-            has = kernel.journal.term_at(last)
+        last = self._committed_by(term, kernel.journal.first_index)
+        has = kernel.journal.term_at(last)
+        if last and has != self.committed[last]:
             self.world.violate(
                 f"{machine.name} leads term {term} without committed entry {last} of term {self.committed[last]}"
                 f" (it has term {has} there, its log ends at {kernel.journal.last_index})"
             )
 
+    def _committed_by(self, term: int, first: int) -> int:
+        """The last entry that was committed before a later term than this began, 0 when it is before `first`.
+
+        Who is seen in office late, because its disk held it up, need not have what others committed after it.
+        """
+        indexes = range(self.last_committed, first - 1, -1)
+        return next((index for index in indexes if self.committed_in.get(index, term + 1) <= term), 0)
+
     def _committed(self, machine: Machine, kernel: Any, seen: _Seen) -> None:
+        now = kernel.raftCurrentTerm
         for index in range(seen.commit + 1, kernel.raftCommitIndex + 1):
             term = kernel.journal.term_at(index)
             if term is None:
                 continue
+            self.committed_in[index] = min(self.committed_in.get(index, now), now)
             if self.committed.setdefault(index, term) != term:
                 self.world.violate(
                     f"{machine.name} committed entry {index} of term {term}; it was of term {self.committed[index]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -278,7 +279,8 @@ def simulate(
         # Coroutines of processes that died are closed now, which not all of them take well, and which brings the rest
         # of their process back to life for one more round. None may be left for others: a collector that closes them
         # while pytest parses a source has that fail (cpython's issue 106905).
-        with mock.patch.object(sys, "unraisablehook", print_nothing):
+        with mock.patch.object(sys, "unraisablehook", print_nothing), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # some were never awaited
             while gc.collect():
                 pass
         gc.enable()
