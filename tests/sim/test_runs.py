@@ -26,7 +26,7 @@ def run_sim(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProces
     )
 
 
-def test_no_promise_is_broken_in_many_clusters() -> None:
+def test_no_promise_is_broken_in_hundreds_of_clusters() -> None:
     done = run_sim("--seeds", str(SEEDS), "--failures", "3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{SEEDS} seeds, 0 failed" in done.stdout
