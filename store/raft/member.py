@@ -154,6 +154,7 @@ class Member:
             refuse=self._refuse,
             refused=self._refused,
             members=self._contacts.answer,
+            expected=self._expected,
         )
         await self._transport.start(self._settings.listen)
         self._tick()
@@ -381,6 +382,10 @@ class Member:
         """
         self._kernel.send_appends()
         self._handover.start(None)
+
+    def _expected(self, node: Node) -> bool:
+        leader = self._kernel.leader
+        return leader is None or leader == node or self._kernel._isLeader()
 
     def _refuse(self, member_id: int, instance: str) -> str:
         """Why another member may not take part; one that may is known from now on by its data directory."""

@@ -3,7 +3,8 @@
 Reads and writes sockets; tells its owner who is up, who is down and what arrived. A connection must name a member
 within HELLO_S, with a certificate for one of the addresses at which the members have that one; anything else is closed,
 a member that was removed or that lost its data directory with the reason. Members come, go and move by `configure`.
-Who asks for the members (see `discovery`) is answered and closed. Bounds: a frame is at most
+Who asks for the members (see `discovery`) is answered and closed. A peer that was dialled and is silent for SILENCE_S
+while it should be heard is dialled again. Bounds: a frame is at most
 FRAME_BYTES_MAX, a hello HELLO_BYTES_MAX; a peer that lets BUFFER_BYTES_MAX pile up is disconnected.
 """
 
@@ -15,6 +16,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -36,6 +38,8 @@ REMOVED, LOST = "removed", "lost"
 _MEMBER = re.compile("[0-9a-f]{1,16}")
 DIAL_FIRST_S = 0.05
 DIAL_MAX_S = 1.0
+DIAL_S = 4.0
+SILENCE_S = 10.0
 
 log = logs.get(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,6 +69,8 @@ class Upcalls:
     """A peer says so of this member."""
     members: Callable[[Message], discovery.Answer]
     """The members, for whoever asks; the argument is the question."""
+    expected: Callable[[Node], bool]
+    """Whether this peer has something to say now: it leads, or nobody does, or this member leads."""
 
 
 class PeerTransport(Transport):  # type: ignore[misc]
@@ -149,15 +155,35 @@ class PeerTransport(Transport):  # type: ignore[misc]
             host, port = discovery.place(urls[tries % len(urls)])
             tries += 1
             try:
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self, node), host, port, ssl=context, server_hostname=host if context else None
-                )
+                async with asyncio.timeout(DIAL_S):
+                    _, connection = await loop.create_connection(
+                        partial(_Connection, self, node),
+                        host,
+                        port,
+                        ssl=context,
+                        server_hostname=host if context else None,
+                    )
                 delay = DIAL_FIRST_S
-                await connection.closed.wait()
+                await self._stay(connection, node)
             except (OSError, ssl.SSLError) as error:
                 log.debug("peer unreachable", peer=node.id, error=error)
             await asyncio.sleep(delay)
             delay = min(delay * 2, DIAL_MAX_S)
+
+    async def _stay(self, connection: _Connection, node: Node) -> None:
+        """Until it is closed, or silent for too long: a machine that lost its power says no goodbye.
+
+        Who only listens, a learner, would never find out that the other end is gone.
+        """
+        while not connection.closed.is_set():
+            heard = connection.heard
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    await connection.closed.wait()
+            except TimeoutError:
+                if connection.heard == heard and self.upcalls is not None and self.upcalls.expected(node):
+                    log.info("peer is silent, disconnecting", peer=node.id)
+                    connection.abort()
 
     def close(self) -> None:
         for task in self._dials.values():
@@ -275,6 +301,8 @@ class _Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._out: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self.heard = 0
+        """How often something arrived."""
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -323,6 +351,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        self.heard += 1
         self._buffer += data
         try:
             self._frames()

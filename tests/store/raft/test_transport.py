@@ -29,6 +29,7 @@ class Ear:
         self.down: asyncio.Queue[str] = asyncio.Queue()
         self.refusals: dict[str, str] = {}
         self.refused: asyncio.Queue[str] = asyncio.Queue()
+        self.expects = False
 
     def upcalls(self) -> Upcalls:
         return Upcalls(
@@ -40,6 +41,7 @@ class Ear:
             refuse=lambda member, instance: self.refusals.get(instance, ""),
             refused=self.refused.put_nowait,
             members=lambda asking: discovery.Answer("c", 1, membership.Dumped(), ""),
+            expected=lambda node: self.expects,
         )
 
 
@@ -167,6 +169,16 @@ async def test_a_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch) ->
     async with pair() as [(_, low_ear, low_name), _]:
         await get(low_ear.up)
         assert await closed_after(low_name, b"")
+
+
+async def test_a_peer_that_was_dialled_and_says_nothing_is_dialled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SILENCE_S", 0.05)
+    async with pair() as ((_, a, _), (_, b, _)):
+        assert (await get(a.up), await get(b.up)) == ("b", "a")
+        await asyncio.sleep(0.2)
+        assert b.down.empty()
+        b.expects = True
+        assert (await get(b.down), await get(b.up)) == ("a", "a")
 
 
 async def test_with_certificates_only_members_get_in(tmp_path: Path) -> None:
