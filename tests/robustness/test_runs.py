@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.root
 
 PROCESSES = ("kill", "kill the leader", "kill all", "pause", "pause the leader", "restart", "away")
 LINKS = ("cut off", "cut off the leader", "one way", "one way to the leader", "weather", "cut streams")
-SECONDS = 10.0
+SECONDS = 8.0
 TESTS = Path(__file__).parents[1]
 
 
@@ -45,11 +46,12 @@ def left_behind(process: int) -> set[str]:
 )
 async def test_no_promise_is_broken(members: int, kinds: tuple[str, ...]) -> None:
     assert set(kinds) <= set(KINDS)
-    plan = Plan.drawn(f"ci {members} {kinds[0]}", members=members, seconds=SECONDS, kinds=kinds)
+    drawn = Plan.drawn(f"ci {members} {kinds[0]}", members=members, seconds=SECONDS, kinds=kinds)
+    plan = replace(drawn, clients=6, pause_s=0.02)
     result = await run(plan)
     assert not result.broken, "\n".join((str(result), *result.lines, str(plan)))
-    assert result.answered > 50, str(result)
-    assert result.faults >= 2, str(result)
+    assert result.answered > 20, str(result)
+    assert result.faults >= 1, str(result)
     assert not left_behind(os.getpid())
 
 
