@@ -122,6 +122,15 @@ async def test_a_member_that_is_no_longer_one_is_hung_up_on_with_the_reason() ->
         assert await get(high_ear.refused) == transport.REMOVED
 
 
+async def test_who_is_only_unknown_is_not_told_that_it_was_removed() -> None:
+    async with pair() as [(low, low_ear, _), (_, high_ear, _)]:
+        await get(low_ear.up)
+        low.configure({}, removed=lambda _: False)
+        assert await get(low_ear.down) == "b"
+        assert await get(high_ear.down) == "a"
+        assert high_ear.refused.empty()
+
+
 async def test_whoever_may_connect_is_told_the_members() -> None:
     async with pair() as [_, (_, _, address)]:
         answer = await discovery.ask([f"http://{address}"], discovery.question("", ""), tls=None)
