@@ -58,9 +58,13 @@ class Batch(batch_pb2_grpc.BatchServicer):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(stream.send_all(context))
-                async for request in request_iterator:
-                    await stream.take(request, tasks)
-                stream.end()
+                try:
+                    async for request in request_iterator:
+                        await stream.take(request, tasks)
+                    stream.end()
+                except errors.StoreError as error:
+                    # The sender ends the stream: cancelled in the middle of a write, it would never tell its client.
+                    stream.refuse(error)
         except* errors.StoreError as group:
             refused = next(error for error in group.exceptions if isinstance(error, errors.StoreError))
         finally:
@@ -110,6 +114,8 @@ class _Stream:
             raise errors.too_many_requests()
         who, refused = await self._who()
         if request.open_session:
+            if _SESSION in self._sizes:
+                raise errors.invalid_request("the session that was asked for is still being opened")
             proposal = Proposal(Kind.SESSION_OPEN, secrets.token_bytes(7), _SESSION)
             self._sizes[_SESSION] = 0
             self._replica.propose_all((proposal,), self, who=who)
