@@ -134,20 +134,8 @@ async def _serving(config: flags.Config, *, dismissed: Callable[[str], None]) ->
     except OSError as error:
         raise CannotStart(f"--data-dir {config.data_dir} cannot be used: {error}") from error
     who = start.who
-    replica = Replica(
-        config.data_dir,
-        member_number=who.member,
-        cluster=who.name,
-        snapshot_count=config.snapshot_count,
-        request_s=REQUEST_S + 2 * config.election_s,
-    )
+    replica = _replica(config, who)
     replica.dismissed = dismissed
-    Admission(
-        replica,
-        member=who.member,
-        request_bytes=config.limits.request_bytes,
-        quota_bytes=config.limits.quota_bytes,
-    )
     lessor = Lessor(replica)
     tls = config.client_tls
     identity = Identity(replica, config.authentication, certificates=tls is not None and tls.client_certificates)
@@ -198,6 +186,20 @@ async def _serving(config: flags.Config, *, dismissed: Callable[[str], None]) ->
         gc.freeze()
         log.info("serving", name=config.name, member=f"{who.member:x}", revision=replica.state.revision)
         yield replica
+
+
+def _replica(config: flags.Config, who: cluster.Cluster) -> Replica:
+    """Of this member, which admits no more than its limits allow."""
+    replica = Replica(
+        config.data_dir,
+        member_number=who.member,
+        cluster=who.name,
+        snapshot_count=config.snapshot_count,
+        request_s=REQUEST_S + 2 * config.election_s,
+    )
+    limits = config.limits
+    Admission(replica, member=who.member, request_bytes=limits.request_bytes, quota_bytes=limits.quota_bytes)
+    return replica
 
 
 async def _serve_pages(config: flags.Config, replica: Replica, own: pages.Pages) -> list[asyncio.Server]:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 TTL_S = 300.0
 BCRYPT_COST_MIN, BCRYPT_COST, BCRYPT_COST_MAX = 4, 10, 31
 WAIT_S = 1.0
-LOOK_S = 0.02
 """How long a member waits for the entry that a token came from, when it is behind the one that issued it."""
+LOOK_S = 0.02
 INDEX_DIGITS_MAX = 19
 
 

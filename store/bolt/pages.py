@@ -16,7 +16,6 @@ VERSION = 2
 BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
 IS_BUCKET = 0x01
 KEY_BYTES_MAX = 32768
-NO_FREELIST = (1 << 64) - 1
 
 PAGE = struct.Struct("<QHHI")
 """Number, flags, count of elements, overflow pages."""
