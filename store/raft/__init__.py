@@ -10,7 +10,8 @@ shows it (in tests/store/raft/).
     generateRaftTimeout     draws from the process's random source   draws from its own                test_kernel
     raftElectionDeadline    1-2 s alone; anyone may campaign         at once alone; after a pre-vote   test_election
     raftLastApplied,
-    raftCommitIndex         replays everything, swallows bad dumps   from the snapshot's index         test_members
+    raftCommitIndex         replays everything, swallows bad dumps   from the snapshot's index; also   test_members,
+                                                                     by a member's word                test_contacts
     tryLogCompaction,
     serializer              pickle + gzip in a fork, nothing kept    snapshot, transfer                test_members
     doApplyCommand          unpickles; retries a failure for ever    hands the bytes over              test_kernel

@@ -307,6 +307,38 @@ async def test_a_leader_can_remove_itself(tmp_path: Path) -> None:
         assert len(await listed(new)) == 2
 
 
+async def test_writes_go_on_by_themselves_when_a_second_voter_is_up_that_was_added_long_before(grown: Grown) -> None:
+    first = await grown.first()
+    second = grown.make("b")
+    await grown.add("b")
+
+    async def steps_down() -> bool:
+        return (await first.status()).leader == 0
+
+    await until(steps_down)
+    known = ",".join(f"{each}={url}" for each, url in grown.peers.items())
+    second.flags += ["--initial-cluster-state=existing", f"--initial-cluster={known}"]
+    second.start()
+    await second.ready()
+    await put(first, b"a")
+    assert await count(second) == 1
+
+
+async def test_the_leader_of_two_can_remove_itself(grown: Grown) -> None:
+    """It alone knows that its removal is committed, and must not go before the other does."""
+    first = await grown.first()
+    second = await grown.join("b")
+    leader = await members.leader_of([first, second])
+    other = second if leader is first else first
+    async with cluster(leader) as stub:
+        own = (await leader.status()).header.member_id
+        await stub.MemberRemove(rpc_pb2.MemberRemoveRequest(ID=own), timeout=10)
+    assert leader.process is not None
+    assert await asyncio.to_thread(leader.process.wait, 15) == 0
+    await put(other, b"a")
+    assert len(await listed(other)) == 1
+
+
 @pytest.mark.etcdctl
 async def test_etcdctl_adds_lists_updates_and_removes(grown: Grown) -> None:
     first = await grown.first()
