@@ -35,7 +35,7 @@ class Side:
         return rpc_pb2.PutResponse()
 
     async def put(self) -> rpc_pb2.PutResponse:
-        cluster: Any = SimpleNamespace(id=1, me=SimpleNamespace(id=2))
+        cluster: Any = SimpleNamespace(id=1, member=2)
         answers = Answers(self, cluster, self)  # type: ignore[arg-type]
         return await answers.write(Kind.PUT, rpc_pb2.PutRequest(key=b"k"), None, rpc_pb2.PutResponse)  # type: ignore[arg-type]
 
