@@ -10,6 +10,7 @@ import pytest
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.store import cluster, wal
 from raftsman.store.raft.journal import Beginning, WalJournal
+from raftsman.store.wal.disk import File, Real
 
 Put = rpc_pb2.PutRequest
 SEGMENT = 4096
@@ -33,8 +34,18 @@ def truncated(whole: bytes) -> Iterator[bytes]:
 Damage = Callable[[bytes], Iterator[bytes]]
 
 
+class Unsynced(Real):
+    """What is damaged afterwards need not survive a power loss."""
+
+    def sync(self, file: File) -> None: ...
+
+    def sync_data(self, file: File) -> None: ...
+
+    def sync_folder(self, folder: Path) -> None: ...
+
+
 def journal(folder: Path) -> WalJournal:
-    return WalJournal(wal.Wal(folder, segment_bytes=SEGMENT))
+    return WalJournal(wal.Wal(folder, segment_bytes=SEGMENT, disk=Unsynced()))
 
 
 def read(folder: Path) -> tuple[object, ...]:
