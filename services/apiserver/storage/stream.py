@@ -108,6 +108,9 @@ class Stream:
             self._forget(call)
 
     async def close(self) -> None:
+        """Whoever waits hears that the outcome is not known."""
+        for call in [*self._writes.values(), *self._reads.values()]:
+            _fail(call, Refused(grpc.StatusCode.UNAVAILABLE, "the connection to the store was closed"))
         if self._timer is not None:
             self._timer.cancel()
         if self._task is not None:
