@@ -7,9 +7,13 @@ of its process, so that a member dies between any two steps of a log roll, a sna
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+
+from raftsman.store import errors
+from raftsman.store.replica import Replica
 
 from .disk import SYNC_S
 from .machine import Machine, Machines
@@ -32,6 +36,7 @@ KINDS = (
     "slow disk",
     "full disk",
     "die at the disk",
+    "move the leader",
 )
 BIT_ROT = "bit rot"
 """Not drawn: a member may have to stay down, so that not everything comes together afterwards."""
@@ -110,6 +115,20 @@ class Faults:
             process.pause()
             self.world.after(self._duration(1.5), process.resume)
 
+    def _leading(self) -> Machine | None:
+        serving = [each for each in self.machines.values() if each.serving]
+        return next((each for each in serving if each.parts and each.parts.replica.role.leading), None)
+
+    def _move_the_leader(self, _: Machine) -> None:
+        """As MoveLeader does, to any voter, also one that is down."""
+        machine = self._leading()
+        if machine is not None:
+            assert machine.parts is not None
+            replica = machine.parts.replica
+            others = [each.id for each in replica.state.members.all() if not each.learner and each.id != machine.member]
+            target = f"{self.random.choice(others):x}" if others else None
+            machine.parts.main.create_task(_handed_over(replica, target), name="move the leader")
+
     def _die_at_the_disk(self, machine: Machine) -> None:
         machine.call_fails = self._fuse(self.random.randrange(1, 40))
 
@@ -164,8 +183,7 @@ class Faults:
 
     def _cut_off_the_leader(self, machine: Machine) -> None:
         """It hears nobody and nobody hears it but its clients, long enough for another to be elected."""
-        leading = [each for each in self.machines.values() if each.serving and each.parts.replica.role.leading]  # type: ignore[union-attr]
-        machine = leading[0] if leading else machine
+        machine = self._leading() or machine
         seconds = 1.0 + self._duration(2.0)
         for other in self.machines:
             self._cut(machine.name, other, seconds)
@@ -244,3 +262,8 @@ class Faults:
             if machine.alive:
                 assert machine.parts is not None
                 machine.parts.process.resume()
+
+
+async def _handed_over(replica: Replica, target: str | None) -> None:
+    with suppress(errors.StoreError):
+        await replica.hand_over(target)
