@@ -74,11 +74,13 @@ class Watch(rpc_pb2_grpc.WatchServicer):
             if stream.needs_leader and self._replica.role.leader is None:
                 raise errors.no_leader()
             async with asyncio.TaskGroup() as tasks:
-                others = [tasks.create_task(stream.send_all()), tasks.create_task(stream.until_ended())]
-                async for request in request_iterator:
-                    await stream.handle(request)
-                for other in others:
-                    other.cancel()
+                tasks.create_task(stream.send_all())
+                try:
+                    async for request in request_iterator:
+                        await stream.handle(request)
+                    stream.end(None)
+                except errors.StoreError as error:
+                    stream.end(error)
         except* errors.StoreError as group:
             refused = next(error for error in group.exceptions if isinstance(error, errors.StoreError))
         finally:
@@ -165,7 +167,8 @@ class _Stream:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = False
+        self._refused: errors.StoreError | None = None
         self._asked = 0  # progress, up to here at least
         self._quiet: deque[watchers.Watch] = deque()  # watches to be told that nothing happened
         self._ticking: asyncio.TimerHandle | None = None
@@ -175,20 +178,15 @@ class _Stream:
         self._ready[watch] = None
         self._wake.set()
 
-    def end(self, error: errors.StoreError) -> None:
-        """Break off, whatever waits."""
-        if not self._ended.done():
-            self._ended.set_exception(error)
-
-    async def until_ended(self) -> None:
-        """Raises what the stream is ended with."""
-        await self._ended
+    def end(self, error: errors.StoreError | None) -> None:
+        """Break off, whatever waits, but for what is being written: a call whose writer was cancelled never ends."""
+        if not self._ended:
+            self._ended, self._refused = True, error
+            self._wake.set()
 
     def close(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
-        if not self._ended.done():
-            self._ended.cancel()
         for watch in self._watches.values():
             self._service.forget(watch)
 
@@ -284,9 +282,12 @@ class _Stream:
     # -- what is sent
 
     async def send_all(self) -> None:
-        """Send for ever: answers first, then progress notifications, then one batch of each watch in turn."""
+        """Send until the end: answers first, then progress notifications, then one batch of each watch in turn.
+
+        Raises what the stream is ended with.
+        """
         write = self._context.write
-        while True:
+        while not self._ended:
             if self._control:
                 await write(self._control.popleft())
                 self._room.set()
@@ -301,6 +302,8 @@ class _Stream:
             else:
                 self._wake.clear()
                 await self._wake.wait()
+        if self._refused is not None:
+            raise self._refused
 
     async def _send_events(self, watch: watchers.Watch) -> None:
         history = self._replica.state.history
@@ -325,7 +328,8 @@ class _Stream:
             self._ready[watch] = None
         watch.told = watch.told or bool(responses)
         for response in responses:
-            await self._context.write(response)
+            if not self._ended:
+                await self._context.write(response)
         if not responses:
             await asyncio.sleep(0)
 

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
+import members
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raftsman.etcd import rpc_pb2, rpc_pb2_grpc
 from raftsman.kv import v1 as batched
 from raftsman.kv.v1 import batch_pb2_grpc
-
-from tests.store import members
 
 PUT = batched.OPERATION_KIND_PUT
 NUMBERS_MAX = 2**64 - 1

@@ -345,3 +345,21 @@ def resident(store: members.Store) -> int:
     """Bytes of memory that a member's process has."""
     assert store.process is not None
     return int(Path(f"/proc/{store.process.pid}/statm").read_text().split()[1]) * 4096
+
+
+async def test_a_stream_whose_client_says_no_more_ends_even_in_the_middle_of_an_answer(
+    channel: grpc.aio.Channel, kv: rpc_pb2_grpc.KVStub
+) -> None:
+    revision = 0
+    for number in range(50):
+        answer = await kv.Put(Put(key=b"half-closed/%d" % number, value=bytes(100_000)))
+        revision = revision or answer.header.revision
+    create = Create(key=b"half-closed/", range_end=b"half-closed0", start_revision=revision)
+    for _ in range(40):
+        call = rpc_pb2_grpc.WatchStub(channel).Watch()
+        await call.write(rpc_pb2.WatchRequest(create_request=create))
+        await call.done_writing()
+        async with asyncio.timeout(10):
+            while await call.read() is not grpc.aio.EOF:
+                pass
+            assert await call.code() is grpc.StatusCode.OK
