@@ -44,6 +44,7 @@ class Story:
         due: list[tuple[float, int, str, Any]] = [
             (self.random.random(), client, "call", client) for client in range(self.clients)
         ]
+        heapq.heapify(due)
         order = itertools.count(self.clients)
         left = count
         while due:
