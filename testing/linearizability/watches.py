@@ -94,17 +94,18 @@ class _Audit:
         self._seen: set[tuple[int, bytes, int]] = set()
 
     def run(self, up_to: int) -> Iterator[Breach]:
-        for number, session in enumerate(self._watched.sessions):
+        compacted = 0
+        for session in self._watched.sessions:
             first = session.first
             if not first:
                 continue
-            overtaken = any(
-                each.compact_revision for before in self._watched.sessions[:number] for each in before.responses
-            )
-            if self._next and first > self._next and not overtaken:
+            if self._next:
+                # What was compacted away meanwhile may be skipped, and no more than that.
+                self._next = max(self._next, min(first, compacted))
                 yield from self._missing(session, first, "resumable")
-            self._next = max(self._next, first) if not overtaken else first
+            self._next = max(self._next, first)
             yield from self._session(session, first)
+            compacted = max([compacted, *(response.compact_revision for response in session.responses)])
         if self._watched.sessions and self._next:
             yield from self._missing(self._watched.sessions[-1], up_to + 1, "reliable")
 
