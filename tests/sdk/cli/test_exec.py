@@ -138,9 +138,13 @@ def test_ctrl_c_ends_quietly(words: tuple[str, ...]) -> None:
         child.stdin.flush()
         assert child.stdout.readline()
     child.send_signal(signal.SIGINT)
-    _, err = child.communicate(timeout=20)
-    assert child.returncode == 130
+    assert child.stderr is not None
+    err = child.stderr.read()  # its input stays open: the end of that is an end too
+    assert child.wait(timeout=20) == 130
     assert err.strip() == b""
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
