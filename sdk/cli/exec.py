@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import sys
 import termios
@@ -120,6 +121,8 @@ async def _readable(loop: asyncio.AbstractEventLoop, descriptor: int) -> AsyncIt
         while True:
             await ready.wait()
             ready.clear()
+            if not select.select([descriptor], [], [], 0)[0]:
+                continue  # announced twice: what was there is read already, and a pipe's read would wait
             try:
                 data = os.read(descriptor, CHUNK_BYTES)
             except BlockingIOError:
