@@ -377,15 +377,14 @@ def seams(world: World, machines: Machines, sizes: Sizes) -> Iterator[None]:
         enter(mock.patch.object(server_cluster, "time", SimpleNamespace(time_ns=lambda: int(world.now * 1e9))))
         enter(mock.patch.object(proposals, "ENTRY_BYTES", 2048))
         enter(mock.patch.object(transfer, "CHUNK_BYTES", sizes.chunk_bytes))
-        handler = _Notes(world, machines)
         root = logging.getLogger()
         level = root.level
-        root.addHandler(handler)
+        # Nobody else's: pytest's keeps records, and with them what their tracebacks hold of the run.
+        enter(mock.patch.object(root, "handlers", [_Notes(world, machines)]))
         root.setLevel(logging.INFO)
         try:
             yield
         finally:
-            root.removeHandler(handler)
             root.setLevel(level)
 
 
