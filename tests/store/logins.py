@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,7 +44,7 @@ async def connected(store: members.Store) -> AsyncIterator[grpc.aio.Channel]:
 @asynccontextmanager
 async def connected_any(store: members.Store) -> AsyncIterator[grpc.aio.Channel]:
     """The same for a store that may not tell nobody whether it is ready."""
-    await store._listening(time.monotonic() + members.READY_S)
+    await store.listening()
     async with store.channel() as channel:
         request = rpc_pb2.AuthStatusRequest()
         await rpc_pb2_grpc.AuthStub(channel).AuthStatus(request, wait_for_ready=True, timeout=members.READY_S)

@@ -95,7 +95,7 @@ class Store:
         deadline = time.monotonic() + READY_S
         while True:
             try:
-                await self._listening(deadline)
+                await self.listening(deadline)
                 async with self.channel() as channel:
                     request = rpc_pb2.RangeRequest(key=b"ready")
                     await rpc_pb2_grpc.KVStub(channel).Range(request, timeout=2, wait_for_ready=True)
@@ -106,9 +106,10 @@ class Store:
                     raise AssertionError(f"the store is not ready: {error.details()}\n{self.log}") from error
                 await asyncio.sleep(0.05)
 
-    async def _listening(self, deadline: float) -> None:
-        """A channel that is refused waits a second before it tries again."""
+    async def listening(self, deadline: float | None = None) -> None:
+        """Wait until it takes connections: a channel that is refused waits a second before it tries again."""
         assert self.process is not None
+        deadline = deadline or time.monotonic() + READY_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.client)) == 0:

@@ -34,7 +34,7 @@ async def told(
     """What the store says to some messages and to the end behind them, and how it ends the stream."""
     call = batch_pb2_grpc.BatchStub(channel).Operate()
     responses: list[batched.OperateResponse] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         # A refusal may come before everything is sent.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             for request in requests:
@@ -55,11 +55,29 @@ def put(number: int) -> batched.Operation:
     return batched.Operation(number=number, kind=PUT, request=rpc_pb2.PutRequest(key=b"k").SerializeToString())
 
 
-async def test_a_session_is_opened_once_at_a_time(channel: grpc.aio.Channel) -> None:
-    twice = batched.OperateRequest(open_session=True)
-    _, code = await told(channel, twice, twice)
-    assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert await lives(channel)
+async def test_a_session_is_opened_once_at_a_time(tmp_path: Path) -> None:
+    opens = batched.OperateRequest(open_session=True)
+    with members.three(tmp_path, start=False) as (store, *_):
+        store.start()
+        # Alone among three it has no leader, so the first session stays on its way.
+        await store.listening()
+        async with store.channel() as channel:
+            _, code = await told(channel, opens, opens)
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            _, code = await told(channel, opens)
+            assert code is grpc.StatusCode.UNAVAILABLE, "nobody was there to open the first"
+            assert (await rpc_pb2_grpc.MaintenanceStub(channel).Status(rpc_pb2.StatusRequest(), timeout=5)).version
+
+
+async def test_a_session_can_be_opened_behind_another(channel: grpc.aio.Channel) -> None:
+    call = batch_pb2_grpc.BatchStub(channel).Operate()
+    opened = set()
+    for _ in range(2):
+        await call.write(batched.OperateRequest(open_session=True))
+        while not (session := (await call.read()).session):
+            pass
+        opened.add(session)
+    assert len(opened) == 2
 
 
 async def test_a_number_names_one_operation(channel: grpc.aio.Channel) -> None:
