@@ -53,22 +53,38 @@ async def patch(
         if output:
             formats.objects([(target.resource, new)], output, single=True)
         else:
-            unchanged = dry_run == "none" and _same(old, new, status=subresource == "status")
+            unchanged = dry_run == "none" and changed_nothing(old, new, change)
             session.say(f"{target} patched{' (no change)' if unchanged else ''}{suffix(dry_run)}")
 
 
-def _same(old: Any, new: Any, *, status: bool) -> bool:
-    """Whether a patch changed nothing, whatever controllers have written to the status meanwhile."""
+def changed_nothing(old: Any, new: Any, change: Any) -> bool:
+    """Whether a patch changed nothing of what it names, whatever controllers have written elsewhere meanwhile."""
     if old.metadata.resource_version == new.metadata.resource_version:
         return True
-    found = []
-    for obj in (old, new):
-        value = codec.to_json(obj)
-        value["metadata"].pop("resourceVersion", None)
-        if not status:
-            value.pop("status", None)
-        found.append(value)
-    return bool(found[0] == found[1])
+    before, after = codec.to_json(old), codec.to_json(new)
+    if isinstance(change, dict):
+        return _alike(before, after, change)
+    places = {op[key] for op in change for key in ("path", "from") if key in op}
+    return all(_at(before, place) == _at(after, place) for place in places)
+
+
+def _alike(before: Any, after: Any, change: dict[str, Any]) -> bool:
+    """Compare what a merge patch names; a map with directives ($patch, $setElementOrder/…) is compared whole."""
+    if not isinstance(before, dict) or not isinstance(after, dict) or any(key.startswith("$") for key in change):
+        return bool(before == after)
+    return all(
+        _alike(before.get(key), after.get(key), part) if isinstance(part, dict) else before.get(key) == after.get(key)
+        for key, part in change.items()
+    )
+
+
+def _at(value: Any, pointer: str) -> Any:
+    """What is at the place that a JSON pointer names; a list, where places move, is the place of all its items."""
+    for part in pointer.split("/")[1:]:
+        if isinstance(value, list):
+            break
+        value = value.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(value, dict) else None
+    return value
 
 
 def _read(text: str, file: str, kind: str) -> Any:

@@ -178,6 +178,7 @@ def test_labels_annotations_environment_and_patches(web: CommandLine) -> None:
     assert "MODE=fast" in web.ok("set", "env", "deploy/web", "--list")
     web.ok("set", "env", "deploy/web", "MODE-")
     assert "MODE" not in web.ok("set", "env", "deploy/web", "--list")
+    web.ok("rollout", "status", "deploy/web", "--timeout=60s")
     assert web.ok("patch", "deploy", "web", "-p", "spec: {replicas: 1}") == "deployment.apps/web patched\n"
     assert "(no change)" in web.ok("patch", "deploy", "web", "-p", "spec: {replicas: 1}")
     operations = '[{"op": "replace", "path": "/spec/replicas", "value": "x"}]'
