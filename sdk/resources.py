@@ -15,8 +15,10 @@ from google.protobuf import message as protobuf
 from raftsman.options import v1 as options
 
 _PACKAGES = (
-    "core", "apps", "batch", "discovery", "coordination", "rbac", "events", "authentication", "authorization",
-    "autoscaling",
+    "core.v1", "apps.v1", "batch.v1", "discovery.v1", "coordination.v1", "rbac.v1", "events.v1", "authentication.v1",
+    "authorization.v1", "autoscaling.v2", "autoscaling.v1", "networking.v1", "policy.v1", "scheduling.v1", "storage.v1",
+    "certificates.v1", "node.v1", "flowcontrol.v1", "resource.v1", "admissionregistration.v1", "apiextensions.v1",
+    "apiregistration.v1",
 )  # fmt: skip
 
 
@@ -73,7 +75,7 @@ def known() -> tuple[Resource, ...]:
     """All kinds, in the order of their groups."""
     found = []
     for package in _PACKAGES:
-        module = importlib.import_module(f"raftsman.{package}.v1")
+        module = importlib.import_module(f"raftsman.{package}")
         for name in module.__all__:
             message = getattr(module, name)
             if not (isinstance(message, type) and issubclass(message, protobuf.Message)):

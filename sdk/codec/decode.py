@@ -104,6 +104,23 @@ def _decode_message(message: Any, value: object, path: str, problems: list[error
             found[1](target, item, _join(path, key), problems)
 
 
+def _decode_alternative(message: Any, value: object, path: str, problems: list[errors.Cause]) -> None:
+    """An object is a schema; anything else is the value of the message's other field."""
+    name = formats.ALTERNATIVES[plan.format_of(message.DESCRIPTOR)]
+    if isinstance(value, Mapping):
+        if name == "allows":
+            message.allows = True
+        message.schema.SetInParent()
+        _decode_message(message.schema, value, path, problems)
+    else:
+        other = plan.field_of(message.DESCRIPTOR.fields_by_name[name])
+        _field_decoder(other)(message, value, path, problems)
+
+
+def _object_decoder(descriptor: Descriptor) -> Decode:
+    return _decode_alternative if plan.format_of(descriptor) in formats.ALTERNATIVES else _decode_message
+
+
 def _join(path: str, key: object) -> str:
     name = key if isinstance(key, str) else formats.shown(key)
     return f"{path}.{name}" if path else name
@@ -117,17 +134,19 @@ def _field_decoder(field: plan.Field) -> Decode:
     if field.message is None:
         return _scalar_decoder(field)
     shape = plan.format_of(field.message)
-    return _format_decoder(field, shape) if shape else _struct_decoder(field)
+    return _format_decoder(field, shape) if shape in formats.DECODERS else _struct_decoder(field)
 
 
 def _struct_decoder(field: plan.Field) -> Decode:
     attribute, pointer = field.attribute, field.pointer
+    assert field.message is not None
+    decode_object = _object_decoder(field.message)
 
     def decode(message: Any, value: Any, path: str, problems: list[errors.Cause]) -> None:
         inner = getattr(message, attribute)
         if pointer:
             inner.SetInParent()
-        _decode_message(inner, value, path, problems)
+        decode_object(inner, value, path, problems)
 
     return decode
 
@@ -264,10 +283,11 @@ def _appender(field: plan.Field) -> Decode:
         convert = _converter(field.scalar)
         return lambda container, item, _path, _problems: container.append(convert(item))
     shape = plan.format_of(field.message)
-    if shape:
+    if shape in formats.DECODERS:
         decode = formats.DECODERS[shape]
         return lambda container, item, _path, _problems: decode(item, container.add())
-    return lambda container, item, path, problems: _decode_message(
+    decode_object = _object_decoder(field.message)
+    return lambda container, item, path, problems: decode_object(
         container.add(), {} if item is None else item, path, problems
     )
 
@@ -302,7 +322,7 @@ def _putter(field: plan.Field) -> Callable[[Any, str, Any, list[errors.Cause], s
 
         return put_scalar
     shape = plan.format_of(field.message)
-    if shape:
+    if shape in formats.DECODERS:
         decode = formats.DECODERS[shape]
         default = formats.ZEROS[shape]
 
@@ -310,7 +330,8 @@ def _putter(field: plan.Field) -> Callable[[Any, str, Any, list[errors.Cause], s
             decode(default if item is None else item, container[key])
 
         return put_format
-    return lambda container, key, item, problems, path: _decode_message(container[key], item, path, problems)
+    decode_object = _object_decoder(field.message)
+    return lambda container, key, item, problems, path: decode_object(container[key], item, path, problems)
 
 
 _SCALAR_ZEROS: dict[int, Any] = {

@@ -19,6 +19,9 @@ from . import formats, plan
 Encode = Callable[[Any], Any]
 Fill = Callable[[], Any]
 
+DIGITS_MAX = 1e21
+"""From here on a number is written with an exponent."""
+
 _compiled: dict[Descriptor, Encode] = {}
 _ZERO_SCALARS: dict[int, Any] = {
     FieldDescriptor.TYPE_STRING: "",
@@ -41,9 +44,27 @@ def encoder(descriptor: Descriptor) -> Encode:
     """The compiled encoder of a message type."""
     found = _compiled.get(descriptor)
     if found is None:
-        found = formats.ENCODERS.get(plan.format_of(descriptor)) or _compile(descriptor)
+        shape = plan.format_of(descriptor)
+        found = formats.ENCODERS.get(shape) or (
+            _alternatives(descriptor, shape) if shape in formats.ALTERNATIVES else _compile(descriptor)
+        )
         _compiled[descriptor] = found
     return found
+
+
+def _alternatives(descriptor: Descriptor, shape: int) -> Encode:
+    """A schema, or the value of the message's other field."""
+    name = formats.ALTERNATIVES[shape]
+    schema = _late(plan.message_of(descriptor.fields_by_name["schema"]))
+    convert = _value_encoder(descriptor.fields_by_name[name])
+
+    def encode(message: Any) -> Any:
+        other = getattr(message, name)
+        if message.HasField("schema") and (name == "allows" or not other):
+            return schema(message.schema)
+        return other if convert is None else convert(other)
+
+    return encode
 
 
 def _compile(descriptor: Descriptor) -> Encode:
@@ -118,11 +139,16 @@ def _fill(parent: Descriptor, field: FieldDescriptor, facts: options.FieldFacts)
 
 def _empty(descriptor: Descriptor) -> Fill:
     shape = plan.format_of(descriptor)
-    if shape:
+    if shape in formats.ZEROS:
         zero = formats.ZEROS[shape]
         return lambda: zero
     empty = plan.message_class(descriptor)()
     return lambda: encoder(descriptor)(empty)
+
+
+def _double(value: float) -> float:
+    """Whole numbers without a fraction."""
+    return int(value) if value.is_integer() and abs(value) < DIGITS_MAX else value
 
 
 def _base64(value: bytes) -> str:
@@ -144,7 +170,9 @@ def _value_encoder(field: FieldDescriptor) -> Encode | None:
 def _one(field: FieldDescriptor) -> Encode | None:
     if field.message_type is not None:
         shape = plan.format_of(field.message_type)
-        return formats.ENCODERS[shape] if shape else _late(field.message_type)
+        return formats.ENCODERS.get(shape) or _late(field.message_type)
+    if field.type == FieldDescriptor.TYPE_DOUBLE:
+        return _double
     return _base64 if field.type == FieldDescriptor.TYPE_BYTES else None
 
 

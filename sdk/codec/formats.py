@@ -136,6 +136,12 @@ DECODERS: dict[int, Decoder] = {
     options.FORMAT_DURATION: _decode_duration,
     options.FORMAT_STRING_LIST: _decode_strings,
 }
+# Formats whose JSON is either a schema (an object) or the value of another field, which is named here.
+ALTERNATIVES: dict[int, str] = {
+    options.FORMAT_SCHEMA_OR_ARRAY: "schemas",
+    options.FORMAT_SCHEMA_OR_BOOL: "allows",
+    options.FORMAT_SCHEMA_OR_STRINGS: "property",
+}
 # JSON values that mean the same as an absent field that is no pointer.
 ZEROS: dict[int, Any] = {
     options.FORMAT_QUANTITY: "0",

@@ -13,19 +13,8 @@ from typing import Any
 from .validation.causes import Causes
 
 KINDS = {
-    "jobs.batch": "the job controller",
-    "cronjobs.batch": "the cron job controller",
-    "daemonsets.apps": "the daemon set controller",
-    "statefulsets.apps": "the stateful set controller",
-    "controllerrevisions.apps": "the stateful set and daemon set controllers",
-    "replicationcontrollers": "the replication controller (use a ReplicaSet or a Deployment)",
-    "persistentvolumes": "the volume controllers",
-    "persistentvolumeclaims": "the volume controllers",
-    "limitranges": "the limit range admission",
-    "resourcequotas": "the quota controller and its admission",
     "horizontalpodautoscalers.autoscaling": "the metrics pipeline and the autoscaler",
     "events.events.k8s.io": "conversion to the core group's events (use v1 Event)",
-    "podtemplates": "a user of pod templates",
     "componentstatuses": "component probes (use /readyz of each process)",
     "bindings": "the old binding API (use Pods/Bind)",
 }

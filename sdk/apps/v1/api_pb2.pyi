@@ -9,8 +9,11 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from raftsman.apps.v1 import controller_revision_pb2 as _controller_revision_pb2
+from raftsman.apps.v1 import daemon_set_pb2 as _daemon_set_pb2
 from raftsman.apps.v1 import deployment_pb2 as _deployment_pb2
 from raftsman.apps.v1 import replica_set_pb2 as _replica_set_pb2
+from raftsman.apps.v1 import stateful_set_pb2 as _stateful_set_pb2
 from raftsman.meta.v1 import rpc_pb2 as _rpc_pb2
 import builtins as _builtins
 import sys
@@ -202,3 +205,231 @@ class ReplicaSetWatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplicaSetWatchResponse: _TypeAlias = ReplicaSetWatchResponse  # noqa: Y015
+
+@_typing.final
+class ControllerRevisionWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a ControllerRevision as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _controller_revision_pb2.ControllerRevision: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _controller_revision_pb2.ControllerRevision | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControllerRevisionWriteRequest: _TypeAlias = ControllerRevisionWriteRequest  # noqa: Y015
+
+@_typing.final
+class ControllerRevisionWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _controller_revision_pb2.ControllerRevision: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _controller_revision_pb2.ControllerRevision | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControllerRevisionWatchEvent: _TypeAlias = ControllerRevisionWatchEvent  # noqa: Y015
+
+@_typing.final
+class ControllerRevisionWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControllerRevisionWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ControllerRevisionWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControllerRevisionWatchResponse: _TypeAlias = ControllerRevisionWatchResponse  # noqa: Y015
+
+@_typing.final
+class DaemonSetWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a DaemonSet as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _daemon_set_pb2.DaemonSet: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _daemon_set_pb2.DaemonSet | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DaemonSetWriteRequest: _TypeAlias = DaemonSetWriteRequest  # noqa: Y015
+
+@_typing.final
+class DaemonSetWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _daemon_set_pb2.DaemonSet: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _daemon_set_pb2.DaemonSet | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DaemonSetWatchEvent: _TypeAlias = DaemonSetWatchEvent  # noqa: Y015
+
+@_typing.final
+class DaemonSetWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___DaemonSetWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___DaemonSetWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DaemonSetWatchResponse: _TypeAlias = DaemonSetWatchResponse  # noqa: Y015
+
+@_typing.final
+class StatefulSetWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a StatefulSet as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _stateful_set_pb2.StatefulSet: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _stateful_set_pb2.StatefulSet | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatefulSetWriteRequest: _TypeAlias = StatefulSetWriteRequest  # noqa: Y015
+
+@_typing.final
+class StatefulSetWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _stateful_set_pb2.StatefulSet: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _stateful_set_pb2.StatefulSet | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatefulSetWatchEvent: _TypeAlias = StatefulSetWatchEvent  # noqa: Y015
+
+@_typing.final
+class StatefulSetWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatefulSetWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___StatefulSetWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatefulSetWatchResponse: _TypeAlias = StatefulSetWatchResponse  # noqa: Y015

@@ -4,8 +4,11 @@ import grpc
 import warnings
 
 from raftsman.apps.v1 import api_pb2 as raftsman_dot_apps_dot_v1_dot_api__pb2
+from raftsman.apps.v1 import controller_revision_pb2 as raftsman_dot_apps_dot_v1_dot_controller__revision__pb2
+from raftsman.apps.v1 import daemon_set_pb2 as raftsman_dot_apps_dot_v1_dot_daemon__set__pb2
 from raftsman.apps.v1 import deployment_pb2 as raftsman_dot_apps_dot_v1_dot_deployment__pb2
 from raftsman.apps.v1 import replica_set_pb2 as raftsman_dot_apps_dot_v1_dot_replica__set__pb2
+from raftsman.apps.v1 import stateful_set_pb2 as raftsman_dot_apps_dot_v1_dot_stateful__set__pb2
 from raftsman.autoscaling.v1 import rpc_pb2 as raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2
 from raftsman.autoscaling.v1 import types_pb2 as raftsman_dot_autoscaling_dot_v1_dot_types__pb2
 from raftsman.meta.v1 import rpc_pb2 as raftsman_dot_meta_dot_v1_dot_rpc__pb2
@@ -1055,6 +1058,1306 @@ class ReplicaSets:
             request,
             target,
             '/raftsman.apps.v1.ReplicaSets/UpdateScale',
+            raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.SerializeToString,
+            raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ControllerRevisionsStub:
+    """controllerrevisions.apps.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.apps.v1.ControllerRevisions/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/Create',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/Update',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.apps.v1.ControllerRevisions/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.FromString,
+                _registered_method=True)
+
+
+class ControllerRevisionsServicer:
+    """controllerrevisions.apps.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ControllerRevisionsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.apps.v1.ControllerRevisions', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.apps.v1.ControllerRevisions', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ControllerRevisions:
+    """controllerrevisions.apps.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Create',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Update',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.ControllerRevisionWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.ControllerRevisions/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_controller__revision__pb2.ControllerRevisionList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class DaemonSetsStub:
+    """daemonsets.apps.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.apps.v1.DaemonSets/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/Create',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/Update',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.apps.v1.DaemonSets/UpdateStatus',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+                _registered_method=True)
+
+
+class DaemonSetsServicer:
+    """daemonsets.apps.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_DaemonSetsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.apps.v1.DaemonSets', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.apps.v1.DaemonSets', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class DaemonSets:
+    """daemonsets.apps.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Create',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Update',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSetList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.DaemonSets/UpdateStatus',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.DaemonSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_daemon__set__pb2.DaemonSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class StatefulSetsStub:
+    """statefulsets.apps.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.apps.v1.StatefulSets/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/Create',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/Update',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/UpdateStatus',
+                request_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+                _registered_method=True)
+        self.GetScale = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/GetScale',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+                _registered_method=True)
+        self.UpdateScale = channel.unary_unary(
+                '/raftsman.apps.v1.StatefulSets/UpdateScale',
+                request_serializer=raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+                _registered_method=True)
+
+
+class StatefulSetsServicer:
+    """statefulsets.apps.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScale(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateScale(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_StatefulSetsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.FromString,
+                    response_serializer=raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.SerializeToString,
+            ),
+            'GetScale': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScale,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.SerializeToString,
+            ),
+            'UpdateScale': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateScale,
+                    request_deserializer=raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.FromString,
+                    response_serializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.apps.v1.StatefulSets', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.apps.v1.StatefulSets', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class StatefulSets:
+    """statefulsets.apps.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Create',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Update',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSetList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/UpdateStatus',
+            raftsman_dot_apps_dot_v1_dot_api__pb2.StatefulSetWriteRequest.SerializeToString,
+            raftsman_dot_apps_dot_v1_dot_stateful__set__pb2.StatefulSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/GetScale',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateScale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.apps.v1.StatefulSets/UpdateScale',
             raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.SerializeToString,
             raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
             options,

@@ -8,8 +8,11 @@ counterpart in raftsman.meta.v1 whose object is bytes, so that one generic core 
 from collections import abc as _abc
 from grpc import aio as _aio
 from raftsman.apps.v1 import api_pb2 as _api_pb2
+from raftsman.apps.v1 import controller_revision_pb2 as _controller_revision_pb2
+from raftsman.apps.v1 import daemon_set_pb2 as _daemon_set_pb2
 from raftsman.apps.v1 import deployment_pb2 as _deployment_pb2
 from raftsman.apps.v1 import replica_set_pb2 as _replica_set_pb2
+from raftsman.apps.v1 import stateful_set_pb2 as _stateful_set_pb2
 from raftsman.autoscaling.v1 import rpc_pb2 as _rpc_pb2_1
 from raftsman.autoscaling.v1 import types_pb2 as _types_pb2
 from raftsman.meta.v1 import rpc_pb2 as _rpc_pb2
@@ -376,3 +379,312 @@ class ReplicaSetsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]: ...
 
 def add_ReplicaSetsServicer_to_server(servicer: ReplicaSetsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ControllerRevisionsStub:
+    """controllerrevisions.apps."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ControllerRevisionsAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _controller_revision_pb2.ControllerRevision]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _controller_revision_pb2.ControllerRevisionList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ControllerRevisionWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ControllerRevisionWriteRequest, _controller_revision_pb2.ControllerRevision]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ControllerRevisionWriteRequest, _controller_revision_pb2.ControllerRevision]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _controller_revision_pb2.ControllerRevision]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _controller_revision_pb2.ControllerRevision]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _controller_revision_pb2.ControllerRevisionList]
+
+@_typing.type_check_only
+class ControllerRevisionsAsyncStub(ControllerRevisionsStub):
+    """controllerrevisions.apps."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _controller_revision_pb2.ControllerRevision]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _controller_revision_pb2.ControllerRevisionList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ControllerRevisionWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ControllerRevisionWriteRequest, _controller_revision_pb2.ControllerRevision]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ControllerRevisionWriteRequest, _controller_revision_pb2.ControllerRevision]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _controller_revision_pb2.ControllerRevision]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _controller_revision_pb2.ControllerRevision]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _controller_revision_pb2.ControllerRevisionList]  # type: ignore[assignment]
+
+class ControllerRevisionsServicer(metaclass=_abc_1.ABCMeta):
+    """controllerrevisions.apps."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevision, _abc.Awaitable[_controller_revision_pb2.ControllerRevision]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevisionList, _abc.Awaitable[_controller_revision_pb2.ControllerRevisionList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ControllerRevisionWatchResponse], _abc.AsyncIterator[_api_pb2.ControllerRevisionWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.ControllerRevisionWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevision, _abc.Awaitable[_controller_revision_pb2.ControllerRevision]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.ControllerRevisionWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevision, _abc.Awaitable[_controller_revision_pb2.ControllerRevision]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevision, _abc.Awaitable[_controller_revision_pb2.ControllerRevision]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevision, _abc.Awaitable[_controller_revision_pb2.ControllerRevision]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_controller_revision_pb2.ControllerRevisionList, _abc.Awaitable[_controller_revision_pb2.ControllerRevisionList]]: ...
+
+def add_ControllerRevisionsServicer_to_server(servicer: ControllerRevisionsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class DaemonSetsStub:
+    """daemonsets.apps."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> DaemonSetsAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _daemon_set_pb2.DaemonSet]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _daemon_set_pb2.DaemonSetList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.DaemonSetWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _daemon_set_pb2.DaemonSet]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _daemon_set_pb2.DaemonSet]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _daemon_set_pb2.DaemonSetList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]
+
+@_typing.type_check_only
+class DaemonSetsAsyncStub(DaemonSetsStub):
+    """daemonsets.apps."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _daemon_set_pb2.DaemonSetList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.DaemonSetWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _daemon_set_pb2.DaemonSetList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.DaemonSetWriteRequest, _daemon_set_pb2.DaemonSet]  # type: ignore[assignment]
+
+class DaemonSetsServicer(metaclass=_abc_1.ABCMeta):
+    """daemonsets.apps."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSetList, _abc.Awaitable[_daemon_set_pb2.DaemonSetList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.DaemonSetWatchResponse], _abc.AsyncIterator[_api_pb2.DaemonSetWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.DaemonSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.DaemonSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSetList, _abc.Awaitable[_daemon_set_pb2.DaemonSetList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.DaemonSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_daemon_set_pb2.DaemonSet, _abc.Awaitable[_daemon_set_pb2.DaemonSet]]: ...
+
+def add_DaemonSetsServicer_to_server(servicer: DaemonSetsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class StatefulSetsStub:
+    """statefulsets.apps."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> StatefulSetsAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _stateful_set_pb2.StatefulSet]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _stateful_set_pb2.StatefulSetList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.StatefulSetWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _stateful_set_pb2.StatefulSet]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _stateful_set_pb2.StatefulSet]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _stateful_set_pb2.StatefulSetList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]
+    GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]
+    UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]
+
+@_typing.type_check_only
+class StatefulSetsAsyncStub(StatefulSetsStub):
+    """statefulsets.apps."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _stateful_set_pb2.StatefulSetList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.StatefulSetWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _stateful_set_pb2.StatefulSetList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.StatefulSetWriteRequest, _stateful_set_pb2.StatefulSet]  # type: ignore[assignment]
+    GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2.Scale]  # type: ignore[assignment]
+    UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.ScaleWriteRequest, _types_pb2.Scale]  # type: ignore[assignment]
+
+class StatefulSetsServicer(metaclass=_abc_1.ABCMeta):
+    """statefulsets.apps."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSetList, _abc.Awaitable[_stateful_set_pb2.StatefulSetList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.StatefulSetWatchResponse], _abc.AsyncIterator[_api_pb2.StatefulSetWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.StatefulSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.StatefulSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSetList, _abc.Awaitable[_stateful_set_pb2.StatefulSetList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.StatefulSetWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_stateful_set_pb2.StatefulSet, _abc.Awaitable[_stateful_set_pb2.StatefulSet]]: ...
+
+    @_abc_1.abstractmethod
+    def GetScale(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateScale(
+        self,
+        request: _rpc_pb2_1.ScaleWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_types_pb2.Scale, _abc.Awaitable[_types_pb2.Scale]]: ...
+
+def add_StatefulSetsServicer_to_server(servicer: StatefulSetsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

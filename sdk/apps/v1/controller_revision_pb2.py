@@ -27,7 +27,7 @@ from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_o
 from raftsman.runtime.v1 import types_pb2 as raftsman_dot_runtime_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*raftsman/apps/v1/controller_revision.proto\x12\x10raftsman.apps.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\x1a\x1fraftsman/runtime/v1/types.proto\"\xa7\x03\n\x12\x43ontrollerRevision\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x34\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32!.raftsman.runtime.v1.RawExtensionH\x01\x88\x01\x01\x12\x1d\n\x08revision\x18\x03 \x01(\x03\x42\x06\xa2\xbb\x18\x02\x08\x01H\x02\x88\x01\x01:\xe3\x01\xaa\xbb\x18\xde\x01\x12\xdb\x01\n\x04\x61pps\x12\x02v1\x1a\x12\x43ontrollerRevision\"\x13\x63ontrollerrevisions*\x12\x63ontrollerrevision0\x01J\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x14\n\nController\x12\x06stringZ\x12\n\x08Revision\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringB\x0b\n\t_metadataB\x07\n\x05_dataB\x0b\n\t_revision\"\x95\x01\n\x16\x43ontrollerRevisionList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12;\n\x05items\x18\x02 \x03(\x0b\x32$.raftsman.apps.v1.ControllerRevisionB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*raftsman/apps/v1/controller_revision.proto\x12\x10raftsman.apps.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\x1a\x1fraftsman/runtime/v1/types.proto\"\xcd\x03\n\x12\x43ontrollerRevision\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x34\n\x04\x64\x61ta\x18\x02 \x01(\x0b\x32!.raftsman.runtime.v1.RawExtensionH\x01\x88\x01\x01\x12\x1d\n\x08revision\x18\x03 \x01(\x03\x42\x06\xa2\xbb\x18\x02\x08\x01H\x02\x88\x01\x01:\x89\x02\xaa\xbb\x18\x84\x02\x12\x81\x02\n\x04\x61pps\x12\x02v1\x1a\x12\x43ontrollerRevision\"\x13\x63ontrollerrevisions*\x12\x63ontrollerrevision0\x01J\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x14\n\nController\x12\x06stringZ\x12\n\x08Revision\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb$raftsman.apps.v1.ControllerRevisionsB\x0b\n\t_metadataB\x07\n\x05_dataB\x0b\n\t_revision\"\x95\x01\n\x16\x43ontrollerRevisionList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12;\n\x05items\x18\x02 \x03(\x0b\x32$.raftsman.apps.v1.ControllerRevisionB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,11 +37,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTROLLERREVISION'].fields_by_name['revision']._loaded_options = None
   _globals['_CONTROLLERREVISION'].fields_by_name['revision']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_CONTROLLERREVISION']._loaded_options = None
-  _globals['_CONTROLLERREVISION']._serialized_options = b'\252\273\030\336\001\022\333\001\n\004apps\022\002v1\032\022ControllerRevision\"\023controllerrevisions*\022controllerrevision0\001J\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\024\n\nController\022\006stringZ\022\n\010Revision\022\006stringZ\r\n\003Age\022\006string'
+  _globals['_CONTROLLERREVISION']._serialized_options = b'\252\273\030\204\002\022\201\002\n\004apps\022\002v1\032\022ControllerRevision\"\023controllerrevisions*\022controllerrevision0\001J\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\024\n\nController\022\006stringZ\022\n\010Revision\022\006stringZ\r\n\003Age\022\006stringb$raftsman.apps.v1.ControllerRevisions'
   _globals['_CONTROLLERREVISIONLIST'].fields_by_name['items']._loaded_options = None
   _globals['_CONTROLLERREVISIONLIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_CONTROLLERREVISION']._serialized_start=163
-  _globals['_CONTROLLERREVISION']._serialized_end=586
-  _globals['_CONTROLLERREVISIONLIST']._serialized_start=589
-  _globals['_CONTROLLERREVISIONLIST']._serialized_end=738
+  _globals['_CONTROLLERREVISION']._serialized_end=624
+  _globals['_CONTROLLERREVISIONLIST']._serialized_start=627
+  _globals['_CONTROLLERREVISIONLIST']._serialized_end=776
 # @@protoc_insertion_point(module_scope)

@@ -12,9 +12,15 @@ from google.protobuf.internal import containers as _containers
 from raftsman.core.v1 import config_map_pb2 as _config_map_pb2
 from raftsman.core.v1 import endpoints_pb2 as _endpoints_pb2
 from raftsman.core.v1 import event_pb2 as _event_pb2
+from raftsman.core.v1 import limit_range_pb2 as _limit_range_pb2
 from raftsman.core.v1 import namespace_pb2 as _namespace_pb2
 from raftsman.core.v1 import node_pb2 as _node_pb2
+from raftsman.core.v1 import persistent_volume_claim_pb2 as _persistent_volume_claim_pb2
+from raftsman.core.v1 import persistent_volume_pb2 as _persistent_volume_pb2
 from raftsman.core.v1 import pod_pb2 as _pod_pb2
+from raftsman.core.v1 import pod_template_pb2 as _pod_template_pb2
+from raftsman.core.v1 import replication_controller_pb2 as _replication_controller_pb2
+from raftsman.core.v1 import resource_quota_pb2 as _resource_quota_pb2
 from raftsman.core.v1 import secret_pb2 as _secret_pb2
 from raftsman.core.v1 import service_account_pb2 as _service_account_pb2
 from raftsman.core.v1 import service_pb2 as _service_pb2
@@ -839,3 +845,459 @@ class ServiceWatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServiceWatchResponse: _TypeAlias = ServiceWatchResponse  # noqa: Y015
+
+@_typing.final
+class LimitRangeWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a LimitRange as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _limit_range_pb2.LimitRange: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _limit_range_pb2.LimitRange | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitRangeWriteRequest: _TypeAlias = LimitRangeWriteRequest  # noqa: Y015
+
+@_typing.final
+class LimitRangeWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _limit_range_pb2.LimitRange: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _limit_range_pb2.LimitRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitRangeWatchEvent: _TypeAlias = LimitRangeWatchEvent  # noqa: Y015
+
+@_typing.final
+class LimitRangeWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitRangeWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___LimitRangeWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitRangeWatchResponse: _TypeAlias = LimitRangeWatchResponse  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a PersistentVolume as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _persistent_volume_pb2.PersistentVolume: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _persistent_volume_pb2.PersistentVolume | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeWriteRequest: _TypeAlias = PersistentVolumeWriteRequest  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _persistent_volume_pb2.PersistentVolume: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _persistent_volume_pb2.PersistentVolume | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeWatchEvent: _TypeAlias = PersistentVolumeWatchEvent  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___PersistentVolumeWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeWatchResponse: _TypeAlias = PersistentVolumeWatchResponse  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeClaimWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a PersistentVolumeClaim as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _persistent_volume_claim_pb2.PersistentVolumeClaim | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeClaimWriteRequest: _TypeAlias = PersistentVolumeClaimWriteRequest  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeClaimWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _persistent_volume_claim_pb2.PersistentVolumeClaim | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeClaimWatchEvent: _TypeAlias = PersistentVolumeClaimWatchEvent  # noqa: Y015
+
+@_typing.final
+class PersistentVolumeClaimWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeClaimWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___PersistentVolumeClaimWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersistentVolumeClaimWatchResponse: _TypeAlias = PersistentVolumeClaimWatchResponse  # noqa: Y015
+
+@_typing.final
+class PodTemplateWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a PodTemplate as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _pod_template_pb2.PodTemplate: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _pod_template_pb2.PodTemplate | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PodTemplateWriteRequest: _TypeAlias = PodTemplateWriteRequest  # noqa: Y015
+
+@_typing.final
+class PodTemplateWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _pod_template_pb2.PodTemplate: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _pod_template_pb2.PodTemplate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PodTemplateWatchEvent: _TypeAlias = PodTemplateWatchEvent  # noqa: Y015
+
+@_typing.final
+class PodTemplateWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodTemplateWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___PodTemplateWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PodTemplateWatchResponse: _TypeAlias = PodTemplateWatchResponse  # noqa: Y015
+
+@_typing.final
+class ReplicationControllerWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a ReplicationController as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _replication_controller_pb2.ReplicationController: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _replication_controller_pb2.ReplicationController | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicationControllerWriteRequest: _TypeAlias = ReplicationControllerWriteRequest  # noqa: Y015
+
+@_typing.final
+class ReplicationControllerWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _replication_controller_pb2.ReplicationController: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _replication_controller_pb2.ReplicationController | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicationControllerWatchEvent: _TypeAlias = ReplicationControllerWatchEvent  # noqa: Y015
+
+@_typing.final
+class ReplicationControllerWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicationControllerWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ReplicationControllerWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplicationControllerWatchResponse: _TypeAlias = ReplicationControllerWatchResponse  # noqa: Y015
+
+@_typing.final
+class ResourceQuotaWriteRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    manifest: _builtins.bytes
+    """Instead of `object`: a ResourceQuota as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _resource_quota_pb2.ResourceQuota: ...
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def __init__(
+        self,
+        *,
+        object: _resource_quota_pb2.ResourceQuota | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceQuotaWriteRequest: _TypeAlias = ResourceQuotaWriteRequest  # noqa: Y015
+
+@_typing.final
+class ResourceQuotaWatchEvent(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    OBJECT_FIELD_NUMBER: _builtins.int
+    type: _rpc_pb2.EventType.ValueType
+    @_builtins.property
+    def object(self) -> _resource_quota_pb2.ResourceQuota: ...
+    def __init__(
+        self,
+        *,
+        type: _rpc_pb2.EventType.ValueType = ...,
+        object: _resource_quota_pb2.ResourceQuota | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceQuotaWatchEvent: _TypeAlias = ResourceQuotaWatchEvent  # noqa: Y015
+
+@_typing.final
+class ResourceQuotaWatchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceQuotaWatchEvent]:
+        """In the order of their revisions; several when several are there."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___ResourceQuotaWatchEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResourceQuotaWatchResponse: _TypeAlias = ResourceQuotaWatchResponse  # noqa: Y015

@@ -5,13 +5,21 @@ import warnings
 
 from raftsman.authentication.v1 import rpc_pb2 as raftsman_dot_authentication_dot_v1_dot_rpc__pb2
 from raftsman.authentication.v1 import types_pb2 as raftsman_dot_authentication_dot_v1_dot_types__pb2
+from raftsman.autoscaling.v1 import rpc_pb2 as raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2
+from raftsman.autoscaling.v1 import types_pb2 as raftsman_dot_autoscaling_dot_v1_dot_types__pb2
 from raftsman.core.v1 import api_pb2 as raftsman_dot_core_dot_v1_dot_api__pb2
 from raftsman.core.v1 import config_map_pb2 as raftsman_dot_core_dot_v1_dot_config__map__pb2
 from raftsman.core.v1 import endpoints_pb2 as raftsman_dot_core_dot_v1_dot_endpoints__pb2
 from raftsman.core.v1 import event_pb2 as raftsman_dot_core_dot_v1_dot_event__pb2
+from raftsman.core.v1 import limit_range_pb2 as raftsman_dot_core_dot_v1_dot_limit__range__pb2
 from raftsman.core.v1 import namespace_pb2 as raftsman_dot_core_dot_v1_dot_namespace__pb2
 from raftsman.core.v1 import node_pb2 as raftsman_dot_core_dot_v1_dot_node__pb2
+from raftsman.core.v1 import persistent_volume_claim_pb2 as raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2
+from raftsman.core.v1 import persistent_volume_pb2 as raftsman_dot_core_dot_v1_dot_persistent__volume__pb2
 from raftsman.core.v1 import pod_pb2 as raftsman_dot_core_dot_v1_dot_pod__pb2
+from raftsman.core.v1 import pod_template_pb2 as raftsman_dot_core_dot_v1_dot_pod__template__pb2
+from raftsman.core.v1 import replication_controller_pb2 as raftsman_dot_core_dot_v1_dot_replication__controller__pb2
+from raftsman.core.v1 import resource_quota_pb2 as raftsman_dot_core_dot_v1_dot_resource__quota__pb2
 from raftsman.core.v1 import secret_pb2 as raftsman_dot_core_dot_v1_dot_secret__pb2
 from raftsman.core.v1 import service_account_pb2 as raftsman_dot_core_dot_v1_dot_service__account__pb2
 from raftsman.core.v1 import service_pb2 as raftsman_dot_core_dot_v1_dot_service__pb2
@@ -3915,6 +3923,2520 @@ class Services:
             '/raftsman.core.v1.Services/UpdateStatus',
             raftsman_dot_core_dot_v1_dot_api__pb2.ServiceWriteRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_service__pb2.Service.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class LimitRangesStub:
+    """limitranges.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.LimitRanges/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.LimitRanges/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.FromString,
+                _registered_method=True)
+
+
+class LimitRangesServicer:
+    """limitranges.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_LimitRangesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.LimitRanges', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.LimitRanges', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class LimitRanges:
+    """limitranges.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.LimitRangeWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRange.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.LimitRanges/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_limit__range__pb2.LimitRangeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PersistentVolumesStub:
+    """persistentvolumes.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.PersistentVolumes/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumes/UpdateStatus',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+                _registered_method=True)
+
+
+class PersistentVolumesServicer:
+    """persistentvolumes.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PersistentVolumesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.PersistentVolumes', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.PersistentVolumes', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PersistentVolumes:
+    """persistentvolumes.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolumeList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumes/UpdateStatus',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__pb2.PersistentVolume.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PersistentVolumeClaimsStub:
+    """persistentvolumeclaims.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.PersistentVolumeClaims/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.core.v1.PersistentVolumeClaims/UpdateStatus',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+                _registered_method=True)
+
+
+class PersistentVolumeClaimsServicer:
+    """persistentvolumeclaims.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PersistentVolumeClaimsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.PersistentVolumeClaims', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.PersistentVolumeClaims', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PersistentVolumeClaims:
+    """persistentvolumeclaims.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaimList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PersistentVolumeClaims/UpdateStatus',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PersistentVolumeClaimWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_persistent__volume__claim__pb2.PersistentVolumeClaim.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class PodTemplatesStub:
+    """podtemplates.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.PodTemplates/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.PodTemplates/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.FromString,
+                _registered_method=True)
+
+
+class PodTemplatesServicer:
+    """podtemplates.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PodTemplatesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.PodTemplates', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.PodTemplates', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PodTemplates:
+    """podtemplates.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PodTemplateWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.PodTemplates/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__template__pb2.PodTemplateList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ReplicationControllersStub:
+    """replicationcontrollers.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.ReplicationControllers/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/UpdateStatus',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+                _registered_method=True)
+        self.GetScale = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/GetScale',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+                _registered_method=True)
+        self.UpdateScale = channel.unary_unary(
+                '/raftsman.core.v1.ReplicationControllers/UpdateScale',
+                request_serializer=raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+                _registered_method=True)
+
+
+class ReplicationControllersServicer:
+    """replicationcontrollers.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScale(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateScale(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ReplicationControllersServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.SerializeToString,
+            ),
+            'GetScale': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScale,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.SerializeToString,
+            ),
+            'UpdateScale': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateScale,
+                    request_deserializer=raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.FromString,
+                    response_serializer=raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.ReplicationControllers', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.ReplicationControllers', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ReplicationControllers:
+    """replicationcontrollers.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationControllerList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/UpdateStatus',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ReplicationControllerWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_replication__controller__pb2.ReplicationController.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/GetScale',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateScale(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ReplicationControllers/UpdateScale',
+            raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2.ScaleWriteRequest.SerializeToString,
+            raftsman_dot_autoscaling_dot_v1_dot_types__pb2.Scale.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ResourceQuotasStub:
+    """resourcequotas.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/raftsman.core.v1.ResourceQuotas/Watch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWatchResponse.FromString,
+                _registered_method=True)
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/Update',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+        self.Patch = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/Patch',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/Delete',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+        self.DeleteCollection = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/DeleteCollection',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.FromString,
+                _registered_method=True)
+        self.UpdateStatus = channel.unary_unary(
+                '/raftsman.core.v1.ResourceQuotas/UpdateStatus',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+                _registered_method=True)
+
+
+class ResourceQuotasServicer:
+    """resourcequotas.
+    """
+
+    def Get(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Create(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Update(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Patch(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Delete(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCollection(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateStatus(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ResourceQuotasServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWatchResponse.SerializeToString,
+            ),
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+            'Patch': grpc.unary_unary_rpc_method_handler(
+                    servicer.Patch,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+            'DeleteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCollection,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.SerializeToString,
+            ),
+            'UpdateStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.ResourceQuotas', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.ResourceQuotas', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ResourceQuotas:
+    """resourcequotas.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Watch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.WatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Update',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Patch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Patch',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.PatchRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/Delete',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/DeleteCollection',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.DeleteCollectionRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuotaList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ResourceQuotas/UpdateStatus',
+            raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,13 +9,21 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from raftsman.authentication.v1 import rpc_pb2 as _rpc_pb2_1
 from raftsman.authentication.v1 import types_pb2 as _types_pb2
+from raftsman.autoscaling.v1 import rpc_pb2 as _rpc_pb2_2
+from raftsman.autoscaling.v1 import types_pb2 as _types_pb2_1
 from raftsman.core.v1 import api_pb2 as _api_pb2
 from raftsman.core.v1 import config_map_pb2 as _config_map_pb2
 from raftsman.core.v1 import endpoints_pb2 as _endpoints_pb2
 from raftsman.core.v1 import event_pb2 as _event_pb2
+from raftsman.core.v1 import limit_range_pb2 as _limit_range_pb2
 from raftsman.core.v1 import namespace_pb2 as _namespace_pb2
 from raftsman.core.v1 import node_pb2 as _node_pb2
+from raftsman.core.v1 import persistent_volume_claim_pb2 as _persistent_volume_claim_pb2
+from raftsman.core.v1 import persistent_volume_pb2 as _persistent_volume_pb2
 from raftsman.core.v1 import pod_pb2 as _pod_pb2
+from raftsman.core.v1 import pod_template_pb2 as _pod_template_pb2
+from raftsman.core.v1 import replication_controller_pb2 as _replication_controller_pb2
+from raftsman.core.v1 import resource_quota_pb2 as _resource_quota_pb2
 from raftsman.core.v1 import secret_pb2 as _secret_pb2
 from raftsman.core.v1 import service_account_pb2 as _service_account_pb2
 from raftsman.core.v1 import service_pb2 as _service_pb2
@@ -1399,3 +1407,603 @@ class ServicesServicer(metaclass=_abc_1.ABCMeta):
         """Takes the status only; all else stays as it is."""
 
 def add_ServicesServicer_to_server(servicer: ServicesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class LimitRangesStub:
+    """limitranges."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> LimitRangesAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _limit_range_pb2.LimitRange]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _limit_range_pb2.LimitRangeList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.LimitRangeWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.LimitRangeWriteRequest, _limit_range_pb2.LimitRange]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.LimitRangeWriteRequest, _limit_range_pb2.LimitRange]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _limit_range_pb2.LimitRange]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _limit_range_pb2.LimitRange]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _limit_range_pb2.LimitRangeList]
+
+@_typing.type_check_only
+class LimitRangesAsyncStub(LimitRangesStub):
+    """limitranges."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _limit_range_pb2.LimitRange]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _limit_range_pb2.LimitRangeList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.LimitRangeWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.LimitRangeWriteRequest, _limit_range_pb2.LimitRange]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.LimitRangeWriteRequest, _limit_range_pb2.LimitRange]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _limit_range_pb2.LimitRange]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _limit_range_pb2.LimitRange]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _limit_range_pb2.LimitRangeList]  # type: ignore[assignment]
+
+class LimitRangesServicer(metaclass=_abc_1.ABCMeta):
+    """limitranges."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRange, _abc.Awaitable[_limit_range_pb2.LimitRange]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRangeList, _abc.Awaitable[_limit_range_pb2.LimitRangeList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.LimitRangeWatchResponse], _abc.AsyncIterator[_api_pb2.LimitRangeWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.LimitRangeWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRange, _abc.Awaitable[_limit_range_pb2.LimitRange]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.LimitRangeWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRange, _abc.Awaitable[_limit_range_pb2.LimitRange]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRange, _abc.Awaitable[_limit_range_pb2.LimitRange]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRange, _abc.Awaitable[_limit_range_pb2.LimitRange]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_limit_range_pb2.LimitRangeList, _abc.Awaitable[_limit_range_pb2.LimitRangeList]]: ...
+
+def add_LimitRangesServicer_to_server(servicer: LimitRangesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PersistentVolumesStub:
+    """persistentvolumes."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PersistentVolumesAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _persistent_volume_pb2.PersistentVolume]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _persistent_volume_pb2.PersistentVolumeList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PersistentVolumeWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _persistent_volume_pb2.PersistentVolume]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _persistent_volume_pb2.PersistentVolume]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _persistent_volume_pb2.PersistentVolumeList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]
+
+@_typing.type_check_only
+class PersistentVolumesAsyncStub(PersistentVolumesStub):
+    """persistentvolumes."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _persistent_volume_pb2.PersistentVolumeList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PersistentVolumeWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _persistent_volume_pb2.PersistentVolumeList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeWriteRequest, _persistent_volume_pb2.PersistentVolume]  # type: ignore[assignment]
+
+class PersistentVolumesServicer(metaclass=_abc_1.ABCMeta):
+    """persistentvolumes."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolumeList, _abc.Awaitable[_persistent_volume_pb2.PersistentVolumeList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.PersistentVolumeWatchResponse], _abc.AsyncIterator[_api_pb2.PersistentVolumeWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.PersistentVolumeWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.PersistentVolumeWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolumeList, _abc.Awaitable[_persistent_volume_pb2.PersistentVolumeList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.PersistentVolumeWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_pb2.PersistentVolume, _abc.Awaitable[_persistent_volume_pb2.PersistentVolume]]: ...
+
+def add_PersistentVolumesServicer_to_server(servicer: PersistentVolumesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PersistentVolumeClaimsStub:
+    """persistentvolumeclaims."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PersistentVolumeClaimsAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _persistent_volume_claim_pb2.PersistentVolumeClaimList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PersistentVolumeClaimWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _persistent_volume_claim_pb2.PersistentVolumeClaimList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]
+
+@_typing.type_check_only
+class PersistentVolumeClaimsAsyncStub(PersistentVolumeClaimsStub):
+    """persistentvolumeclaims."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _persistent_volume_claim_pb2.PersistentVolumeClaimList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PersistentVolumeClaimWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _persistent_volume_claim_pb2.PersistentVolumeClaimList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.PersistentVolumeClaimWriteRequest, _persistent_volume_claim_pb2.PersistentVolumeClaim]  # type: ignore[assignment]
+
+class PersistentVolumeClaimsServicer(metaclass=_abc_1.ABCMeta):
+    """persistentvolumeclaims."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaimList, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaimList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.PersistentVolumeClaimWatchResponse], _abc.AsyncIterator[_api_pb2.PersistentVolumeClaimWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.PersistentVolumeClaimWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.PersistentVolumeClaimWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaimList, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaimList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.PersistentVolumeClaimWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_persistent_volume_claim_pb2.PersistentVolumeClaim, _abc.Awaitable[_persistent_volume_claim_pb2.PersistentVolumeClaim]]: ...
+
+def add_PersistentVolumeClaimsServicer_to_server(servicer: PersistentVolumeClaimsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PodTemplatesStub:
+    """podtemplates."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PodTemplatesAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _pod_template_pb2.PodTemplate]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _pod_template_pb2.PodTemplateList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PodTemplateWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodTemplateWriteRequest, _pod_template_pb2.PodTemplate]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodTemplateWriteRequest, _pod_template_pb2.PodTemplate]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _pod_template_pb2.PodTemplate]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _pod_template_pb2.PodTemplate]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_template_pb2.PodTemplateList]
+
+@_typing.type_check_only
+class PodTemplatesAsyncStub(PodTemplatesStub):
+    """podtemplates."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _pod_template_pb2.PodTemplate]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _pod_template_pb2.PodTemplateList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.PodTemplateWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.PodTemplateWriteRequest, _pod_template_pb2.PodTemplate]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.PodTemplateWriteRequest, _pod_template_pb2.PodTemplate]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _pod_template_pb2.PodTemplate]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _pod_template_pb2.PodTemplate]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _pod_template_pb2.PodTemplateList]  # type: ignore[assignment]
+
+class PodTemplatesServicer(metaclass=_abc_1.ABCMeta):
+    """podtemplates."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplate, _abc.Awaitable[_pod_template_pb2.PodTemplate]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplateList, _abc.Awaitable[_pod_template_pb2.PodTemplateList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.PodTemplateWatchResponse], _abc.AsyncIterator[_api_pb2.PodTemplateWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.PodTemplateWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplate, _abc.Awaitable[_pod_template_pb2.PodTemplate]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.PodTemplateWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplate, _abc.Awaitable[_pod_template_pb2.PodTemplate]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplate, _abc.Awaitable[_pod_template_pb2.PodTemplate]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplate, _abc.Awaitable[_pod_template_pb2.PodTemplate]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_template_pb2.PodTemplateList, _abc.Awaitable[_pod_template_pb2.PodTemplateList]]: ...
+
+def add_PodTemplatesServicer_to_server(servicer: PodTemplatesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ReplicationControllersStub:
+    """replicationcontrollers."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ReplicationControllersAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _replication_controller_pb2.ReplicationController]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _replication_controller_pb2.ReplicationControllerList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ReplicationControllerWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _replication_controller_pb2.ReplicationController]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _replication_controller_pb2.ReplicationController]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replication_controller_pb2.ReplicationControllerList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]
+    GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2_1.Scale]
+    UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_2.ScaleWriteRequest, _types_pb2_1.Scale]
+
+@_typing.type_check_only
+class ReplicationControllersAsyncStub(ReplicationControllersStub):
+    """replicationcontrollers."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _replication_controller_pb2.ReplicationControllerList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ReplicationControllerWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replication_controller_pb2.ReplicationControllerList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
+    GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2_1.Scale]  # type: ignore[assignment]
+    UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_2.ScaleWriteRequest, _types_pb2_1.Scale]  # type: ignore[assignment]
+
+class ReplicationControllersServicer(metaclass=_abc_1.ABCMeta):
+    """replicationcontrollers."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationControllerList, _abc.Awaitable[_replication_controller_pb2.ReplicationControllerList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ReplicationControllerWatchResponse], _abc.AsyncIterator[_api_pb2.ReplicationControllerWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.ReplicationControllerWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.ReplicationControllerWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationControllerList, _abc.Awaitable[_replication_controller_pb2.ReplicationControllerList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.ReplicationControllerWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_replication_controller_pb2.ReplicationController, _abc.Awaitable[_replication_controller_pb2.ReplicationController]]: ...
+
+    @_abc_1.abstractmethod
+    def GetScale(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_types_pb2_1.Scale, _abc.Awaitable[_types_pb2_1.Scale]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateScale(
+        self,
+        request: _rpc_pb2_2.ScaleWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_types_pb2_1.Scale, _abc.Awaitable[_types_pb2_1.Scale]]: ...
+
+def add_ReplicationControllersServicer_to_server(servicer: ReplicationControllersServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ResourceQuotasStub:
+    """resourcequotas."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ResourceQuotasAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _resource_quota_pb2.ResourceQuota]
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _resource_quota_pb2.ResourceQuotaList]
+    Watch: _grpc.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ResourceQuotaWatchResponse]
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]
+    Update: _grpc.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]
+    Patch: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _resource_quota_pb2.ResourceQuota]
+    Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _resource_quota_pb2.ResourceQuota]
+    DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _resource_quota_pb2.ResourceQuotaList]
+    UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]
+
+@_typing.type_check_only
+class ResourceQuotasAsyncStub(ResourceQuotasStub):
+    """resourcequotas."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _resource_quota_pb2.ResourceQuotaList]  # type: ignore[assignment]
+    Watch: _aio.UnaryStreamMultiCallable[_rpc_pb2.WatchRequest, _api_pb2.ResourceQuotaWatchResponse]  # type: ignore[assignment]
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+    Update: _aio.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+    Patch: _aio.UnaryUnaryMultiCallable[_rpc_pb2.PatchRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+    Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+    DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _resource_quota_pb2.ResourceQuotaList]  # type: ignore[assignment]
+    UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ResourceQuotaWriteRequest, _resource_quota_pb2.ResourceQuota]  # type: ignore[assignment]
+
+class ResourceQuotasServicer(metaclass=_abc_1.ABCMeta):
+    """resourcequotas."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuotaList, _abc.Awaitable[_resource_quota_pb2.ResourceQuotaList]]: ...
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _rpc_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_api_pb2.ResourceQuotaWatchResponse], _abc.AsyncIterator[_api_pb2.ResourceQuotaWatchResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.ResourceQuotaWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+    @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _api_pb2.ResourceQuotaWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+    @_abc_1.abstractmethod
+    def Patch(
+        self,
+        request: _rpc_pb2.PatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+    @_abc_1.abstractmethod
+    def Delete(
+        self,
+        request: _rpc_pb2.DeleteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+    @_abc_1.abstractmethod
+    def DeleteCollection(
+        self,
+        request: _rpc_pb2.DeleteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuotaList, _abc.Awaitable[_resource_quota_pb2.ResourceQuotaList]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateStatus(
+        self,
+        request: _api_pb2.ResourceQuotaWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
+
+def add_ResourceQuotasServicer_to_server(servicer: ResourceQuotasServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"raftsman/core/v1/limit_range.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xb7\x02\n\nLimitRange\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x33\n\x04spec\x18\x02 \x01(\x0b\x32 .raftsman.core.v1.LimitRangeSpecH\x01\x88\x01\x01:\xa8\x01\xaa\xbb\x18\xa3\x01\x12\xa0\x01\x12\x02v1\x1a\nLimitRange\"\x0blimitranges*\nlimitrange0\x01:\x06limitsJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x12\n\nCreated At\x12\x04\x64\x61teB\x0b\n\t_metadataB\x07\n\x05_spec\"\x98\x06\n\x0eLimitRangeItem\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x36\n\x03max\x18\x02 \x03(\x0b\x32).raftsman.core.v1.LimitRangeItem.MaxEntry\x12\x36\n\x03min\x18\x03 \x03(\x0b\x32).raftsman.core.v1.LimitRangeItem.MinEntry\x12>\n\x07\x64\x65\x66\x61ult\x18\x04 \x03(\x0b\x32-.raftsman.core.v1.LimitRangeItem.DefaultEntry\x12M\n\x0f\x64\x65\x66\x61ult_request\x18\x05 \x03(\x0b\x32\x34.raftsman.core.v1.LimitRangeItem.DefaultRequestEntry\x12[\n\x17max_limit_request_ratio\x18\x06 \x03(\x0b\x32:.raftsman.core.v1.LimitRangeItem.MaxLimitRequestRatioEntry\x1a\x46\n\x08MaxEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1a\x46\n\x08MinEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aJ\n\x0c\x44\x65\x66\x61ultEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aQ\n\x13\x44\x65\x66\x61ultRequestEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aW\n\x19MaxLimitRequestRatioEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x07\n\x05_type\"\x85\x01\n\x0eLimitRangeList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x33\n\x05items\x18\x02 \x03(\x0b\x32\x1c.raftsman.core.v1.LimitRangeB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"J\n\x0eLimitRangeSpec\x12\x38\n\x06limits\x18\x01 \x03(\x0b\x32 .raftsman.core.v1.LimitRangeItemB\x06\xa2\xbb\x18\x02\x08\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"raftsman/core/v1/limit_range.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xd5\x02\n\nLimitRange\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x33\n\x04spec\x18\x02 \x01(\x0b\x32 .raftsman.core.v1.LimitRangeSpecH\x01\x88\x01\x01:\xc6\x01\xaa\xbb\x18\xc1\x01\x12\xbe\x01\x12\x02v1\x1a\nLimitRange\"\x0blimitranges*\nlimitrange0\x01:\x06limitsJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x12\n\nCreated At\x12\x04\x64\x61teb\x1craftsman.core.v1.LimitRangesB\x0b\n\t_metadataB\x07\n\x05_spec\"\x98\x06\n\x0eLimitRangeItem\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x36\n\x03max\x18\x02 \x03(\x0b\x32).raftsman.core.v1.LimitRangeItem.MaxEntry\x12\x36\n\x03min\x18\x03 \x03(\x0b\x32).raftsman.core.v1.LimitRangeItem.MinEntry\x12>\n\x07\x64\x65\x66\x61ult\x18\x04 \x03(\x0b\x32-.raftsman.core.v1.LimitRangeItem.DefaultEntry\x12M\n\x0f\x64\x65\x66\x61ult_request\x18\x05 \x03(\x0b\x32\x34.raftsman.core.v1.LimitRangeItem.DefaultRequestEntry\x12[\n\x17max_limit_request_ratio\x18\x06 \x03(\x0b\x32:.raftsman.core.v1.LimitRangeItem.MaxLimitRequestRatioEntry\x1a\x46\n\x08MaxEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1a\x46\n\x08MinEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aJ\n\x0c\x44\x65\x66\x61ultEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aQ\n\x13\x44\x65\x66\x61ultRequestEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aW\n\x19MaxLimitRequestRatioEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x07\n\x05_type\"\x85\x01\n\x0eLimitRangeList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x33\n\x05items\x18\x02 \x03(\x0b\x32\x1c.raftsman.core.v1.LimitRangeB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"J\n\x0eLimitRangeSpec\x12\x38\n\x06limits\x18\x01 \x03(\x0b\x32 .raftsman.core.v1.LimitRangeItemB\x06\xa2\xbb\x18\x02\x08\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.core.v1.limit_rang
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LIMITRANGE']._loaded_options = None
-  _globals['_LIMITRANGE']._serialized_options = b'\252\273\030\243\001\022\240\001\022\002v1\032\nLimitRange\"\013limitranges*\nlimitrange0\001:\006limitsJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\022\n\nCreated At\022\004date'
+  _globals['_LIMITRANGE']._serialized_options = b'\252\273\030\301\001\022\276\001\022\002v1\032\nLimitRange\"\013limitranges*\nlimitrange0\001:\006limitsJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\022\n\nCreated At\022\004dateb\034raftsman.core.v1.LimitRanges'
   _globals['_LIMITRANGEITEM_MAXENTRY']._loaded_options = None
   _globals['_LIMITRANGEITEM_MAXENTRY']._serialized_options = b'8\001'
   _globals['_LIMITRANGEITEM_MINENTRY']._loaded_options = None
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIMITRANGESPEC'].fields_by_name['limits']._loaded_options = None
   _globals['_LIMITRANGESPEC'].fields_by_name['limits']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_LIMITRANGE']._serialized_start=122
-  _globals['_LIMITRANGE']._serialized_end=433
-  _globals['_LIMITRANGEITEM']._serialized_start=436
-  _globals['_LIMITRANGEITEM']._serialized_end=1228
-  _globals['_LIMITRANGEITEM_MAXENTRY']._serialized_start=829
-  _globals['_LIMITRANGEITEM_MAXENTRY']._serialized_end=899
-  _globals['_LIMITRANGEITEM_MINENTRY']._serialized_start=901
-  _globals['_LIMITRANGEITEM_MINENTRY']._serialized_end=971
-  _globals['_LIMITRANGEITEM_DEFAULTENTRY']._serialized_start=973
-  _globals['_LIMITRANGEITEM_DEFAULTENTRY']._serialized_end=1047
-  _globals['_LIMITRANGEITEM_DEFAULTREQUESTENTRY']._serialized_start=1049
-  _globals['_LIMITRANGEITEM_DEFAULTREQUESTENTRY']._serialized_end=1130
-  _globals['_LIMITRANGEITEM_MAXLIMITREQUESTRATIOENTRY']._serialized_start=1132
-  _globals['_LIMITRANGEITEM_MAXLIMITREQUESTRATIOENTRY']._serialized_end=1219
-  _globals['_LIMITRANGELIST']._serialized_start=1231
-  _globals['_LIMITRANGELIST']._serialized_end=1364
-  _globals['_LIMITRANGESPEC']._serialized_start=1366
-  _globals['_LIMITRANGESPEC']._serialized_end=1440
+  _globals['_LIMITRANGE']._serialized_end=463
+  _globals['_LIMITRANGEITEM']._serialized_start=466
+  _globals['_LIMITRANGEITEM']._serialized_end=1258
+  _globals['_LIMITRANGEITEM_MAXENTRY']._serialized_start=859
+  _globals['_LIMITRANGEITEM_MAXENTRY']._serialized_end=929
+  _globals['_LIMITRANGEITEM_MINENTRY']._serialized_start=931
+  _globals['_LIMITRANGEITEM_MINENTRY']._serialized_end=1001
+  _globals['_LIMITRANGEITEM_DEFAULTENTRY']._serialized_start=1003
+  _globals['_LIMITRANGEITEM_DEFAULTENTRY']._serialized_end=1077
+  _globals['_LIMITRANGEITEM_DEFAULTREQUESTENTRY']._serialized_start=1079
+  _globals['_LIMITRANGEITEM_DEFAULTREQUESTENTRY']._serialized_end=1160
+  _globals['_LIMITRANGEITEM_MAXLIMITREQUESTRATIOENTRY']._serialized_start=1162
+  _globals['_LIMITRANGEITEM_MAXLIMITREQUESTRATIOENTRY']._serialized_end=1249
+  _globals['_LIMITRANGELIST']._serialized_start=1261
+  _globals['_LIMITRANGELIST']._serialized_end=1394
+  _globals['_LIMITRANGESPEC']._serialized_start=1396
+  _globals['_LIMITRANGESPEC']._serialized_end=1470
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raftsman/core/v1/pod_template.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xe6\x02\n\x0bPodTemplate\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x38\n\x08template\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.PodTemplateSpecH\x01\x88\x01\x01:\xcd\x01\xaa\xbb\x18\xc8\x01\x12\xc5\x01\x12\x02v1\x1a\x0bPodTemplate\"\x0cpodtemplates*\x0bpodtemplate0\x01J\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x14\n\nContainers\x12\x06stringZ\x10\n\x06Images\x12\x06stringZ\x14\n\nPod Labels\x12\x06stringB\x0b\n\t_metadataB\x0b\n\t_template\"\x87\x01\n\x0fPodTemplateList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x1d.raftsman.core.v1.PodTemplateB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#raftsman/core/v1/pod_template.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\x85\x03\n\x0bPodTemplate\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x38\n\x08template\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.PodTemplateSpecH\x01\x88\x01\x01:\xec\x01\xaa\xbb\x18\xe7\x01\x12\xe4\x01\x12\x02v1\x1a\x0bPodTemplate\"\x0cpodtemplates*\x0bpodtemplate0\x01J\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x14\n\nContainers\x12\x06stringZ\x10\n\x06Images\x12\x06stringZ\x14\n\nPod Labels\x12\x06stringb\x1draftsman.core.v1.PodTemplatesB\x0b\n\t_metadataB\x0b\n\t_template\"\x87\x01\n\x0fPodTemplateList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x34\n\x05items\x18\x02 \x03(\x0b\x32\x1d.raftsman.core.v1.PodTemplateB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.core.v1.pod_templa
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PODTEMPLATE']._loaded_options = None
-  _globals['_PODTEMPLATE']._serialized_options = b'\252\273\030\310\001\022\305\001\022\002v1\032\013PodTemplate\"\014podtemplates*\013podtemplate0\001J\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\024\n\nContainers\022\006stringZ\020\n\006Images\022\006stringZ\024\n\nPod Labels\022\006string'
+  _globals['_PODTEMPLATE']._serialized_options = b'\252\273\030\347\001\022\344\001\022\002v1\032\013PodTemplate\"\014podtemplates*\013podtemplate0\001J\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\024\n\nContainers\022\006stringZ\020\n\006Images\022\006stringZ\024\n\nPod Labels\022\006stringb\035raftsman.core.v1.PodTemplates'
   _globals['_PODTEMPLATELIST'].fields_by_name['items']._loaded_options = None
   _globals['_PODTEMPLATELIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_PODTEMPLATE']._serialized_start=153
-  _globals['_PODTEMPLATE']._serialized_end=511
-  _globals['_PODTEMPLATELIST']._serialized_start=514
-  _globals['_PODTEMPLATELIST']._serialized_end=649
+  _globals['_PODTEMPLATE']._serialized_end=542
+  _globals['_PODTEMPLATELIST']._serialized_start=545
+  _globals['_PODTEMPLATELIST']._serialized_end=680
 # @@protoc_insertion_point(module_scope)

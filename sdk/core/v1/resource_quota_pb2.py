@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%raftsman/core/v1/resource_quota.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xd8\x03\n\rResourceQuota\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.core.v1.ResourceQuotaSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.core.v1.ResourceQuotaStatusH\x02\x88\x01\x01:\xfc\x01\xaa\xbb\x18\xf7\x01\x12\xf4\x01\x12\x02v1\x1a\rResourceQuota\"\x0eresourcequotas*\rresourcequota0\x01:\x05quotaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR+\n\x06status\x12\rResourceQuota\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x11\n\x07Request\x12\x06stringZ\x0f\n\x05Limit\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\x8b\x01\n\x11ResourceQuotaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.core.v1.ResourceQuotaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x82\x02\n\x11ResourceQuotaSpec\x12;\n\x04hard\x18\x01 \x03(\x0b\x32-.raftsman.core.v1.ResourceQuotaSpec.HardEntry\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x44\n\x0escope_selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.core.v1.ScopeSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x11\n\x0f_scope_selector\"\xa5\x02\n\x13ResourceQuotaStatus\x12=\n\x04hard\x18\x01 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.HardEntry\x12=\n\x04used\x18\x02 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.UsedEntry\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aG\n\tUsedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\"_\n\rScopeSelector\x12N\n\x11match_expressions\x18\x01 \x03(\x0b\x32\x33.raftsman.core.v1.ScopedResourceSelectorRequirement\"\x8f\x01\n!ScopedResourceSelectorRequirement\x12\x1f\n\nscope_name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1d\n\x08operator\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x0e\n\x06values\x18\x03 \x03(\tB\r\n\x0b_scope_nameB\x0b\n\t_operatorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%raftsman/core/v1/resource_quota.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xf9\x03\n\rResourceQuota\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.core.v1.ResourceQuotaSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.core.v1.ResourceQuotaStatusH\x02\x88\x01\x01:\x9d\x02\xaa\xbb\x18\x98\x02\x12\x95\x02\x12\x02v1\x1a\rResourceQuota\"\x0eresourcequotas*\rresourcequota0\x01:\x05quotaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR+\n\x06status\x12\rResourceQuota\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x11\n\x07Request\x12\x06stringZ\x0f\n\x05Limit\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb\x1fraftsman.core.v1.ResourceQuotasB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\x8b\x01\n\x11ResourceQuotaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.core.v1.ResourceQuotaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x82\x02\n\x11ResourceQuotaSpec\x12;\n\x04hard\x18\x01 \x03(\x0b\x32-.raftsman.core.v1.ResourceQuotaSpec.HardEntry\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x44\n\x0escope_selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.core.v1.ScopeSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x11\n\x0f_scope_selector\"\xa5\x02\n\x13ResourceQuotaStatus\x12=\n\x04hard\x18\x01 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.HardEntry\x12=\n\x04used\x18\x02 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.UsedEntry\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aG\n\tUsedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\"_\n\rScopeSelector\x12N\n\x11match_expressions\x18\x01 \x03(\x0b\x32\x33.raftsman.core.v1.ScopedResourceSelectorRequirement\"\x8f\x01\n!ScopedResourceSelectorRequirement\x12\x1f\n\nscope_name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1d\n\x08operator\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x0e\n\x06values\x18\x03 \x03(\tB\r\n\x0b_scope_nameB\x0b\n\t_operatorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.core.v1.resource_q
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESOURCEQUOTA']._loaded_options = None
-  _globals['_RESOURCEQUOTA']._serialized_options = b'\252\273\030\367\001\022\364\001\022\002v1\032\rResourceQuota\"\016resourcequotas*\rresourcequota0\001:\005quotaJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchR+\n\006status\022\rResourceQuota\032\003get\032\005patch\032\006updateZ\024\n\004Name\022\006string\032\004nameZ\021\n\007Request\022\006stringZ\017\n\005Limit\022\006stringZ\r\n\003Age\022\006string'
+  _globals['_RESOURCEQUOTA']._serialized_options = b'\252\273\030\230\002\022\225\002\022\002v1\032\rResourceQuota\"\016resourcequotas*\rresourcequota0\001:\005quotaJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchR+\n\006status\022\rResourceQuota\032\003get\032\005patch\032\006updateZ\024\n\004Name\022\006string\032\004nameZ\021\n\007Request\022\006stringZ\017\n\005Limit\022\006stringZ\r\n\003Age\022\006stringb\037raftsman.core.v1.ResourceQuotas'
   _globals['_RESOURCEQUOTALIST'].fields_by_name['items']._loaded_options = None
   _globals['_RESOURCEQUOTALIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_RESOURCEQUOTASPEC_HARDENTRY']._loaded_options = None
@@ -50,21 +50,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['operator']._loaded_options = None
   _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['operator']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_RESOURCEQUOTA']._serialized_start=125
-  _globals['_RESOURCEQUOTA']._serialized_end=597
-  _globals['_RESOURCEQUOTALIST']._serialized_start=600
-  _globals['_RESOURCEQUOTALIST']._serialized_end=739
-  _globals['_RESOURCEQUOTASPEC']._serialized_start=742
-  _globals['_RESOURCEQUOTASPEC']._serialized_end=1000
-  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_start=910
-  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_end=981
-  _globals['_RESOURCEQUOTASTATUS']._serialized_start=1003
-  _globals['_RESOURCEQUOTASTATUS']._serialized_end=1296
-  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_start=910
-  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_end=981
-  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_start=1225
-  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_end=1296
-  _globals['_SCOPESELECTOR']._serialized_start=1298
-  _globals['_SCOPESELECTOR']._serialized_end=1393
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_start=1396
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_end=1539
+  _globals['_RESOURCEQUOTA']._serialized_end=630
+  _globals['_RESOURCEQUOTALIST']._serialized_start=633
+  _globals['_RESOURCEQUOTALIST']._serialized_end=772
+  _globals['_RESOURCEQUOTASPEC']._serialized_start=775
+  _globals['_RESOURCEQUOTASPEC']._serialized_end=1033
+  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_start=943
+  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_end=1014
+  _globals['_RESOURCEQUOTASTATUS']._serialized_start=1036
+  _globals['_RESOURCEQUOTASTATUS']._serialized_end=1329
+  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_start=943
+  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_end=1014
+  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_start=1258
+  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_end=1329
+  _globals['_SCOPESELECTOR']._serialized_start=1331
+  _globals['_SCOPESELECTOR']._serialized_end=1426
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_start=1429
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_end=1572
 # @@protoc_insertion_point(module_scope)

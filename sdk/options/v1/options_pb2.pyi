@@ -82,6 +82,12 @@ class _FormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Format.ValueTy
     """{duration}: nanoseconds, as a Go duration string."""
     FORMAT_STRING_LIST: _Format.ValueType  # 7
     """{items}: a bare list of strings."""
+    FORMAT_SCHEMA_OR_ARRAY: _Format.ValueType  # 8
+    """{schema, array}: the one schema as itself, or a list of schemas."""
+    FORMAT_SCHEMA_OR_BOOL: _Format.ValueType  # 9
+    """{allows, schema}: a bool, or a schema."""
+    FORMAT_SCHEMA_OR_STRINGS: _Format.ValueType  # 10
+    """{schema, property}: a schema, or a list of strings."""
 
 class Format(_Format, metaclass=_FormatEnumTypeWrapper):
     """A message whose JSON is not an object of its fields."""
@@ -101,6 +107,12 @@ FORMAT_DURATION: Format.ValueType  # 6
 """{duration}: nanoseconds, as a Go duration string."""
 FORMAT_STRING_LIST: Format.ValueType  # 7
 """{items}: a bare list of strings."""
+FORMAT_SCHEMA_OR_ARRAY: Format.ValueType  # 8
+"""{schema, array}: the one schema as itself, or a list of schemas."""
+FORMAT_SCHEMA_OR_BOOL: Format.ValueType  # 9
+"""{allows, schema}: a bool, or a schema."""
+FORMAT_SCHEMA_OR_STRINGS: Format.ValueType  # 10
+"""{schema, property}: a schema, or a list of strings."""
 Global___Format: _TypeAlias = Format  # noqa: Y015
 
 @_typing.final

@@ -28,6 +28,10 @@ _FORMATS: dict[int, dict[str, Any]] = {
     options.FORMAT_RAW_JSON: {"type": "object"},
     options.FORMAT_DURATION: _TEXT,
     options.FORMAT_STRING_LIST: {"type": "array", "items": _TEXT},
+    # Of either type, which a structural schema cannot say.
+    options.FORMAT_SCHEMA_OR_ARRAY: {},
+    options.FORMAT_SCHEMA_OR_BOOL: {},
+    options.FORMAT_SCHEMA_OR_STRINGS: {},
 }
 _SCALARS: dict[int, dict[str, Any]] = {
     FieldDescriptor.TYPE_STRING: _TEXT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from raftsman import errors
 from raftsman.apps import v1 as apps
-from raftsman.batch import v1 as batch
+from raftsman.autoscaling import v2 as autoscaling
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 
@@ -90,10 +90,10 @@ async def test_a_user_namespace_is_asked_for_by_saying_no(
 
 
 async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
-    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs the job controller"):
-        await api.call("raftsman.batch.v1.Jobs", "Create", meta.WriteRequest(), batch.Job)
+    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs the metrics pipeline"):
+        await api.call("raftsman.autoscaling.v2.HorizontalPodAutoscalers", "Create", meta.WriteRequest(), autoscaling.HorizontalPodAutoscaler)
     with pytest.raises(errors.MethodNotSupported, match="is not served yet"):
-        await api.manifest(core.Pod, "{apiVersion: batch/v1, kind: Job, metadata: {name: a}}")
+        await api.manifest(core.Pod, "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}}")
 
 
 async def test_a_running_pod_changes_only_its_images_and_tolerations(api: Api, namespace: str) -> None:

@@ -1,0 +1,81 @@
+"""The core group: pods, nodes, namespaces, configuration, services, volumes and quotas."""
+
+from __future__ import annotations
+
+from raftsman import quantity
+from raftsman.core import v1 as core
+from raftsman.services.apiserver import selectable
+from raftsman.services.apiserver.defaulting import cluster as cluster_defaults
+from raftsman.services.apiserver.defaulting import pods as pod_defaults
+from raftsman.services.apiserver.defaulting import services as service_defaults
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.validation import cluster, config, names, pods, services
+
+from .declaring import WITH_STATUS, drop_status, kind
+
+EVENT_TTL_S = 3600
+
+
+def _new_pod(pod: core.Pod) -> None:
+    pod.status.phase = "Pending"
+    try:
+        pod.status.qos_class = pod_defaults.quality(pod.spec)
+    except quantity.QuantityError:
+        # Validation names it.
+        pass
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Their declarations."""
+    return (
+        kind(
+            core.Pod, name_rule=names.dns_subdomain, has_status=True, has_generation=True,
+            default=pod_defaults.pod, prepare_create=drop_status, complete_create=_new_pod,
+            node_of=lambda pod: pod.spec.node_name, selectable=selectable.POD, fields_of=selectable.pod,
+            validate=pods.pod, validate_update=pods.update, validate_status=pods.status,
+        ),
+        kind(
+            core.Node, name_rule=names.dns_subdomain, has_status=True, default=cluster_defaults.node_status,
+            selectable=selectable.NODE, fields_of=selectable.node,
+            validate=cluster.node, validate_update=cluster.node_update, validate_status=cluster.node_status,
+        ),
+        kind(
+            core.Namespace, judges=True, name_rule=names.dns_label, has_status=True, default=cluster_defaults.namespace,
+            prepare_create=cluster_defaults.new_namespace, prepare_update=cluster_defaults.namespace_update,
+            selectable=selectable.NAMESPACE, fields_of=selectable.namespace,
+        ),
+        kind(
+            core.ConfigMap, name_rule=names.dns_subdomain,
+            validate=config.config_map, validate_update=config.config_map_update,
+        ),
+        kind(
+            core.Secret, name_rule=names.dns_subdomain, default=cluster_defaults.secret,
+            selectable=selectable.SECRET, fields_of=selectable.secret,
+            validate=config.secret, validate_update=config.secret_update,
+        ),
+        kind(
+            core.ServiceAccount, judges=True, name_rule=names.dns_subdomain, validate=cluster.service_account,
+            validate_update=lambda new, _, causes: cluster.service_account(new, causes),
+        ),
+        kind(
+            core.Event, name_rule=names.dns_subdomain, ttl_s=EVENT_TTL_S,
+            selectable=selectable.EVENT, fields_of=selectable.event,
+            validate=cluster.event, validate_update=cluster.event_update,
+        ),
+        kind(
+            core.Service, name_rule=names.dns_1035_label, has_status=True, default=service_defaults.service,
+            prepare_create=drop_status, prepare_update=service_defaults.service_update,
+            selectable=selectable.SERVICE, fields_of=selectable.service,
+            validate=services.service, validate_update=services.service_update,
+        ),
+        kind(
+            core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints,
+            validate=services.endpoints, validate_update=lambda new, _, causes: services.endpoints(new, causes),
+        ),
+        kind(core.LimitRange, name_rule=names.dns_subdomain),
+        kind(core.PersistentVolume, name_rule=names.dns_subdomain, **WITH_STATUS),
+        kind(core.PersistentVolumeClaim, name_rule=names.dns_subdomain, **WITH_STATUS),
+        kind(core.PodTemplate, name_rule=names.dns_subdomain, has_generation=True),
+        kind(core.ReplicationController, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
+        kind(core.ResourceQuota, name_rule=names.dns_subdomain, **WITH_STATUS),
+    )  # fmt: skip

@@ -1,0 +1,38 @@
+"""What extends the API: admission, custom resources and registered API servers."""
+
+from __future__ import annotations
+
+from raftsman.admissionregistration import v1 as admissionregistration
+from raftsman.apiextensions import v1 as apiextensions
+from raftsman.apiregistration import v1 as apiregistration
+from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.validation import names
+
+from .declaring import WITH_STATUS, kind
+
+
+def kinds() -> tuple[Kind, ...]:
+    """Their declarations."""
+    return (
+        kind(
+            admissionregistration.MutatingAdmissionPolicy, name_rule=names.dns_subdomain, has_generation=True,
+        ),
+        kind(
+            admissionregistration.MutatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
+        ),
+        kind(
+            admissionregistration.MutatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
+        ),
+        kind(
+            admissionregistration.ValidatingAdmissionPolicy, name_rule=names.dns_subdomain, has_generation=True,
+            **WITH_STATUS,
+        ),
+        kind(
+            admissionregistration.ValidatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
+        ),
+        kind(
+            admissionregistration.ValidatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
+        ),
+        kind(apiextensions.CustomResourceDefinition, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
+        kind(apiregistration.APIService, name_rule=names.dns_subdomain, **WITH_STATUS),
+    )  # fmt: skip
