@@ -91,7 +91,8 @@ async def test_a_user_namespace_is_asked_for_by_saying_no(
 
 async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
     with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs the metrics pipeline"):
-        await api.call("raftsman.autoscaling.v2.HorizontalPodAutoscalers", "Create", meta.WriteRequest(), autoscaling.HorizontalPodAutoscaler)
+        service = "raftsman.autoscaling.v2.HorizontalPodAutoscalers"
+        await api.call(service, "Create", meta.WriteRequest(), autoscaling.HorizontalPodAutoscaler)
     with pytest.raises(errors.MethodNotSupported, match="is not served yet"):
         await api.manifest(core.Pod, "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}}")
 
