@@ -71,12 +71,17 @@ def message_of(field: FieldDescriptor) -> Descriptor:
     return field.message_type
 
 
+def field_facts(field: FieldDescriptor) -> options.FieldFacts:
+    """The options of a field."""
+    found: options.FieldFacts = field.GetOptions().Extensions[options.field]
+    return found
+
+
 def field_of(field: FieldDescriptor, hops: tuple[str, ...] = ()) -> Field:
     """The plan of one field."""
     value = map_value(field) if is_map(field) else field
     shape = Shape.MAP if value is not field else Shape.LIST if field.is_repeated else Shape.SINGLE
-    facts = field.GetOptions().Extensions[options.field]
-    return Field(field.name, field.json_name, shape, value.type, value.message_type, facts, hops)
+    return Field(field.name, field.json_name, shape, value.type, value.message_type, field_facts(field), hops)
 
 
 @functools.cache
@@ -84,7 +89,7 @@ def fields(descriptor: Descriptor) -> Mapping[str, Field]:
     """The fields of a message by JSON name, those of inlined messages among them."""
     found: dict[str, Field] = {}
     for field in descriptor.fields:
-        if field.GetOptions().Extensions[options.field].inline:
+        if field_facts(field).inline:
             for inner in fields(message_of(field)).values():
                 hops = (field.name, *inner.hops)
                 found[inner.json_name] = Field(

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from raftsman import codec, resources
+from raftsman import codec, comments, resources
 from raftsman.codec import plan
 from raftsman.options import v1 as options
 from raftsman.resources import Resource
@@ -20,6 +20,8 @@ from raftsman.resources import Resource
 from . import documents, paths
 
 _TEXT: dict[str, Any] = {"type": "string"}
+_API_VERSION = "The group and version that the object is written in, e.g. apps/v1."
+_KIND = "What the object is, e.g. Deployment."
 _FORMATS: dict[int, dict[str, Any]] = {
     options.FORMAT_QUANTITY: {"oneOf": [{"type": "string"}, {"type": "number"}]},
     options.FORMAT_INT_OR_STRING: {"type": "string", "format": "int-or-string", "x-kubernetes-int-or-string": True},
@@ -122,14 +124,19 @@ def _add(descriptor: Descriptor, schemas: dict[str, Any]) -> None:
         schemas[name] = _FORMATS[shape]
         return
     schemas[name] = schema = {"type": "object"}
+    if said := comments.of_message(descriptor):
+        schema["description"] = said
     properties: dict[str, Any] = {}
     required = []
     kind = codec.type_meta(descriptor)
     if kind is not None:
-        properties |= {"apiVersion": _TEXT, "kind": _TEXT}
+        properties |= {"apiVersion": _TEXT | {"description": _API_VERSION}, "kind": _TEXT | {"description": _KIND}}
         schema["x-kubernetes-group-version-kind"] = [_gvk(*kind)]  # type: ignore[assignment]
+    said_of = comments.of_fields(descriptor)
     for json_name, field in plan.fields(descriptor).items():
-        properties[json_name] = _property(field, schemas)
+        properties[json_name] = found = _property(field, schemas)
+        if json_name in said_of:
+            found["description"] = said_of[json_name]
         if field.facts.required:
             required.append(json_name)
     if properties:

@@ -76,6 +76,7 @@ def test_discovery_and_explain_know_every_served_kind(kubectl: Kubectl) -> None:
     names = set(kubectl("api-resources", "-o", "name").split())
     assert {"pods", "deployments.apps", "endpointslices.discovery.k8s.io", "leases.coordination.k8s.io"} <= names
     assert "containers" in kubectl("explain", "pod.spec")
+    assert "One stable address and name" in kubectl("explain", "service")
     assert "Server Version: v1." in kubectl("version")
 
 
