@@ -17,6 +17,7 @@ from .decode import (
     check,
     decode_into,
     from_json,
+    strict,
 )
 from .encode import to_json
 from .plan import type_meta
@@ -30,6 +31,7 @@ __all__ = [
     "check",
     "decode_into",
     "from_json",
+    "strict",
     "to_json",
     "type_meta",
 ]

@@ -65,9 +65,17 @@ def decode_into(message: protobuf.Message, value: object, *, path: str = "") -> 
     return problems
 
 
+def strict(problem: errors.Cause) -> str:
+    """An unknown or doubled field in the words that Kubernetes' clients look for."""
+    return f'{"unknown" if problem.reason == UNKNOWN else "duplicate"} field "{problem.field}"'
+
+
 def check(problems: Iterable[errors.Cause], *, what: str = "the object") -> None:
     """Raise errors.BadRequest that lists every problem, if there is one."""
     causes = tuple(problems)
+    if causes and all(cause.reason in (UNKNOWN, DUPLICATE) for cause in causes):
+        listed = ", ".join(strict(cause) for cause in causes[:20])
+        raise errors.BadRequest(f"{what} cannot be handled: strict decoding error: {listed}", causes=causes)
     if causes:
         listed = "; ".join(f"{cause.field or what}: {cause.message}" for cause in causes[:20])
         more = f"; and {len(causes) - 20} more" if len(causes) > 20 else ""

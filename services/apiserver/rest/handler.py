@@ -326,11 +326,11 @@ def _discovery(path: str, request: Request) -> Answer:
         raise paths.not_found()
     body, tag = found
     headers = [("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
-    if request.headers.get("if-none-match") == tag:
-        return Answer(304, b"", headers=headers)
     shape = f"application/json;g={discovery.AGGREGATED};v={wanted};as=APIGroupDiscoveryList"
-    aggregated = wanted and path in ("/api", "/apis")
-    return Answer(200, body, shape if aggregated else media.JSON, headers)
+    form = shape if wanted and path in ("/api", "/apis") else media.JSON
+    if request.headers.get("if-none-match") == tag:
+        return Answer(304, b"", form, headers)
+    return Answer(200, body, form, headers)
 
 
 def _discovery_form(accept: str) -> str:

@@ -82,7 +82,8 @@ class Exchange:
         self.begun = False
 
     def send(self, answer: Answer) -> None:
-        head = self._head(answer.status, answer.media, answer.headers, f"Content-Length: {len(answer.body)}")
+        length = "" if answer.status == 304 else f"Content-Length: {len(answer.body)}"
+        head = self._head(answer.status, answer.media, answer.headers, length)
         self.begun = True
         self._connection.write(head if self._request.method == "HEAD" else head + answer.body)
 
@@ -123,7 +124,8 @@ class Exchange:
         self._connection.resume_reading()
 
     def _head(self, status: int, media: str, headers: list[tuple[str, str]], framing: str) -> bytes:
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Content-Type: {media}", framing]
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Content-Type: {media}"]
+        lines += [framing] if framing else []
         lines += [f"{name}: {_one_line(value)}" for name, value in headers]
         if not self._request.keep_alive:
             lines.append("Connection: close")

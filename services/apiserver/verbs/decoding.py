@@ -116,7 +116,7 @@ def from_tree(
     else:
         problems += found
     if options.field_validation == meta.FIELD_VALIDATION_WARN:
-        call.warnings += [f"{one.field}: {one.message}" for one in (*doubled, *result.unknown)][:WARNINGS_MAX]
+        call.warnings += [codec.strict(one) for one in (*doubled, *result.unknown)][:WARNINGS_MAX]
     return result.message
 
 

@@ -64,16 +64,22 @@ def kubeconfig(server: ApiServerProcess, folder: Path) -> Path:
 
 
 class Kubectl:
-    """Runs the machine's kubectl."""
+    """Runs the machine's kubectl, in a namespace if one is given."""
 
-    def __init__(self, config: Path, home: Path) -> None:
-        self._environment = {**os.environ, "KUBECONFIG": str(config), "HOME": str(home)}
+    def __init__(self, config: Path, home: Path, namespace: str = "") -> None:
+        self.config, self.home = config, home
+        self._before = ("-n", namespace) if namespace else ()
 
-    def __call__(self, *arguments: str, stdin: str = "", fails: bool = False) -> str:
+    def __call__(self, *arguments: str, stdin: str = "", fails: bool = False, editor: str = "false") -> str:
         """What it prints; both streams if it should fail."""
+        environment = {**os.environ, "KUBECONFIG": str(self.config), "HOME": str(self.home), "KUBE_EDITOR": editor}
         done = subprocess.run(
-            ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=60, env=self._environment
-        )
+            ["kubectl", *self._before, *arguments], input=stdin, capture_output=True, text=True, timeout=120,
+            env=environment,
+        )  # fmt: skip
         said = done.stdout + done.stderr
-        assert (done.returncode != 0) is fails, said
+        assert (done.returncode != 0) is fails, f"kubectl {' '.join(arguments)}: {said}"
         return said if fails else done.stdout
+
+    def within(self, namespace: str) -> Kubectl:
+        return Kubectl(self.config, self.home, namespace)

@@ -197,6 +197,9 @@ def test_discovery_in_both_forms_says_the_same_and_is_not_sent_twice(rest: Rest)
     assert {one["resource"] for one in apps["versions"][0]["resources"]} == plain
     again = rest.raw("GET", "/apis", headers={"Accept": form, "If-None-Match": headers["etag"]})
     assert (again[0], again[2]) == (304, b"")
+    # A client's cache takes the headers of a 304 over into what it has kept.
+    assert again[1]["content-type"] == headers["content-type"]
+    assert "content-length" not in again[1]
 
 
 def test_openapi_knows_how_lists_are_merged_and_that_patches_validate_fields(rest: Rest) -> None:
