@@ -8,13 +8,15 @@ of gRPC go on to the gRPC server over a Unix socket in a directory that only thi
 each such connection is bound to an unguessable abstract name first; gRPC reports that name as the call's peer, and
 `Peers` tells what certificate stood behind it.
 
-At most CONNECTIONS_MAX connections; a handshake takes at most HANDSHAKE_S; each direction stops reading when the other
+At most CONNECTIONS_MAX connections, and fewer where the process may not open so many files: a connection of REST is
+one, one of gRPC is three. A handshake takes at most HANDSHAKE_S; each direction stops reading when the other
 side does not take what was read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import secrets
 import socket
 import ssl
@@ -25,7 +27,11 @@ from raftsman import logs
 from .access.identity import AUTHENTICATED, User
 from .rest.http import Connection, Handler
 
-CONNECTIONS_MAX = 4096
+CONNECTIONS_MAX = 16_384
+GRPC_FILES = 3
+"""A connection of gRPC: the client's, this side of the one to the gRPC server, and that server's."""
+FILES_SPARED = 256
+"""For everything that is no client's connection."""
 HANDSHAKE_S = 10.0
 PREFIX = "raftsman-"
 # grpcio writes an abstract address so.
@@ -90,6 +96,8 @@ class Terminator:
         self._peers, self._socket_path, self._rest = peers, socket_path, rest
         self._server: asyncio.Server | None = None
         self._open: set[_Front | Connection] = set()
+        self._joined = 0
+        self._files_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - FILES_SPARED
 
     def __len__(self) -> int:
         """The connections that are open, of REST and gRPC."""
@@ -117,6 +125,11 @@ class Terminator:
 
     async def connect(self, front: _Front) -> None:
         """Join a new TLS connection to the gRPC server."""
+        if self._files + GRPC_FILES > self._files_max:
+            log.warning("a connection was refused: too many files are open", limit=self._files_max)
+            return front.close()
+        self._joined += 1
+        front.counted = True
         certificate = front.transport.get_extra_info("peercert")
         token = front.token = self._peers.enter(user_of_certificate(certificate))
         back_socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -130,6 +143,11 @@ class Terminator:
             log.warning("a connection could not be joined to the gRPC server", error=error)
             back_socket.close()
             front.close()
+        return None
+
+    @property
+    def _files(self) -> int:
+        return len(self._open) + self._joined * (GRPC_FILES - 1)
 
     def serve_rest(self, front: _Front) -> None:
         """Go on with a new TLS connection as HTTP/1.1."""
@@ -141,13 +159,14 @@ class Terminator:
         connection.connection_made(front.transport)
 
     def entered(self, front: _Front) -> bool:
-        if len(self._open) >= CONNECTIONS_MAX:
+        if len(self._open) >= CONNECTIONS_MAX or self._files >= self._files_max:
             return False
         self._open.add(front)
         return True
 
     def left(self, front: _Front) -> None:
         self._open.discard(front)
+        self._joined -= front.counted
         self._peers.leave(front.token)
 
 
@@ -159,6 +178,7 @@ class _Front(asyncio.Protocol):
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.back: asyncio.Transport | None = None
         self.token = ""
+        self.counted = False
         self._joining: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

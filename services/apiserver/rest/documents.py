@@ -9,13 +9,12 @@ import orjson
 from google.protobuf import message as protobuf
 from raftsman import codec, errors, printers
 from raftsman.resources import Resource
-from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.storage import wire
 from raftsman.services.apiserver.verbs import read
-from raftsman.services.apiserver.watchcache.object import CachedObject, whole_json
+from raftsman.services.apiserver.watchcache.object import CachedObject, encode_all, whole_json
 
 from . import media
 from .media import View, Wanted
-from .requests import PROTOBUF_PREFIX
 
 _META = "meta.k8s.io/v1"
 
@@ -29,25 +28,18 @@ def dumped(tree: Any, form: str = media.JSON) -> bytes:
     return orjson.dumps(tree)
 
 
-def enveloped(api_version: str, kind: str, raw: bytes) -> bytes:
-    """Kubernetes' protobuf form of an object."""
-    envelope = runtime.Unknown(raw=raw)
-    envelope.type_meta.api_version, envelope.type_meta.kind = api_version, kind
-    return PROTOBUF_PREFIX + envelope.SerializeToString()
-
-
 def of_message(message: protobuf.Message, wanted: Wanted) -> bytes:
     """Any message that is a kind: a Status, a Scale, a TokenRequest."""
     if wanted.media == media.PROTOBUF:
         named = codec.type_meta(message.DESCRIPTOR)
         assert named is not None, message.DESCRIPTOR
-        return enveloped(*named, message.SerializeToString())
+        return wire.enveloped(*named, message.SerializeToString())
     return dumped(codec.to_json(message), wanted.media)
 
 
 def of_object(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
     if wanted.media == media.PROTOBUF:
-        return enveloped(resource.api_version, resource.kind, data)
+        return wire.enveloped(resource.api_version, resource.kind, data)
     message = resource.message.FromString(data)
     if wanted.view is View.TABLE:
         return dumped(table(resource, [message], {"resourceVersion": message.metadata.resource_version}, include))
@@ -63,17 +55,18 @@ def of_found(found: CachedObject, wanted: Wanted, *, include: str = "") -> bytes
     return of_object(found.kind.resource, found.data, wanted, include=include)
 
 
-def of_page(resource: Resource, page: read.Page, wanted: Wanted, *, include: str = "") -> bytes:
+async def of_page(resource: Resource, page: read.Page, wanted: Wanted, *, include: str = "") -> bytes:
     """A list as the cache has it, whose items' JSON is kept."""
     if wanted.media != media.JSON or wanted.view is not View.WHOLE:
         return of_list(resource, read.serialised(page), wanted, include=include)
+    await encode_all(page.found)
     head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": codec.to_json(page.header)}
     return dumped(head)[:-1] + b',"items":[' + b",".join([one.json for one in page.found]) + b"]}"
 
 
 def of_list(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
     if wanted.media == media.PROTOBUF:
-        return enveloped(resource.api_version, f"{resource.kind}List", data)
+        return wire.enveloped(resource.api_version, f"{resource.kind}List", data)
     assert resource.list_message is not None, resource.qualified
     message = resource.list_message.FromString(data)
     metadata = codec.to_json(message.metadata)

@@ -205,7 +205,7 @@ class Handler:
         wanted = media.negotiate(accept, views=_MANY)
         if request.method in ("GET", "HEAD"):
             page = await read.listed(api, call, requests.list_(request, target))
-            body = documents.of_page(resource, page, wanted, include=request.first("includeObject"))
+            body = await documents.of_page(resource, page, wanted, include=request.first("includeObject"))
             return Answer(200, body, _media(wanted))
         if request.method == "DELETE":
             data = await delete.delete_collection(
@@ -282,11 +282,8 @@ class Handler:
         wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
         raw = requests.watch(request, target).SerializeToString()
         events = watches.Events(exchange, target.resource, wanted, include=request.first("includeObject"))
-        await self._streaming(
-            watches.serve(
-                request, exchange, events, functools.partial(watch.watch, self._api, call, raw, form=events.form)
-            )
-        )
+        run = functools.partial(watch.watch, self._api, call, raw, form=events.form, pipe=events)
+        await self._streaming(watches.serve(request, exchange, events, run))
 
     async def _logs(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
         raw = requests.logs(request, target).SerializeToString()

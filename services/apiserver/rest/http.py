@@ -94,9 +94,18 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send a chunk; returns when the client's side has room for more."""
+        if not self.put(data):
+            await self.drained()
+
+    def put(self, data: bytes) -> bool:
+        """Send a chunk; false if the client's side has no room for more."""
         if data:
             self._connection.write(b"%x\r\n%b\r\n" % (len(data), data))
-            await self._connection.drained()
+        return not self._connection.full
+
+    async def drained(self) -> None:
+        """Return when the client's side has room for more."""
+        await self._connection.drained()
 
     def end(self) -> None:
         self._connection.write(b"0\r\n\r\n")
@@ -222,6 +231,11 @@ class Connection(asyncio.Protocol):
     def resume_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    @property
+    def full(self) -> bool:
+        """Whether the client is behind in taking what was written."""
+        return self._room is not None
 
     async def drained(self) -> None:
         if self._room is not None:

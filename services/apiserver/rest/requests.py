@@ -9,12 +9,12 @@ from raftsman import errors, times
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.storage import wire
 
 from . import media
 from .http import Request
 from .paths import Target
 
-PROTOBUF_PREFIX = b"k8s\0"
 _MATCHES = {
     "": meta.RESOURCE_VERSION_MATCH_UNSPECIFIED,
     "Exact": meta.RESOURCE_VERSION_MATCH_EXACT,
@@ -96,10 +96,10 @@ def write(request: Request, target: Target) -> meta.WriteRequest:
 
 def unwrapped(body: bytes, target: Target) -> bytes:
     """The object's own bytes in Kubernetes' protobuf envelope. errors.BadRequest if it is another kind's."""
-    if not body.startswith(PROTOBUF_PREFIX):
-        raise errors.BadRequest(f"a protobuf body begins with {PROTOBUF_PREFIX!r}")
+    if not body.startswith(wire.ENVELOPE_PREFIX):
+        raise errors.BadRequest(f"a protobuf body begins with {wire.ENVELOPE_PREFIX!r}")
     try:
-        envelope = runtime.Unknown.FromString(body[len(PROTOBUF_PREFIX) :])
+        envelope = runtime.Unknown.FromString(body[len(wire.ENVELOPE_PREFIX) :])
     except DecodeError as error:
         raise errors.BadRequest(f"the protobuf envelope cannot be read: {error}") from None
     kind = envelope.type_meta.kind
@@ -147,8 +147,8 @@ def delete_options(request: Request) -> meta.DeleteOptions:
     from raftsman import codec, manifests
 
     found = meta.DeleteOptions()
-    if request.body.startswith(PROTOBUF_PREFIX):
-        found = meta.DeleteOptions.FromString(runtime.Unknown.FromString(request.body[len(PROTOBUF_PREFIX) :]).raw)
+    if request.body.startswith(wire.ENVELOPE_PREFIX):
+        found = meta.DeleteOptions.FromString(runtime.Unknown.FromString(request.body[len(wire.ENVELOPE_PREFIX) :]).raw)
     elif request.body.strip():
         documents = manifests.parse(request.body, source="the delete options")
         if len(documents) > 1:

@@ -14,6 +14,7 @@ from raftsman import codec, errors
 from raftsman.meta import v1 as meta
 from raftsman.resources import Resource
 from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.storage import wire
 from raftsman.services.apiserver.watchcache.watcher import TYPES, Form
 
 from . import documents, media
@@ -38,32 +39,39 @@ class Events:
 
     @property
     def form(self) -> Form:
-        """In which the events should come: JSON of whole objects goes out as it comes."""
-        plain = self._wanted.media == media.JSON and self._wanted.view is View.WHOLE
-        return Form.JSON if plain else Form.PROTOBUF
+        """In which the events should come: those of whole objects go out as they come."""
+        if self._wanted.view is not View.WHOLE:
+            return Form.PROTOBUF
+        return {media.JSON: Form.JSON, media.PROTOBUF: Form.ENVELOPED}.get(self._wanted.media, Form.PROTOBUF)
 
     async def write(self, raw: bytes) -> None:
-        """The events of one WatchResponse, or lines of JSON."""
+        """The events of one WatchResponse, or events that are written already."""
+        if not self.put(raw):
+            await self.drained()
+
+    def put(self, raw: bytes) -> bool:
+        """The same without waiting for the reader; false if he is behind."""
         self.begin()
-        if self.form is Form.JSON:
-            await self._exchange.write(raw)
-            return
+        return self._exchange.put(raw if self.form is not Form.PROTOBUF else self._taken_apart(raw))
+
+    async def drained(self) -> None:
+        await self._exchange.drained()
+
+    def _taken_apart(self, raw: bytes) -> bytes:
         events = meta.WatchResponse.FromString(raw).events
-        await self._exchange.write(b"".join(self._event(TYPES[event.type], event.object) for event in events))
+        return b"".join(self._event(TYPES[event.type], event.object) for event in events)
 
     async def fail(self, error: errors.ApiError) -> None:
         self.begin()
         if self._wanted.media == media.PROTOBUF:
             await self._exchange.write(
-                _framed("ERROR", documents.enveloped("v1", "Status", error.status.SerializeToString()))
+                _framed("ERROR", wire.enveloped("v1", "Status", error.status.SerializeToString()))
             )
         else:
             await self._exchange.write(_line("ERROR", codec.to_json(error.status)))
 
     def _event(self, type_: str, data: bytes) -> bytes:
         resource, view = self._resource, self._wanted.view
-        if self._wanted.media == media.PROTOBUF:
-            return _framed(type_, documents.enveloped(resource.api_version, resource.kind, data))
         message = resource.message.FromString(data)
         if view is View.TABLE:
             metadata = {"resourceVersion": message.metadata.resource_version}

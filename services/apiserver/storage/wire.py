@@ -6,6 +6,7 @@ of the metadata, as field 6. Lists and watch messages are put together from such
 
 from __future__ import annotations
 
+ENVELOPE_PREFIX = b"k8s\0"
 _METADATA = 0x0A
 _RESOURCE_VERSION = 0x32
 
@@ -25,6 +26,12 @@ def varint(value: int) -> bytes:
 def framed(tag: int, data: bytes) -> bytes:
     """A length-delimited field: its tag (number << 3 | 2), its length, its bytes."""
     return bytes((tag,)) + varint(len(data)) + data
+
+
+def enveloped(api_version: str, kind: str, raw: bytes) -> bytes:
+    """Kubernetes' protobuf form of an object: a magic number and a runtime.Unknown."""
+    named = framed(0x0A, api_version.encode()) + framed(0x12, kind.encode())
+    return b"".join((ENVELOPE_PREFIX, framed(0x0A, named), b"\x12", varint(len(raw)), raw))
 
 
 def _metadata_span(data: bytes) -> tuple[int, int]:

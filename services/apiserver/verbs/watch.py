@@ -15,9 +15,9 @@ from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.watchcache import selection as selections
 from raftsman.services.apiserver.watchcache import watcher as watchers
-from raftsman.services.apiserver.watchcache.object import item_json, whole_json
+from raftsman.services.apiserver.watchcache.object import encode_all, item_json, whole_json
 from raftsman.services.apiserver.watchcache.selection import Selection
-from raftsman.services.apiserver.watchcache.watcher import Form, Watcher
+from raftsman.services.apiserver.watchcache.watcher import Form, Pipe, Watcher
 
 from . import read
 
@@ -26,7 +26,10 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 Write = Callable[[bytes], Awaitable[None]]
 
 
-async def watch(api: Api, call: Call, raw: bytes, write: Write, *, form: Form = Form.PROTOBUF) -> None:
+async def watch(
+    api: Api, call: Call, raw: bytes, write: Write, *, form: Form = Form.PROTOBUF, pipe: Pipe | None = None
+) -> None:
+    """`write` waits for its reader; where a `pipe` is given, what comes after the initial state goes there."""
     request = meta.WatchRequest.FromString(raw)
     kind = call.kind
     selected = selections.parse(
@@ -40,6 +43,8 @@ async def watch(api: Api, call: Call, raw: bytes, write: Write, *, form: Form = 
     try:
         while initial:
             await write(watchers.joined(initial))
+        if pipe is not None:
+            await watcher.run(pipe)
         while True:
             await write(await watcher.next())
     finally:
@@ -50,13 +55,15 @@ async def watch(api: Api, call: Call, raw: bytes, write: Write, *, form: Form = 
 async def _start(
     api: Api, kind: Kind, selected: Selection, request: meta.WatchRequest, form: Form
 ) -> tuple[deque[bytes], Watcher]:
-    """The state to send first, and the watcher of all that comes after it. No await between the two."""
+    """The state to send first, and the watcher of all that comes after it. No await between taking the two."""
     from_state = request.send_initial_events or request.resource_version in ("", "0")
     if not from_state:
         since = read.revision_of(request.resource_version)
         bookmarks = request.allow_bookmarks
         return deque(), api.cache(kind).watch(selected, since=since, bookmarks=bookmarks, form=form)
     await read.at_least(api, request.resource_version)
+    if form is Form.JSON:
+        await encode_all(api.cache(kind).select(selected))
     revision = api.feed.revision
     initial = watchers.frames_of(api.cache(kind).select(selected), form)
     if request.send_initial_events:
@@ -72,7 +79,10 @@ def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False
         marked.metadata.annotations[INITIAL_EVENTS_END] = "true"
     if form is Form.JSON:
         return watchers.line(watchers.BOOKMARK, whole_json(kind, item_json(marked)))
-    return watchers.frame(watchers.BOOKMARK, marked.SerializeToString())
+    data = marked.SerializeToString()
+    if form is Form.ENVELOPED:
+        return watchers.enveloped(watchers.BOOKMARK, kind, data)
+    return watchers.frame(watchers.BOOKMARK, data)
 
 
 def send_bookmarks(api: Api) -> None:

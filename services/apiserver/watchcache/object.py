@@ -5,13 +5,17 @@ Its JSON is made when a reader first asks for it at that revision, and kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
+
+SLICE_OBJECTS = 64
+"""So many are encoded at a time, some milliseconds, before others get their turn."""
 
 
 class CachedObject:
@@ -33,6 +37,11 @@ class CachedObject:
     def stored(self) -> bytes:
         """The bytes without the resourceVersion."""
         return wire.without_revision(self.data, self.revision)
+
+    @property
+    def encoded(self) -> bool:
+        """Whether its JSON was made already."""
+        return self._json is not None
 
     @property
     def json(self) -> bytes:
@@ -67,6 +76,17 @@ class CachedObject:
         self._fields = {"metadata.name": self.name, "metadata.namespace": self.namespace}
         if self.kind.fields_of:
             self._fields.update(self.kind.fields_of(parsed))
+
+
+async def encode_all(objects: Iterable[CachedObject]) -> None:
+    """Make the JSON of many objects before it is needed all at once: nobody else waits for all of it."""
+    made = 0
+    for found in objects:
+        if not found.encoded:
+            _ = found.json
+            made += 1
+            if made % SLICE_OBJECTS == 0:
+                await asyncio.sleep(0)
 
 
 def item_json(message: Any) -> bytes:

@@ -10,15 +10,18 @@ import asyncio
 import enum
 from collections import deque
 from collections.abc import Iterable
+from typing import Protocol
 
 from raftsman.errors import ApiError, Unavailable
 from raftsman.meta import v1 as meta
+from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
 
 from .object import CachedObject, item_json, whole_json
 from .selection import Selection
 
 EVENTS_MAX = 4096
+FLUSHED_MAX = 256
 BATCH_BYTES_MAX = 1 << 20
 
 ADDED = meta.EVENT_TYPE_ADDED
@@ -28,11 +31,22 @@ BOOKMARK = meta.EVENT_TYPE_BOOKMARK
 TYPES: dict[int, str] = {ADDED: "ADDED", MODIFIED: "MODIFIED", DELETED: "DELETED", BOOKMARK: "BOOKMARK"}
 
 
+class Pipe(Protocol):
+    """Where a stream's bytes go without waiting."""
+
+    def put(self, data: bytes) -> bool:
+        """False if it is full: what was put is on its way, and before more comes `drained` is awaited."""
+
+    async def drained(self) -> None:
+        """Return when there is room."""
+
+
 class Form(enum.Enum):
-    """How a watch's events are written: elements of WatchResponse.events, or Kubernetes' JSON, a line each."""
+    """How events are written: elements of WatchResponse.events, Kubernetes' JSON (a line each) or its protobuf."""
 
     PROTOBUF = 0
     JSON = 1
+    ENVELOPED = 2
 
 
 def frame(event_type: int, data: bytes) -> bytes:
@@ -43,6 +57,14 @@ def frame(event_type: int, data: bytes) -> bytes:
 def line(event_type: int, whole: bytes) -> bytes:
     """One event as a line of JSON."""
     return b'{"type":"%b","object":%b}\n' % (TYPES[event_type].encode(), whole)
+
+
+def enveloped(event_type: int, kind: Kind, data: bytes) -> bytes:
+    """One event in Kubernetes' protobuf framing: four bytes of length, big-endian, and a WatchEvent."""
+    event = meta.WatchEvent(type=TYPES[event_type])
+    event.object.raw = wire.enveloped(kind.resource.api_version, kind.resource.kind, data)
+    made = event.SerializeToString()
+    return len(made).to_bytes(4, "big") + made
 
 
 class Change:
@@ -66,10 +88,11 @@ class Change:
             assert self.new is not None
             return of_object(event_type, self.new, form)
         assert self.old is not None
-        data = self.old.data_at(self.revision)
+        data, kind = self.old.data_at(self.revision), self.old.kind
         if form is Form.PROTOBUF:
             return frame(DELETED, data)
-        kind = self.old.kind
+        if form is Form.ENVELOPED:
+            return enveloped(DELETED, kind, data)
         return line(DELETED, whole_json(kind, item_json(kind.message.FromString(data))))
 
     def type_for(self, selection: Selection) -> int:
@@ -81,16 +104,41 @@ class Change:
         return DELETED if before else 0
 
 
-class Watcher:
-    """Filled by the cache, drained by one stream."""
+class _Flush:
+    """Hands what came in to the pipes of many watchers, FLUSHED_MAX a turn, all that waits for one in one piece."""
 
-    __slots__ = ("_closed", "_frames", "_waiting", "bookmarks", "form", "selection", "since")
+    def __init__(self) -> None:
+        self._dirty: deque[Watcher] = deque()
+
+    def add(self, watcher: Watcher) -> None:
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._run)
+        self._dirty.append(watcher)
+
+    def _run(self) -> None:
+        for _ in range(min(FLUSHED_MAX, len(self._dirty))):
+            self._dirty.popleft().flush()
+        if self._dirty:
+            asyncio.get_running_loop().call_soon(self._run)
+
+
+_flush = _Flush()
+
+
+class Watcher:
+    """Filled by the cache, drained by one stream: by `next`, or with less work for each event by `run`."""
+
+    __slots__ = (
+        "_closed", "_dirty", "_frames", "_full", "_pipe", "_waiting", "bookmarks", "form", "selection", "since",
+    )  # fmt: skip
 
     def __init__(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> None:
         self.selection, self.since, self.bookmarks, self.form = selection, since, bookmarks, form
         self._frames: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._closed: ApiError | None = None
+        self._pipe: Pipe | None = None
+        self._dirty = self._full = False
 
     def offer(self, change: Change) -> None:
         if change.revision <= self.since or self._closed is not None:
@@ -114,17 +162,49 @@ class Watcher:
         self._wake()
 
     def _wake(self) -> None:
+        if self._pipe is None or self._full or self._closed is not None:
+            self._resolve()
+        elif not self._dirty:
+            self._dirty = True
+            _flush.add(self)
+
+    def _resolve(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+    async def _woken(self) -> None:
+        if self._closed is not None:
+            raise self._closed
+        self._waiting = asyncio.get_running_loop().create_future()
+        await self._waiting
 
     async def next(self) -> bytes:
         """One WatchResponse with all that waits, up to BATCH_BYTES_MAX. Raises what the watch was closed with."""
         while not self._frames:
-            if self._closed is not None:
-                raise self._closed
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
+            await self._woken()
         return joined(self._frames)
+
+    async def run(self, pipe: Pipe) -> None:
+        """Put everything into a pipe, at the end of its turn. Raises what the watch was closed with."""
+        self._pipe = pipe
+        try:
+            while True:
+                self.flush()
+                if self._full:
+                    await pipe.drained()
+                    self._full = False
+                elif not self._frames:
+                    await self._woken()
+        finally:
+            self._pipe = None
+
+    def flush(self) -> None:
+        """Put what waits into the pipe, unless it is full."""
+        self._dirty = False
+        while self._frames and self._pipe is not None and not self._full:
+            self._full = not self._pipe.put(joined(self._frames))
+        if self._full:
+            self._resolve()
 
 
 def joined(frames: deque[bytes]) -> bytes:
@@ -148,4 +228,6 @@ def of_object(event_type: int, found: CachedObject, form: Form) -> bytes:
     """An event about an object as it is."""
     if form is Form.PROTOBUF:
         return frame(event_type, found.data)
+    if form is Form.ENVELOPED:
+        return enveloped(event_type, found.kind, found.data)
     return line(event_type, whole_json(found.kind, found.json))

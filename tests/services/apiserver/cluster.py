@@ -79,6 +79,11 @@ class StoreProcess:
         self._process = _started(arguments, log)
         _await_ready(self._process, health, log)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -122,3 +122,59 @@ async def test_a_watcher_that_left_is_forgotten() -> None:
         assert cache.watchers() == []
         assert not cache._in_namespace
         assert not cache._on_node
+
+
+class Hose:
+    """A pipe that is full after so many pieces, until it is drained."""
+
+    def __init__(self, room: int) -> None:
+        self.pieces: list[bytes] = []
+        self.room = room
+        self.empty = asyncio.Event()
+
+    def put(self, data: bytes) -> bool:
+        self.pieces.append(data)
+        self.room -= 1
+        return self.room > 0
+
+    async def drained(self) -> None:
+        await self.empty.wait()
+        self.empty.clear()
+
+    @property
+    def names(self) -> list[list[str]]:
+        answers = map(core.ConfigMapWatchResponse.FromString, self.pieces)
+        return [[event.object.metadata.name for event in answer.events] for answer in answers]
+
+
+async def test_a_pipe_gets_at_the_end_of_a_turn_what_came_in_it_and_nothing_while_it_is_full() -> None:
+    cache = KindCache(CONFIG_MAPS)
+    watching, hose = cache.watch(Selection(), since=0, bookmarks=False), Hose(2)
+    running = asyncio.create_task(watching.run(hose))
+    await asyncio.sleep(0)
+    for revision in range(1, 7):
+        cache.apply("default", f"n{revision}", cached(f"n{revision}", revision), revision=revision)
+        if revision % 2 == 0:
+            for _ in range(3):
+                await asyncio.sleep(0)
+    assert hose.names == [["n1", "n2"], ["n3", "n4"]]
+    hose.room = 9
+    hose.empty.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert hose.names[2:] == [["n5", "n6"]]
+    watching.close(errors.Unavailable("the server stops"))
+    with pytest.raises(errors.Unavailable, match="stops"):
+        await running
+
+
+async def test_a_watcher_whose_stream_has_ended_puts_nothing_more() -> None:
+    cache = KindCache(CONFIG_MAPS)
+    watching, hose = cache.watch(Selection(), since=0, bookmarks=False), Hose(9)
+    running = asyncio.create_task(watching.run(hose))
+    await asyncio.sleep(0)
+    cache.apply("default", "a", cached("a", 1), revision=1)
+    running.cancel()
+    await asyncio.wait([running])
+    await asyncio.sleep(0)
+    assert hose.names == []
