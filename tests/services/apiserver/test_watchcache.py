@@ -173,8 +173,8 @@ async def test_a_watcher_whose_stream_has_ended_puts_nothing_more() -> None:
     watching, hose = cache.watch(Selection(), since=0, bookmarks=False), Hose(9)
     running = asyncio.create_task(watching.run(hose))
     await asyncio.sleep(0)
-    cache.apply("default", "a", cached("a", 1), revision=1)
     running.cancel()
     await asyncio.wait([running])
+    cache.apply("default", "a", cached("a", 1), revision=1)
     await asyncio.sleep(0)
     assert hose.names == []
