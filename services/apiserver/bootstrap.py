@@ -16,9 +16,11 @@ from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.etcd import rpc_pb2
 from raftsman.rbac import v1 as rbac
+from raftsman.scheduling import v1 as scheduling
 
 from . import default_roles
 from .access.identity import SERVER
+from .admission import priority
 from .api import Api
 from .kinds import Kind
 from .rpc import Call
@@ -36,7 +38,7 @@ _AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 
 async def run(api: Api) -> None:
     """Returns when all of it is in the store and in the cache."""
-    wanted = [*_namespaces(), *_roles(), *_bindings(), *_endpoints(api)]
+    wanted = [*_namespaces(), *_roles(), *_bindings(), *_priorities(), *_endpoints(api)]
     missing = [obj for obj in wanted if _cached(api, obj) is None]
     for start in range(0, len(missing), OPERATIONS_MAX):
         await _create_all(api, missing[start : start + OPERATIONS_MAX])
@@ -97,6 +99,15 @@ def _namespaces() -> Iterator[core.Namespace]:
         namespace = core.Namespace()
         namespace.metadata.name = name
         yield namespace
+
+
+def _priorities() -> Iterator[scheduling.PriorityClass]:
+    for name, value in priority.SYSTEM.items():
+        what = "cluster" if "cluster" in name else "node"
+        found = scheduling.PriorityClass(value=value, preemption_policy=priority.LOWER)
+        found.metadata.name = name
+        found.description = f"For pods that the {what} does not work without."
+        yield found
 
 
 def _roles() -> Iterator[rbac.ClusterRole]:
@@ -200,10 +211,10 @@ def _endpoints(api: Api) -> Iterator[Any]:
 async def _follow_address(api: Api, wanted: Any) -> None:
     """Bring one object of `_endpoints` up to date. With several servers each advertises the one address in front."""
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         new = type(wanted)()
         new.CopyFrom(wanted)
-        return prepared_update(api, _call(api, wanted), new, found.parsed())
+        return await prepared_update(api, _call(api, wanted), new, found.parsed(), admit=False)
 
     if _cached(api, wanted) is not None:
         metadata = wanted.metadata

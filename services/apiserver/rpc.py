@@ -53,6 +53,8 @@ class Call:
     agent: str = ""
     # Set by an apply that made what was not there.
     created: bool = False
+    # What is written is checked and answered, not stored.
+    dry_run: bool = False
 
 
 Unary = Callable[[Call, bytes], Awaitable[bytes]]

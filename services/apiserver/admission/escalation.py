@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from raftsman.rbac import v1 as rbac
 from raftsman.services.apiserver import failures
 
+from .attributes import WRITES, Attributes, Plugin
+
 if TYPE_CHECKING:
     from raftsman.services.apiserver.api import Api
     from raftsman.services.apiserver.rpc import Call
@@ -18,20 +20,28 @@ if TYPE_CHECKING:
 LISTED_MAX = 10
 
 
-def admit(api: Api, call: Call, new: Any, old: Any = None) -> None:
+async def _validate(attributes: Attributes) -> None:
     """errors.Forbidden with the rules that the caller lacks."""
+    api, call, new, old = attributes.api, attributes.call, attributes.new, attributes.old
     if call.user.is_master:
         return
     if isinstance(new, rbac.Role | rbac.ClusterRole):
         if old is None or list(new.rules) != list(old.rules):
             _check(api, call, new, list(new.rules), verb="escalate", kind=call.kind, name=new.metadata.name)
-    elif isinstance(new, rbac.RoleBinding | rbac.ClusterRoleBinding) and (
-        old is None or list(new.subjects) != list(old.subjects)
-    ):
+    elif old is None or list(new.subjects) != list(old.subjects):
         plural = "clusterroles" if new.role_ref.kind == "ClusterRole" else "roles"
         kind = api.kinds[f"{plural}.rbac.authorization.k8s.io"]
         rules = api.authorizer.rules_of(new.role_ref, new.metadata.namespace)
         _check(api, call, new, rules, verb="bind", kind=kind, name=new.role_ref.name)
+
+
+PLUGIN = Plugin(
+    "Escalation", WRITES, validate=_validate,
+    kinds=frozenset(
+        f"{plural}.rbac.authorization.k8s.io"
+        for plural in ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
+    ),
+)  # fmt: skip
 
 
 def _check(api: Api, call: Call, obj: Any, rules: list[rbac.PolicyRule], *, verb: str, kind: Any, name: str) -> None:

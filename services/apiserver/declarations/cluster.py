@@ -21,7 +21,7 @@ def kinds() -> tuple[Kind, ...]:
             coordination.Lease, name_rule=names.dns_subdomain, validate=cluster.lease,
             validate_update=cluster.lease_update,
         ),
-        kind(scheduling.PriorityClass, name_rule=names.dns_subdomain, has_generation=True),
+        kind(scheduling.PriorityClass, judges=True, name_rule=names.dns_subdomain, has_generation=True),
         kind(policy.PodDisruptionBudget, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
         kind(node.RuntimeClass, name_rule=names.dns_subdomain),
         kind(certificates.CertificateSigningRequest, name_rule=names.dns_subdomain, **WITH_STATUS),

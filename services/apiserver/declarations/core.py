@@ -72,10 +72,10 @@ def kinds() -> tuple[Kind, ...]:
             core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints,
             validate=services.endpoints, validate_update=lambda new, _, causes: services.endpoints(new, causes),
         ),
-        kind(core.LimitRange, name_rule=names.dns_subdomain),
+        kind(core.LimitRange, judges=True, name_rule=names.dns_subdomain),
         kind(core.PersistentVolume, name_rule=names.dns_subdomain, **WITH_STATUS),
         kind(core.PersistentVolumeClaim, name_rule=names.dns_subdomain, **WITH_STATUS),
         kind(core.PodTemplate, name_rule=names.dns_subdomain, has_generation=True),
         kind(core.ReplicationController, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(core.ResourceQuota, name_rule=names.dns_subdomain, **WITH_STATUS),
+        kind(core.ResourceQuota, judges=True, name_rule=names.dns_subdomain, **WITH_STATUS),
     )  # fmt: skip

@@ -20,7 +20,7 @@ def kinds() -> tuple[Kind, ...]:
             validate=services.endpoint_slice, validate_update=services.endpoint_slice_update,
         ),
         kind(networking.Ingress, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(networking.IngressClass, name_rule=names.dns_subdomain, has_generation=True),
+        kind(networking.IngressClass, judges=True, name_rule=names.dns_subdomain, has_generation=True),
         kind(networking.IPAddress, name_rule=names.dns_subdomain),
         kind(networking.NetworkPolicy, name_rule=names.dns_subdomain, has_generation=True),
         kind(networking.ServiceCIDR, name_rule=names.dns_subdomain, **WITH_STATUS),

@@ -16,7 +16,7 @@ def kinds() -> tuple[Kind, ...]:
         kind(storage.CSIDriver, name_rule=names.dns_subdomain),
         kind(storage.CSINode, name_rule=names.dns_subdomain),
         kind(storage.CSIStorageCapacity, name_rule=names.dns_subdomain),
-        kind(storage.StorageClass, name_rule=names.dns_subdomain),
+        kind(storage.StorageClass, judges=True, name_rule=names.dns_subdomain),
         kind(storage.VolumeAttachment, name_rule=names.dns_subdomain, **WITH_STATUS),
         kind(storage.VolumeAttributesClass, name_rule=names.dns_subdomain),
         kind(resource.DeviceClass, name_rule=names.dns_subdomain, has_generation=True),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from raftsman import errors
@@ -24,7 +24,7 @@ from raftsman.services.apiserver.validation.causes import Causes
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
 from . import keys, store
-from .objects import Change, Objects, Taken, Together
+from .objects import Change, Changing, Charge, Objects, Taken, Together
 
 RETRIES_MAX = 16
 PROBES_MAX = 1024
@@ -55,16 +55,16 @@ class Allocator:
         elif text.startswith(keys.NODE_PORTS):
             _mark(self._taken_ports, int(text.removeprefix(keys.NODE_PORTS)), now=value is not None)
 
-    async def create(self, kind: Kind, obj: Any) -> CachedObject:
+    async def create(self, kind: Kind, obj: Any, *, charge: Charge | None = None) -> CachedObject:
         if not isinstance(obj, core.Service):
-            return await self._objects.create(kind, obj)
+            return await self._objects.create(kind, obj, charge=charge)
         asked = core.Service()
         asked.CopyFrom(obj)
         for _ in range(RETRIES_MAX):
             obj.CopyFrom(asked)
             together = self._claimed(kind, obj, None)
             try:
-                return await self._objects.create(kind, obj, together=together)
+                return await self._objects.create(kind, obj, together=together, charge=charge)
             except Taken as taken:
                 self._settle(kind, asked, taken)
         raise errors.Unavailable("service addresses are being taken faster than they can be found; try again")
@@ -73,7 +73,7 @@ class Allocator:
         self,
         kind: Kind,
         name: str,
-        change: Callable[[CachedObject], Change],
+        change: Changing,
         *,
         namespace: str,
         dry_run: bool = False,
@@ -83,12 +83,13 @@ class Allocator:
             return await self._objects.update(kind, name, change, namespace=namespace, dry_run=dry_run)
         asked = core.Service()
 
-        def with_addresses(found: CachedObject) -> Change:
-            wanted = change(found)
+        async def with_addresses(found: CachedObject) -> Change:
+            wanted = await change(found)
             asked.CopyFrom(wanted.new)
             if wanted.remove:
                 return Change(wanted.new, remove=True, together=Together(ops=self._given_back(wanted.new, None)))
-            return Change(wanted.new, together=self._claimed(kind, wanted.new, found.parsed()))
+            together = self._claimed(kind, wanted.new, found.parsed())
+            return Change(wanted.new, together=together, charge=wanted.charge)
 
         for _ in range(RETRIES_MAX):
             try:

@@ -3,16 +3,18 @@
 An update works on what the cache has, and puts it under the condition that the store has the same revision; if not,
 the change is computed anew from what the store has, RETRIES_MAX times, this server's writers of one object taking
 turns. An error that the change raises is believed only of the newest object. A change that changes nothing writes
-nothing.
+nothing. What a write costs (a namespace's quota) is charged in the same transaction, so that nothing is charged for
+what was not written.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from raftsman import errors
 from raftsman.etcd import kv_pb2, rpc_pb2
@@ -40,6 +42,22 @@ class Together:
     ops: Ops = ()
 
 
+class Charge(Protocol):
+    """What a write is charged with; writes that are charged to the same account take turns."""
+
+    def turn(self) -> AbstractAsyncContextManager[Any]:
+        """Held until the transaction is answered."""
+
+    def together(self) -> Together:
+        """Conditions (revisions of accounts) and writes; errors.Forbidden if there is not enough left."""
+
+    def written(self, revision: int) -> None:
+        """The transaction went through."""
+
+    def moved(self, found: Iterable[kv_pb2.KeyValue]) -> None:
+        """Accounts as they are now; what is missing is gone."""
+
+
 class Taken(Exception):
     """Keys that `Together` wanted absent exist; the object itself is as expected."""
 
@@ -55,6 +73,10 @@ class Change:
     new: Any
     remove: bool = False
     together: Together = Together()
+    charge: Charge | None = None
+
+
+Changing = Callable[[CachedObject], Awaitable[Change]]
 
 
 @dataclass(slots=True)
@@ -75,22 +97,43 @@ class Objects:
         self._store, self._sealer, self._feed, self._leases = store_, sealer, feed, leases
         self._turns: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def create(self, kind: Kind, obj: Any, *, together: Together = Together()) -> CachedObject:
+    async def create(
+        self, kind: Kind, obj: Any, *, together: Together = Together(), charge: Charge | None = None
+    ) -> CachedObject:
         """errors.AlreadyExists if the name is taken; Taken if only a condition of `together` fails."""
         metadata = obj.metadata
         key = keys.of(kind.resource, metadata.namespace, metadata.name)
         body = serialise(kind, obj)
-        answer = await self._store.txn(
-            (store.absent(key), *together.compares),
-            (await self._put(kind, key, body), *together.ops),
-            _reads(key, together),
+        answer = await self._commit(
+            store.absent(key), await self._put(kind, key, body), together=together, charge=charge
         )
         if answer.succeeded:
             await self._settled(kind, answer.header.revision)
             return CachedObject(kind, metadata.namespace, metadata.name, body, answer.header.revision)
         if not answer.responses[0].response_range.kvs:
-            raise Taken(_present(answer))
+            raise Taken(_present(answer, together))
         raise failures.already_exists(kind.resource, metadata.name)
+
+    async def _commit(
+        self, compare: rpc_pb2.Compare, op: rpc_pb2.RequestOp, *, together: Together, charge: Charge | None
+    ) -> rpc_pb2.TxnResponse:
+        """One transaction on the object's key; again while only the accounts that are charged have moved."""
+        compares, ops = (compare, *together.compares), (op, *together.ops)
+        if charge is None:
+            return await self._store.txn(compares, ops, _reads(compares))
+        async with charge.turn():
+            for _ in range(RETRIES_MAX):
+                extra = charge.together()
+                every = (*compares, *extra.compares)
+                answer = await self._store.txn(every, (*ops, *extra.ops), _reads(every))
+                if answer.succeeded:
+                    charge.written(answer.header.revision)
+                    return answer
+                now = [pair for one in answer.responses[len(compares) :] for pair in one.response_range.kvs]
+                if {pair.key: pair.mod_revision for pair in now} == _revisions(extra.compares):
+                    return answer
+                charge.moved(now)
+        raise errors.Unavailable("quotas of this namespace change faster than they can be charged; try again")
 
     async def _settled(self, kind: Kind, revision: int) -> None:
         if kind.judges:
@@ -129,7 +172,7 @@ class Objects:
         self,
         kind: Kind,
         name: str,
-        change: Callable[[CachedObject], Change],
+        change: Changing,
         *,
         namespace: str,
         dry_run: bool = False,
@@ -150,7 +193,7 @@ class Objects:
         self,
         kind: Kind,
         name: str,
-        change: Callable[[CachedObject], Change],
+        change: Changing,
         attempt: _Attempt,
         *,
         namespace: str,
@@ -163,7 +206,7 @@ class Objects:
         if found is None:
             raise failures.not_found(kind.resource, name)
         try:
-            wanted = change(found)
+            wanted = await change(found)
         except errors.ApiError:
             if attempt.newest:
                 raise
@@ -172,6 +215,8 @@ class Objects:
                 raise
             return False
         if dry_run:
+            if wanted.charge is not None:
+                wanted.charge.together()
             attempt.found = _answered(found, wanted)
             return True
         done, attempt.found = await self._write(kind, found, wanted, newest=attempt.newest)
@@ -189,10 +234,8 @@ class Objects:
             now = await self.current(kind, found.namespace, found.name)
             return now is not None and now.revision == found.revision, now
         op = store.remove(key) if wanted.remove else await self._put(kind, key, body)
-        answer = await self._store.txn(
-            (store.at_revision(key, found.revision), *wanted.together.compares),
-            (op, *wanted.together.ops),
-            _reads(key, wanted.together),
+        answer = await self._commit(
+            store.at_revision(key, found.revision), op, together=wanted.together, charge=wanted.charge
         )
         if answer.succeeded:
             revision = answer.header.revision
@@ -202,17 +245,22 @@ class Objects:
             return True, CachedObject(kind, found.namespace, found.name, body, revision)
         now = self._opened(kind, found.namespace, found.name, answer.responses[0].response_range)
         if wanted.together.compares and now is not None and now.revision == found.revision:
-            raise Taken(_present(answer))
+            raise Taken(_present(answer, wanted.together))
         return False, now
 
 
-def _reads(key: bytes, together: Together) -> list[rpc_pb2.RequestOp]:
+def _reads(compares: Compares) -> list[rpc_pb2.RequestOp]:
     """What a failed transaction brings back: the object, and whatever else was in the way."""
-    return [store.read(key), *(store.read(compare.key) for compare in together.compares)]
+    return [store.read(compare.key) for compare in compares]
 
 
-def _present(answer: rpc_pb2.TxnResponse) -> frozenset[bytes]:
-    return frozenset(pair.key for one in answer.responses[1:] for pair in one.response_range.kvs)
+def _present(answer: rpc_pb2.TxnResponse, together: Together) -> frozenset[bytes]:
+    read = answer.responses[1 : 1 + len(together.compares)]
+    return frozenset(pair.key for one in read for pair in one.response_range.kvs)
+
+
+def _revisions(compares: Compares) -> dict[bytes, int]:
+    return {compare.key: compare.mod_revision for compare in compares}
 
 
 def _answered(found: CachedObject, wanted: Change) -> CachedObject:

@@ -53,7 +53,7 @@ async def _onto(api: Api, call: Call, request: meta.PatchRequest, config: dict[s
     kind = call.kind
     given = config["metadata"].get("resourceVersion")
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, request.name)
         call.warnings.clear()
@@ -67,7 +67,9 @@ async def _onto(api: Api, call: Call, request: meta.PatchRequest, config: dict[s
         problems: list[errors.Cause] = []
         new = decoding.from_tree(call, applied.tree, request.options, problems=problems)
         owners = _Applying(applied.fields, force=request.options.force)
-        return prepared_update(api, call, new, live, subresource=request.subresource, problems=problems, owners=owners)
+        return await prepared_update(
+            api, call, new, live, subresource=request.subresource, problems=problems, owners=owners
+        )
 
     dry_run = request.options.dry_run
     return (await api.allocator.update(kind, request.name, change, namespace=namespace, dry_run=dry_run)).data

@@ -14,6 +14,8 @@ from raftsman import errors
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.admission import chain
+from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -32,12 +34,15 @@ async def bind(api: Api, call: Call, raw: bytes) -> bytes:
 
 async def _bind(api: Api, call: Call, request: core.BindRequest) -> int:
     namespace = _allowed(api, call, request)
+    binding = request.binding
+    call.dry_run = request.options.dry_run
+    name = binding.metadata.name
+    await chain.admit(api, call, Operation.CREATE, namespace=namespace, name=name, new=binding, subresource="binding")
 
-    def change(found: CachedObject) -> Change:
-        return Change(bound(call.kind, found, request.binding))
+    async def change(found: CachedObject) -> Change:
+        return Change(bound(call.kind, found, binding))
 
-    name, dry_run = request.binding.metadata.name, request.options.dry_run
-    stored = await api.objects.update(call.kind, name, change, namespace=namespace, dry_run=dry_run)
+    stored = await api.objects.update(call.kind, name, change, namespace=namespace, dry_run=call.dry_run)
     return stored.revision
 
 

@@ -6,10 +6,9 @@ import asyncio
 
 from raftsman import errors
 from raftsman.meta import v1 as meta
-from raftsman.services.apiserver import failures
-from raftsman.services.apiserver.admission import pipeline as admission
+from raftsman.services.apiserver.admission import chain
+from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
-from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage import wire
 from raftsman.services.apiserver.storage.objects import Change
@@ -18,7 +17,6 @@ from raftsman.services.apiserver.watchcache.object import CachedObject
 
 from . import read, removal
 
-PROTECTED_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 # How many of a collection are deleted at a time.
 TOGETHER_MAX = 16
 _POLICIES = frozenset({"", "Orphan", "Background", "Foreground"})
@@ -35,19 +33,17 @@ async def delete(api: Api, call: Call, raw: bytes) -> bytes:
 
 async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
     kind = call.kind
-    _check(kind, name, options)
+    _check(options)
+    dry_run = call.dry_run = "All" in options.dry_run
 
-    def change(found: CachedObject) -> Change:
-        admission.admit_delete(call, found.parsed())
+    async def change(found: CachedObject) -> Change:
+        await chain.admit(api, call, Operation.DELETE, namespace=namespace, name=name, old=found.parsed())
         return removal.deleted(kind, found.parsed(), options)
 
-    dry_run = "All" in options.dry_run
     return await api.allocator.update(kind, name, change, namespace=namespace, dry_run=dry_run)
 
 
-def _check(kind: Kind, name: str, options: meta.DeleteOptions) -> None:
-    if kind.resource.name == "namespaces" and name in PROTECTED_NAMESPACES:
-        raise failures.forbidden(kind.resource, name, "this namespace may not be deleted")
+def _check(options: meta.DeleteOptions) -> None:
     if options.propagation_policy not in _POLICIES:
         raise errors.BadRequest(
             f'propagationPolicy "{options.propagation_policy}" is none of Orphan, Background, Foreground'

@@ -25,7 +25,8 @@ class Owners(Protocol):
 
 
 def settle_manager(call: Call, options: meta.WriteOptions) -> None:
-    """Under which name the call writes. errors.BadRequest if the name cannot be kept."""
+    """Under which name the call writes, and whether it does. errors.BadRequest if the name cannot be kept."""
+    call.dry_run = options.dry_run
     name = options.field_manager or call.agent
     if len(name) > managers.NAME_MAX or not name.isprintable():
         if options.field_manager:

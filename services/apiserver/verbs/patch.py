@@ -37,13 +37,13 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
     if request.subresource and not (request.subresource == "status" and kind.has_status):
         raise failures.not_served(kind.resource, f"/{request.subresource}", "that subresource")
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         problems: list[errors.Cause] = []
         new = _changed(call, found, request, body, problems)
         given = new.metadata.resource_version
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, request.name)
-        return prepared_update(api, call, new, found.parsed(), subresource=request.subresource, problems=problems)
+        return await prepared_update(api, call, new, found.parsed(), subresource=request.subresource, problems=problems)
 
     stored = await api.allocator.update(
         kind, request.name, change, namespace=namespace, dry_run=request.options.dry_run

@@ -8,6 +8,8 @@ from raftsman import errors
 from raftsman.autoscaling import v1 as autoscaling
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.admission import chain
+from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage.objects import Change
@@ -32,13 +34,14 @@ async def update(api: Api, call: Call, raw: bytes) -> bytes:
     metadata = wanted.metadata
     namespace = metadata.namespace or request.namespace
     api.allow(call.user, "update", call.kind, namespace=namespace, name=metadata.name, subresource="scale")
+    call.dry_run = request.options.dry_run
     if request.manifest:
         raise errors.BadRequest("a Scale is sent as an object, not as a manifest")
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         if metadata.resource_version and metadata.resource_version != str(found.revision):
             raise failures.conflict(call.kind.resource, metadata.name)
-        return _scaled(api, call, found, wanted.spec.replicas)
+        return await _scaled(api, call, found, wanted.spec.replicas)
 
     read.namespace_of(call.kind, namespace, metadata.name)
     stored = await api.allocator.update(
@@ -53,7 +56,7 @@ async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -
 
     from . import patch
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         tree = codec.to_json(_scale_of(found), type_meta=False)
         tree = patch.patched_tree(tree, request.type, body, autoscaling.Scale)
         tree.pop("apiVersion", None)
@@ -63,7 +66,7 @@ async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -
         given = decoded.message.metadata.resource_version
         if given and given != str(found.revision):
             raise failures.conflict(call.kind.resource, request.name)
-        return _scaled(api, call, found, decoded.message.spec.replicas)
+        return await _scaled(api, call, found, decoded.message.spec.replicas)
 
     stored = await api.allocator.update(
         call.kind, request.name, change, namespace=request.namespace, dry_run=request.options.dry_run
@@ -71,14 +74,20 @@ async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -
     return _scale_of(stored).SerializeToString()
 
 
-def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> Change:
+async def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> Change:
     if replicas < 0:
         causes = Causes()
         causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise failures.invalid(call.kind.resource, found.name, causes.found)
+    before, scale = _scale_of(found), _scale_of(found)
+    scale.spec.replicas = replicas
+    await chain.admit(
+        api, call, Operation.UPDATE, namespace=found.namespace, name=found.name, new=scale, old=before,
+        subresource="scale",
+    )  # fmt: skip
     new = found.parsed()
-    new.spec.replicas = replicas
-    return prepared_update(api, call, new, found.parsed())
+    new.spec.replicas = scale.spec.replicas
+    return await prepared_update(api, call, new, found.parsed(), admit=False)
 
 
 def _scale_of(found: CachedObject) -> autoscaling.Scale:

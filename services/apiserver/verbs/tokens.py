@@ -8,7 +8,8 @@ from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.access.tokens import EXPIRATION_MAX_S, EXPIRATION_MIN_S, Bound, Tokens
-from raftsman.services.apiserver.admission import nodes
+from raftsman.services.apiserver.admission import chain, node_restriction
+from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -32,6 +33,7 @@ async def create(api: Api, tokens: Tokens | None, call: Call, raw: bytes) -> byt
     uid = account.parsed().metadata.uid
     lifetime_s = _lifetime(call.kind, name, sent.spec)
     pod, secret = await _bound(api, call, namespace, name, sent.spec.bound_object_ref)
+    await chain.admit(api, call, Operation.CREATE, namespace=namespace, name=name, new=sent, subresource="token")
     token, expires = tokens.issue(
         Bound("serviceaccounts", name, uid), namespace=namespace, audiences=tuple(sent.spec.audiences),
         lifetime_s=lifetime_s, pod=pod, secret=secret,
@@ -67,7 +69,7 @@ async def _bound(
 ) -> tuple[Bound | None, Bound | None]:
     """The pod or the secret of a token."""
     if not ref.kind:
-        nodes.admit_token(call, account, None)
+        node_restriction.admit_token(call, account, None)
         return None, None
     resource = {"Pod": "pods", "Secret": "secrets"}.get(ref.kind)
     if resource is None or ref.api_version not in ("", "v1"):
@@ -78,7 +80,7 @@ async def _bound(
     if ref.uid and ref.uid != obj.metadata.uid:
         why = f"the UID in the bound object reference ({ref.uid}) does not match the UID in record ({obj.metadata.uid})"
         raise failures.conflict(call.kind.resource, ref.name, why)
-    nodes.admit_token(call, account, obj if isinstance(obj, core.Pod) else None)
+    node_restriction.admit_token(call, account, obj if isinstance(obj, core.Pod) else None)
     bound = Bound(resource, ref.name, obj.metadata.uid)
     if not isinstance(obj, core.Pod):
         return None, bound

@@ -15,7 +15,8 @@ from typing import Any
 from raftsman import errors
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
-from raftsman.services.apiserver.admission import pipeline as admission
+from raftsman.services.apiserver.admission import chain
+from raftsman.services.apiserver.admission.attributes import Attributes, Operation
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -58,11 +59,14 @@ async def create_object(
     for _ in range(GENERATE_RETRIES_MAX if generated else 1):
         if generated:
             obj.metadata.name = generated_name(obj.metadata.generate_name)
-        await prepared_create(api, call, obj, problems=problems, owners=owners)
+        attributes = await prepared_create(api, call, obj, problems=problems, owners=owners)
+        charge = attributes.charge
         if dry_run:
+            if charge is not None:
+                charge.together()
             return CachedObject(kind, obj.metadata.namespace, obj.metadata.name, objects.serialise(kind, obj), 0)
         try:
-            return await api.allocator.create(kind, obj)
+            return await api.allocator.create(kind, obj, charge=charge)
         except errors.AlreadyExists:
             if not generated:
                 raise
@@ -82,20 +86,24 @@ async def prepared_create(
     admit: bool = True,
     problems: Sequence[errors.Cause] = (),
     owners: ownership.Owners = ownership.UPDATING,
-) -> None:
+) -> Attributes:
     """Stamp, default, admit and validate. errors.Invalid with all causes and `problems`, those of decoding."""
-    kind = call.kind
-    _stamp(kind, obj.metadata)
+    kind, metadata = call.kind, obj.metadata
+    _stamp(kind, metadata)
     kind.prepare_create(obj)
     kind.default(obj)
-    kind.complete_create(obj)
     causes = Causes()
-    metadata_rules.validate(obj.metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
+    metadata_rules.validate(metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
+    attributes = Attributes(api, call, Operation.CREATE, metadata.namespace, metadata.name, obj)
     if admit and not causes and not problems:
-        await admission.admit_create(api, call, obj)
+        await chain.mutate(attributes)
+    kind.complete_create(obj)
     owners.created(call, obj)
     kind.validate(obj, causes)
-    decoding.refuse(kind, obj.metadata.name, problems, causes)
+    decoding.refuse(kind, metadata.name, problems, causes)
+    if admit:
+        await chain.validate(attributes)
+    return attributes
 
 
 def _stamp(kind: Kind, metadata: meta.ObjectMeta) -> None:
@@ -139,12 +147,12 @@ async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> byte
         causes = _needs("metadata.resourceVersion", "must be specified for an update")
         raise failures.invalid(kind.resource, metadata.name, causes)
 
-    def change(found: CachedObject) -> Change:
+    async def change(found: CachedObject) -> Change:
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, metadata.name)
         new = kind.message()
         new.CopyFrom(sent)
-        return prepared_update(api, call, new, found.parsed(), subresource=subresource, problems=problems)
+        return await prepared_update(api, call, new, found.parsed(), subresource=subresource, problems=problems)
 
     stored = await api.allocator.update(
         kind, metadata.name, change, namespace=metadata.namespace, dry_run=request.options.dry_run
@@ -158,44 +166,57 @@ def _needs(path: str, why: str) -> list[errors.Cause]:
     return causes.found
 
 
-def prepared_update(
+async def prepared_update(
     api: Api,
     call: Call,
     new: Any,
     old: Any,
     *,
     subresource: str = "",
+    admit: bool = True,
     problems: Sequence[errors.Cause] = (),
     owners: ownership.Owners = ownership.UPDATING,
 ) -> Change:
     """What becomes of `old` when somebody sends `new`: checked, and removed if its last finalizer went."""
-    kind = call.kind
-    admission.admit_any_update(call, old)
+    kind, metadata = call.kind, old.metadata
     causes = Causes()
+    new = _settled(kind, new, old, subresource)
+    attributes = Attributes(api, call, Operation.UPDATE, metadata.namespace, metadata.name, new, old, subresource)
+    if subresource != "status":
+        metadata_rules.validate(new.metadata, causes, namespaced=kind.resource.namespaced, rule=_any_name)
+        metadata_rules.update(new.metadata, metadata, causes)
+    if admit and not causes and not problems:
+        await chain.mutate(attributes)
+        if attributes.patched:
+            new = attributes.new = _settled(kind, attributes.new, old, subresource)
+    if subresource == "status":
+        kind.validate_status(new, old, causes)
+    else:
+        kind.validate_update(new, old, causes)
+    owners.changed(call, new, old, subresource=subresource)
+    if subresource != "status":
+        _bump(kind, new, old)
+    decoding.refuse(kind, metadata.name, problems, causes)
+    if admit:
+        await chain.validate(attributes)
+    return Change(new, remove=finished(kind, new), charge=attributes.charge)
+
+
+def _settled(kind: Kind, new: Any, old: Any, subresource: str) -> Any:
+    """What was sent, with what this part of the object may not touch taken over from the old one."""
     _carry(kind, new.metadata, old.metadata)
     if subresource == "status":
         status = type(new)()
         status.CopyFrom(old)
         status.status.CopyFrom(new.status)
-        new = status
-        kind.validate_status(new, old, causes)
-        owners.changed(call, new, old, subresource="status")
-    else:
-        if kind.has_status:
-            new.ClearField("status")
-            if old.HasField("status"):
-                new.status.CopyFrom(old.status)
-        kind.prepare_update(new, old)
-        kind.default(new)
-        metadata_rules.validate(new.metadata, causes, namespaced=kind.resource.namespaced, rule=_any_name)
-        metadata_rules.update(new.metadata, old.metadata, causes)
-        if not causes and not problems:
-            admission.admit_update(api, call, new, old)
-        kind.validate_update(new, old, causes)
-        owners.changed(call, new, old)
-        _bump(kind, new, old)
-    decoding.refuse(kind, old.metadata.name, problems, causes)
-    return Change(new, remove=finished(kind, new))
+        return status
+    if kind.has_status:
+        new.ClearField("status")
+        if old.HasField("status"):
+            new.status.CopyFrom(old.status)
+    kind.prepare_update(new, old)
+    kind.default(new)
+    return new
 
 
 def _any_name(_: str) -> list[str]:

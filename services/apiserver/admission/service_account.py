@@ -1,33 +1,22 @@
-"""What a pod gets from the cluster: its service account's token, tolerations of short node failures, a priority."""
+"""ServiceAccount: a pod runs as one that exists, and finds its token where client libraries look for it."""
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
 
 from raftsman.core import v1 as core
 from raftsman.services.apiserver import failures
 
-if TYPE_CHECKING:
-    from raftsman.services.apiserver.api import Api
-    from raftsman.services.apiserver.rpc import Call
+from .attributes import CREATES, Attributes, Plugin
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 (a path)
 TOKEN_LIFETIME_S = 3607
-NODE_FAILURE_TOLERATION_S = 300
-_FAILURES = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 _SUFFIX = "bcdfghjklmnpqrstvwxz2456789"
 
 
-async def admit(api: Api, call: Call, pod: core.Pod) -> None:
-    await _account(api, call, pod)
-    _tolerate_failures(pod)
-    _prioritise(call, pod)
-
-
-async def _account(api: Api, call: Call, pod: core.Pod) -> None:
+async def _admit(attributes: Attributes) -> None:
     """errors.Forbidden if the service account does not exist."""
+    api, call, pod = attributes.api, attributes.call, attributes.new
     spec = pod.spec
     spec.service_account_name = spec.service_account_name or spec.service_account or "default"
     spec.service_account = spec.service_account_name
@@ -82,32 +71,4 @@ def _token_volume(name: str) -> core.Volume:
     return volume
 
 
-def _tolerate_failures(pod: core.Pod) -> None:
-    """300 s of a node that is not ready or not reachable, unless the pod says otherwise."""
-    for key in _FAILURES:
-        if any(_covers(one, key) for one in pod.spec.tolerations):
-            continue
-        pod.spec.tolerations.add(
-            key=key, operator="Exists", effect="NoExecute", toleration_seconds=NODE_FAILURE_TOLERATION_S
-        )
-
-
-def _covers(toleration: core.Toleration, key: str) -> bool:
-    return toleration.key in ("", key) and toleration.effect in ("", "NoExecute")
-
-
-def _prioritise(call: Call, pod: core.Pod) -> None:
-    """Priority classes are not served; the two that every cluster has are known."""
-    name = pod.spec.priority_class_name
-    if name and name not in _PRIORITIES:
-        raise failures.forbidden(call.kind.resource, pod.metadata.name, f"no PriorityClass with name {name} was found")
-    wanted = _PRIORITIES.get(name, 0)
-    if pod.spec.HasField("priority") and pod.spec.priority != wanted:
-        why = (
-            f"the integer value of priority ({pod.spec.priority}) must not be provided in pod spec; "
-            f"priority admission controller computed {wanted} from the given PriorityClass name"
-        )
-        raise failures.forbidden(call.kind.resource, pod.metadata.name, why)
-    pod.spec.priority = wanted
-    if not pod.spec.preemption_policy:
-        pod.spec.preemption_policy = "PreemptLowerPriority"
+PLUGIN = Plugin("ServiceAccount", CREATES, kinds=frozenset({"pods"}), mutate=_admit)

@@ -1,0 +1,78 @@
+"""What is decided about a request by more than the object itself: plug-ins in the order of PLUGINS.
+
+    decoded, defaulted → every mutating step → validation of the object → every validating step → stored
+
+The order is Kubernetes' own. Which steps a request meets depends on its kind, operation and subresource alone and is
+remembered, STEPS_MAX of them: most requests meet two or three.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from . import (
+    default_ingress_class,
+    default_storage_class,
+    default_tolerations,
+    escalation,
+    limit_ranger,
+    namespace_lifecycle,
+    node_restriction,
+    priority,
+    service_account,
+    taint_nodes,
+)
+from .attributes import Attributes, Operation, Plugin, Step
+
+if TYPE_CHECKING:
+    from raftsman.services.apiserver.api import Api
+    from raftsman.services.apiserver.rpc import Call
+
+STEPS_MAX = 4096
+
+PLUGINS: tuple[Plugin, ...] = (
+    namespace_lifecycle.PLUGIN,
+    limit_ranger.PLUGIN,
+    service_account.PLUGIN,
+    node_restriction.PLUGIN,
+    taint_nodes.PLUGIN,
+    priority.PODS,
+    priority.CLASSES,
+    default_tolerations.PLUGIN,
+    default_storage_class.PLUGIN,
+    default_ingress_class.PLUGIN,
+    escalation.PLUGIN,
+)
+
+
+@functools.lru_cache(maxsize=STEPS_MAX)
+def _steps(qualified: str, operation: Operation, subresource: str) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """(mutating, validating)."""
+    wanted = [plugin for plugin in PLUGINS if plugin.wants(qualified, operation, subresource)]
+    mutating = tuple(plugin.mutate for plugin in wanted if plugin.mutate is not None)
+    return mutating, tuple(plugin.validate for plugin in wanted if plugin.validate is not None)
+
+
+async def mutate(attributes: Attributes) -> None:
+    """Changes `attributes.new`; errors.ApiError (Forbidden, mostly) if the request is refused."""
+    qualified = attributes.call.kind.resource.qualified
+    for step in _steps(qualified, attributes.operation, attributes.subresource)[0]:
+        await step(attributes)
+
+
+async def validate(attributes: Attributes) -> None:
+    """errors.ApiError if the request is refused."""
+    qualified = attributes.call.kind.resource.qualified
+    for step in _steps(qualified, attributes.operation, attributes.subresource)[1]:
+        await step(attributes)
+
+
+async def admit(
+    api: Api, call: Call, operation: Operation, *, namespace: str, name: str, new: Any = None, old: Any = None,
+    subresource: str = "",
+) -> None:  # fmt: skip
+    """Both phases at once, for what is not stored as it was sent: deletes, bindings, tokens, connections."""
+    attributes = Attributes(api, call, operation, namespace, name, new, old, subresource)
+    await mutate(attributes)
+    await validate(attributes)
