@@ -8,6 +8,7 @@ grows, until an operator made room and disarmed it. When even the last segment i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from raftsman import logs
 from raftsman.etcd import rpc_pb2
@@ -32,6 +33,7 @@ class Admission:
         self._quota_bytes = quota_bytes
         self._raising: asyncio.Task[None] | None = None
         replica.admit = self.check
+        replica.admits_all = self.takes_all
         replica.no_room = self.raise_no_space
 
     def check(self, kind: Kind, payload: bytes) -> None:
@@ -45,10 +47,21 @@ class Admission:
             self.raise_no_space()
             raise errors.no_space()
 
+    def takes_all(self, sizes: Sequence[int], total: int) -> bool:
+        """Whether `check` refuses none of those that came together, whatever they are."""
+        room = self._replica.room
+        if room.full or room.short or max(sizes) > self._request_bytes:
+            return False
+        return not self._quota_bytes or self._replica.state.bytes + self._at_most(total, len(sizes)) < self._quota_bytes
+
+    @staticmethod
+    def _at_most(size: int, count: int = 1) -> int:
+        """By how much so many operations of so many bytes may grow the state."""
+        return size + apply.KEY_BYTES * (count + size // OPERATION_BYTES_MIN)
+
     def _fits(self, kind: Kind, payload: bytes) -> bool:
         size = self._replica.state.bytes
-        at_most = len(payload) + apply.KEY_BYTES * (1 + len(payload) // OPERATION_BYTES_MIN)
-        if size + at_most < self._quota_bytes:
+        if size + self._at_most(len(payload)) < self._quota_bytes:
             return True  # whatever it is
         grows = apply.growth(kind, payload)
         return not grows or size + grows < self._quota_bytes

@@ -55,7 +55,7 @@ class Kind(enum.IntEnum):
     SESSION_OPEN = 40
 
 
-class Operation(msgspec.Struct, frozen=True, array_like=True):
+class Operation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request on its way into the log.
 
     `session` and `sequence` name a request that its client may send again (see mvcc.sessions), 0 one that it does not.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from google.protobuf.message import Message
@@ -58,6 +58,11 @@ class Pending:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waiting(self) -> Container[int]:
+        """The ids of all of them."""
+        return self._waiting
 
     def has_room(self, count: int, size: int) -> bool:
         return len(self._waiting) + count <= PENDING_MAX and self._bytes + size <= PENDING_BYTES_MAX
@@ -114,7 +119,7 @@ class Lone:
 
     __slots__ = ("future",)
 
-    def __init__(self, future: asyncio.Future[Message]) -> None:
+    def __init__(self, future: asyncio.Future[Message | Outcome]) -> None:
         self.future = future
 
     def settle(self, tag: int, settled: Settled) -> None:
@@ -123,5 +128,4 @@ class Lone:
         if isinstance(settled, errors.StoreError):
             self.future.set_exception(settled)
         else:
-            assert isinstance(settled, Message), "only sessions remember outcomes"
             self.future.set_result(settled)

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import grpc
+import msgspec
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
@@ -35,10 +36,10 @@ CHUNK_OPERATIONS = 1_024
 REQUEST_S = 7.0
 READS_MAX = 20_000
 READ_RETRY_S = 0.05
-SNAPSHOT_BYTES_MIN = 8 << 20
-SNAPSHOT_BYTES_MAX = 32 << 20
-SNAPSHOT_SHARE = 4
-"""A snapshot is due after this much log, or a quarter of the last snapshot, so that large states are written less."""
+SNAPSHOT_BYTES_MIN = 16 << 20
+SNAPSHOT_BYTES_MAX = 64 << 20
+"""A snapshot is due after as much log as the last snapshot was large, within these bounds: the less is written twice,
+the more memory the log takes, and the more of it is applied again at a start."""
 SWEEP_S = 0.002
 SLOW_APPLY_S = 0.1
 SNAPSHOT_RETRY_S = 15.0
@@ -80,7 +81,7 @@ class _Waiters:
     roles: list[asyncio.Future[None]] = field(default_factory=list)
 
 
-class Proposal(NamedTuple):
+class Proposal(msgspec.Struct, frozen=True, gc=False):
     """An operation before it has an id. `tag` is its caller's number of it."""
 
     kind: Kind
@@ -134,6 +135,8 @@ class Replica:
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
         """Asked before an operation is proposed; raises the StoreError that refuses it."""
+        self.admits_all: Callable[[Sequence[int], int], bool] | None = None
+        """Asked first, about the sizes of all that came together and their sum: whether nothing can be against them."""
         self.at_index: Callable[[int], None] | None = None
         """Told after every entry, before the next one is applied."""
         self.no_room: Callable[[], None] | None = None
@@ -165,7 +168,7 @@ class Replica:
         self.state = state
         self._published = state.revision
         self.applied, self.applied_term, self.snapshot_index = head.index, head.term, head.index
-        self._snapshot_bytes = _clamped(self._disk.size(path) // SNAPSHOT_SHARE)
+        self._snapshot_bytes = _clamped(self._disk.size(path))
 
     def attach(self, driver: Driver) -> None:
         self._driver = driver
@@ -192,7 +195,11 @@ class Replica:
 
         With `term`, it is refused where another than the leader of that term put it into the log.
         """
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return apply.message_of(await self.outcome(kind, payload, who=who, term=term))
+
+    async def outcome(self, kind: Kind, payload: bytes, *, who: Who = NOBODY, term: int = 0) -> apply.Answer:
+        """`propose`, with the answer as applying made it."""
+        future: asyncio.Future[apply.Answer] = asyncio.get_running_loop().create_future()
         self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who, term=term)
         return await future
 
@@ -200,14 +207,14 @@ class Replica:
         """Replicate a change of the members: an entry of its own, as the leader lets it happen. Raises StoreError."""
         if self._stopped:
             raise errors.stopped()
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[apply.Answer] = asyncio.get_running_loop().create_future()
         payload = members.encode(change)
         if not self._pending.has_room(1, len(payload)):
             raise errors.too_many_requests()
         operation = commands.Operation(self._pending.next_id(), kind, payload, 0, 0, who.user, who.revision)
         self._pending.add((operation,), (0,), Lone(future))
         self.driver.change(operation)
-        return await future
+        return apply.message_of(await future)
 
     def propose_all(
         self,
@@ -231,30 +238,37 @@ class Replica:
         for part in _parts(proposals):
             operations = [
                 commands.Operation(
-                    next_id(), kind, payload, session, tag if session else 0, who.user, who.revision, received, term
+                    next_id(), each.kind, each.payload, session, each.tag if session else 0,
+                    who.user, who.revision, received, term,
                 )
-                for kind, payload, tag in part
-            ]
-            self._pending.add(operations, [proposal.tag for proposal in part], sink)
+                for each in part
+            ]  # fmt: skip
+            self._pending.add(operations, [each.tag for each in part], sink)
             self.driver.propose(commands.pack(operations))
 
     def _admitted(self, proposals: Sequence[Proposal], sink: Sink, *, again: bool) -> Sequence[Proposal]:
         """Those that may be proposed; the others are settled."""
-        admitted: list[Proposal] = []
-        size = 0
-        for proposal in proposals:
-            refused = self._not_admitted(proposal)
-            if refused is None or (again and refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED):
-                admitted.append(proposal)
-                size += len(proposal.payload)
-            else:
-                sink.settle(proposal.tag, refused)
+        sizes = [len(proposal.payload) for proposal in proposals]
+        size, admitted = sum(sizes), proposals
+        if self.admits_all is None or not self.admits_all(sizes, size):
+            admitted = self._admitted_singly(proposals, sink, again=again)
+            size = sum(len(proposal.payload) for proposal in admitted)
         full = not self._pending.has_room(len(admitted), size)
         if not full and not self._stopped:
             return admitted
         for proposal in admitted:
             sink.settle(proposal.tag, errors.stopped() if self._stopped else errors.too_many_requests())
         return ()
+
+    def _admitted_singly(self, proposals: Sequence[Proposal], sink: Sink, *, again: bool) -> Sequence[Proposal]:
+        admitted: list[Proposal] = []
+        for proposal in proposals:
+            refused = self._not_admitted(proposal)
+            if refused is None or (again and refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED):
+                admitted.append(proposal)
+            else:
+                sink.settle(proposal.tag, refused)
+        return admitted
 
     def _not_admitted(self, proposal: Proposal) -> errors.StoreError | None:
         try:
@@ -401,11 +415,7 @@ class Replica:
         for index, term, entry in entries:
             assert index == self.applied + 1, (index, self.applied)
             if entry[0] == 0:
-                for operation in commands.decode(entry):
-                    if operation.term and operation.term != term:
-                        self._pending.settle(operation.request_id, errors.leader_lost())
-                    else:
-                        self._operation(operation)
+                self._apply_all(commands.decode(entry), term)
             self.applied, self.applied_term = index, term
             self._bytes_since += len(entry)
             if self.at_index is not None:
@@ -422,13 +432,19 @@ class Replica:
             for observer in self.observers:
                 observer.changed(first, self._published)
 
-    def _operation(self, operation: commands.Operation) -> None:
-        settled: Settled
-        try:
-            settled = self._once(operation) if operation.session else self._execute(operation)
-        except errors.StoreError as error:
-            settled = error
-        self._pending.settle(operation.request_id, settled)
+    def _apply_all(self, operations: Sequence[commands.Operation], term: int) -> None:
+        """What follows one another in an entry of `term`."""
+        settle, waiting = self._pending.settle, self._pending.waiting
+        for operation in operations:
+            settled: Settled
+            try:
+                if operation.term and operation.term != term:
+                    raise errors.leader_lost()
+                settled = self._once(operation) if operation.session else self._execute(operation)
+            except errors.StoreError as error:
+                settled = error
+            if operation.request_id in waiting:
+                settle(operation.request_id, settled)
 
     def _once(self, operation: commands.Operation) -> Outcome:
         """Apply an operation of a session, or find that it was. Raises StoreError, for what the session refuses."""
@@ -443,7 +459,7 @@ class Replica:
         sessions.remember(operation.session, sequence, outcome)
         return outcome
 
-    def _execute(self, operation: commands.Operation) -> Message:
+    def _execute(self, operation: commands.Operation) -> apply.Answer:
         """Apply one operation and tell the observers what they must know at once. Raises StoreError."""
         state, kind, payload = self.state, _KINDS[operation.kind], operation.payload
         who = Who(operation.user, operation.auth_revision) if state.auth.enabled else NOBODY
@@ -488,7 +504,7 @@ class Replica:
             head = capture.head
             size = await asyncio.to_thread(self._write, capture)
             self.snapshot_index = max(self.snapshot_index, head.index)
-            self._snapshot_bytes = _clamped(size // SNAPSHOT_SHARE)
+            self._snapshot_bytes = _clamped(size)
             self.driver.compact(head.index)
             seconds = round(clock.now() - began, 3)
             log.info("snapshot written", index=head.index, revision=head.revision, seconds=seconds)

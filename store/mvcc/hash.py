@@ -34,8 +34,11 @@ class RunningHash:
         self.value = SEED
 
     def add(self, record: Record) -> None:
-        if self.value:
-            self.value = mixed(self.value, record)
+        value = self.value
+        if value:
+            numbers = _pack(record.mod_revision, record.sub, record.create_revision, record.version, record.lease)
+            digest = crc32(record.value) << 32 | crc32(record.key, crc32(numbers))  # `mixed`, without the call
+            self.value = (value * _FACTOR + digest) & _MASK
 
     def note(self, kind: int, first: int, second: int = 0) -> None:
         """Take in a change that leaves no record."""

@@ -33,7 +33,16 @@ class History:
 
     def append(self, changes: Sequence[Change], *, useless: int) -> None:
         """The changes of revision `last + 1`, and the bytes that no reader needs once it is compacted."""
-        self._entries.append(changes[0] if len(changes) == 1 else tuple(changes))
+        if len(changes) == 1:
+            self.append_one(changes[0], useless=useless)
+            return
+        self._entries.append(tuple(changes))
+        self._total += useless
+        self._useless.append(self._total)
+
+    def append_one(self, change: Change, *, useless: int) -> None:
+        """`append` of a revision that changed one key."""
+        self._entries.append(change)
         self._total += useless
         self._useless.append(self._total)
 

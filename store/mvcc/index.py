@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from sortedcontainers import SortedList
 
-from .records import Record
+from .records import Change, Record
 
 FROM_KEY = b"\0"
 TUPLE_MAX = 16
@@ -77,6 +77,22 @@ class KeyIndex:
             self._dead.remove(key)
             self._live.add(key)
         return None
+
+    def put(self, key: bytes, value: bytes, revision: int, lease: int) -> Change:
+        """`add` of the only write of a revision, a put, which it makes a record of."""
+        before = self._newest.get(key)
+        if before is None or not before.version:
+            record = Record(key, value, revision, revision, 0, 1, lease)
+            return Change(record, self.add(record))
+        key = before.key
+        record = Record(key, value, before.create_revision, revision, 0, before.version + 1, lease)
+        self._newest[key] = record
+        older = self._older.get(key, ())
+        if type(older) is list:
+            older.append(before)
+        else:
+            self._older[key] = (*older, before) if len(older) < TUPLE_MAX else [*older, before]
+        return Change(record, before)
 
     def load(self, records: Sequence[Record]) -> None:
         """Fill a new index. Records come by key and then by revision."""

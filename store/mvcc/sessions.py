@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from raftsman.store import errors
 
 SESSIONS_MAX = 1_000
@@ -21,7 +22,7 @@ ANSWERS_MAX = 4_096
 ANSWER_BYTES_MAX = 8 << 20
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an operation ended: the revision and etcd's answer without a header, or an error's code and text."""
 
     revision: int
@@ -32,6 +33,8 @@ class Outcome(NamedTuple):
     @classmethod
     def of(cls, answer: Any) -> Outcome:
         """What applying an operation answered. The header, which it loses, is everybody's own but for the revision."""
+        if isinstance(answer, Outcome):
+            return answer
         revision: int = answer.header.revision
         answer.ClearField("header")
         return cls(revision, answer.SerializeToString())
@@ -66,6 +69,7 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: OrderedDict[int, _Session] = OrderedDict()
         self._size = 0
+        self._newest = (0, _Session())  # the one that was used last, at the end of the order already
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -73,7 +77,7 @@ class Sessions:
     def open(self, number: int) -> None:
         """Begin a session; one that is there already goes on."""
         self._sessions.setdefault(number, _Session())
-        self._sessions.move_to_end(number)
+        self._use(number)
         self._drop_sessions()
 
     def recall(self, number: int, sequence: int, *, received: int) -> Outcome | None:
@@ -81,10 +85,7 @@ class Sessions:
 
         Raises session_unknown, and answer_forgotten when it cannot be told.
         """
-        session = self._sessions.get(number)
-        if session is None:
-            raise errors.session_unknown()
-        self._sessions.move_to_end(number)
+        session = self._newest[1] if number == self._newest[0] else self._use(number)
         if received > session.floor:
             self._forget(session, received)
         known = session.answers.get(sequence)
@@ -94,14 +95,26 @@ class Sessions:
 
     def remember(self, number: int, sequence: int, outcome: Outcome) -> None:
         """Keep the answer of what `recall` did not know."""
-        session = self._sessions[number]
-        session.answers[sequence] = outcome
-        self._grow(session, outcome.size)
-        while len(session.answers) > ANSWERS_MAX or session.size > ANSWER_BYTES_MAX:
-            oldest = next(iter(session.answers))
+        session = self._newest[1] if number == self._newest[0] else self._use(number)
+        answers = session.answers
+        answers[sequence] = outcome
+        size = outcome.size
+        if size:
+            self._grow(session, size)
+        while len(answers) > ANSWERS_MAX or session.size > ANSWER_BYTES_MAX:
+            oldest = next(iter(answers))
             session.floor = max(session.floor, oldest)
-            self._grow(session, -session.answers.pop(oldest).size)
-        self._drop_sessions()
+            self._grow(session, -answers.pop(oldest).size)
+        if self._size > SESSIONS_BYTES_MAX:
+            self._drop_sessions()
+
+    def _use(self, number: int) -> _Session:
+        session = self._sessions.get(number)
+        if session is None:
+            raise errors.session_unknown()
+        self._sessions.move_to_end(number)
+        self._newest = (number, session)
+        return session
 
     def _forget(self, session: _Session, received: int) -> None:
         """The client has every answer up to `received`."""
@@ -121,15 +134,17 @@ class Sessions:
 
     def _drop_sessions(self) -> None:
         while len(self._sessions) > SESSIONS_MAX or self._size > SESSIONS_BYTES_MAX:
-            _, session = self._sessions.popitem(last=False)
+            number, session = self._sessions.popitem(last=False)
             self._size -= session.size
+            if number == self._newest[0]:
+                self._newest = (0, _Session())
 
     # -- state.Part
 
     def dump(self) -> list[_Dumped]:
         """(number, floor, answers) of every session, in their order."""
         return [
-            (number, session.floor, [(sequence, *outcome) for sequence, outcome in session.answers.items()])
+            (number, session.floor, [_row(sequence, outcome) for sequence, outcome in session.answers.items()])
             for number, session in self._sessions.items()
         ]
 
@@ -139,3 +154,7 @@ class Sessions:
             for sequence, revision, response, code, text in answers:
                 session.answers[sequence] = kept = Outcome(revision, response, code, text)
                 self._grow(session, kept.size)
+
+
+def _row(sequence: int, outcome: Outcome) -> tuple[int, int, bytes, int, str]:
+    return sequence, outcome.revision, outcome.response, outcome.code, outcome.text

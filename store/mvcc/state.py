@@ -16,7 +16,7 @@ from .history import History
 from .index import FROM_KEY, KeyIndex
 from .lease import Lease, Leases
 from .members import Members
-from .records import Change, Record
+from .records import OVERHEAD_BYTES, Change, Record
 from .sessions import Sessions
 from .view import View
 
@@ -120,6 +120,26 @@ class State:
         self._put(request, response)
         self._commit()
         return response
+
+    def put_plain(self, key: bytes, value: bytes, lease: int) -> None:
+        """`put` of what is put most: nothing of the old record is kept, and nothing of it is asked."""
+        if lease:
+            self.leases.require(lease)
+        revision = self.revision + 1
+        change = self.index.put(key, value, revision, lease)
+        record, previous = change.record, change.previous
+        self.hash.add(record)
+        self.bytes += len(key) + len(value) + OVERHEAD_BYTES
+        useless = self._useless
+        if previous is not None:
+            useless += previous.size
+            if previous.lease != lease:
+                self.leases.attach(record.key, old=previous.lease, new=lease)
+        elif lease:
+            self.leases.attach(record.key, old=0, new=lease)
+        self.revision = revision
+        self.history.append_one(change, useless=useless)
+        self._useless, self._buried = self._buried, 0
 
     def delete_range(self, request: rpc_pb2.DeleteRangeRequest) -> rpc_pb2.DeleteRangeResponse:
         response = rpc_pb2.DeleteRangeResponse()

@@ -152,7 +152,7 @@ async def test_a_command_that_cannot_be_applied_stops_the_process(
 ) -> None:
     stopped: list[int] = []
     monkeypatch.setattr(replica.os, "_exit", stopped.append)
-    monkeypatch.setattr(served.state, "put", lambda request: 1 // 0)
+    monkeypatch.setattr(served.state, "put_plain", lambda *request: 1 // 0)
     waiting = put(served, b"a")
     async with asyncio.timeout(5):
         while not stopped:  # noqa: ASYNC110

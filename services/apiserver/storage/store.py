@@ -79,18 +79,23 @@ class Store:
 
     async def _ask(self, kind: int, unary: Any, request: Any, answer_type: Any) -> Any:
         """By the stream, or by the unary call where there is none."""
+        answer = await self._asked(kind, request)
+        if answer is None:
+            return await _call(unary, request)
+        parsed = answer_type.FromString(answer.response)
+        parsed.header.revision = answer.revision
+        return parsed
+
+    async def _asked(self, kind: int, request: Any) -> kv.Answer | None:
+        """By the stream; None where there is none."""
         if self._stream.usable:
             try:
-                answer = await self._stream.call(kind, request.SerializeToString())
+                return await self._stream.call(kind, request.SerializeToString())
             except Unsupported:
                 pass
             except Refused as refused:
                 raise translate(refused) from None
-            else:
-                parsed = answer_type.FromString(answer.response)
-                parsed.header.revision = answer.revision
-                return parsed
-        return await _call(unary, request)
+        return None
 
     async def range(self, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:
         answer: rpc_pb2.RangeResponse
@@ -137,7 +142,10 @@ class Store:
     async def put(self, key: bytes, value: bytes) -> int:
         """Write a key whatever it is; the revision."""
         request = rpc_pb2.PutRequest(key=key, value=value)
-        answer = await self._ask(kv.OPERATION_KIND_PUT, self._put, request, rpc_pb2.PutResponse)
+        asked = await self._asked(kv.OPERATION_KIND_PUT, request)
+        if asked is not None:
+            return asked.revision
+        answer: rpc_pb2.PutResponse = await _call(self._put, request)
         revision: int = answer.header.revision
         return revision
 

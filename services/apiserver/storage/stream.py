@@ -89,10 +89,12 @@ class Stream:
             raise Unsupported
         if len(self._writes) + len(self._reads) >= CALLS_MAX:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{CALLS_MAX} calls are under way")
-        loop = self._loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         call = _Call(0, kind, request, loop.create_future())
         call.deadline = loop.time() + CALL_TIMEOUT_S
-        self._number(call)
+        calls = self._number(call)
         self._queue.append(call)
         while self._deadlines and self._deadlines[0].future.done():
             self._deadlines.popleft()
@@ -105,7 +107,10 @@ class Stream:
         try:
             return await call.future
         finally:
-            self._forget(call)
+            calls.pop(call.number, None)
+            if self._held_back:
+                self._held_back = False
+                self._wake.set()
 
     async def close(self) -> None:
         """Whoever waits hears that the outcome is not known."""
@@ -118,20 +123,15 @@ class Stream:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    def _number(self, call: _Call) -> None:
+    def _number(self, call: _Call) -> dict[int, _Call]:
+        """Give it the next number; where it waits by it."""
         if call.kind == kv.OPERATION_KIND_RANGE:
             call.number, self._next_read = self._next_read, self._next_read + 1
             self._reads[call.number] = call
-        else:
-            call.number, self._next_write = self._next_write, self._next_write + 1
-            self._writes[call.number] = call
-
-    def _forget(self, call: _Call) -> None:
-        calls = self._reads if call.kind == kv.OPERATION_KIND_RANGE else self._writes
-        calls.pop(call.number, None)
-        if self._held_back:
-            self._held_back = False
-            self._wake.set()
+            return self._reads
+        call.number, self._next_write = self._next_write, self._next_write + 1
+        self._writes[call.number] = call
+        return self._writes
 
     @property
     def _received(self) -> int:

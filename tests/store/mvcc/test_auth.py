@@ -207,7 +207,8 @@ def state_of(*permissions: Permission) -> State:
 
 
 def do(state: State, kind: Kind, request: Message, who: Who | None = None) -> Message:
-    return apply.execute(state, kind, request.SerializeToString(), who or Who("u", state.auth.revision))
+    who = who or Who("u", state.auth.revision)
+    return apply.message_of(apply.execute(state, kind, request.SerializeToString(), who))
 
 
 def nested(operation: rpc_pb2.RequestOp) -> Txn:

@@ -1,6 +1,7 @@
 """The state against a model that keeps every revision as a whole dict, and through a snapshot at any point.
 
-Beside it runs a twin that is told the same and is never restarted and never swept: nobody may tell them apart.
+Beside it runs a twin that is told the same, its puts as whole requests, and is never restarted and never swept: nobody
+may tell them apart.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class Model(RuleBasedStateMachine):
 
     @rule(key=KEYS, value=VALUES)
     def put(self, key: bytes, value: bytes) -> None:
-        self._both(lambda state: state.put(rpc_pb2.PutRequest(key=key, value=value)))
+        self.twin.put(rpc_pb2.PutRequest(key=key, value=value))
+        self.state.put_plain(key, value, 0)
         self._write({key: value})
 
     @rule(key=KEYS, end=KEYS)
@@ -101,7 +103,8 @@ class Model(RuleBasedStateMachine):
     @rule(key=KEYS, value=VALUES)
     def put_leased(self, key: bytes, value: bytes) -> None:
         self._both(lambda state: state.grant(self.next_lease, 60))
-        self._both(lambda state: state.put(rpc_pb2.PutRequest(key=key, value=value, lease=self.next_lease)))
+        self.twin.put(rpc_pb2.PutRequest(key=key, value=value, lease=self.next_lease))
+        self.state.put_plain(key, value, self.next_lease)
         self._write({key: value})
         self.leases[self.next_lease] = {key}
         self.next_lease += 1
