@@ -6,6 +6,7 @@ media         Accept and Content-Type → how objects are written
 requests      a request → the verb's own message
 documents     the verb's answer → JSON, protobuf, tables
 watches       a watch's events in each framing
-discovery, openapi, about       what the server says of itself
+catalog, builtin    which group versions there are, whoever serves them
+discovery, openapi  documents about them; `published` says how documents are sent
 handler       ties them together, one function per kind of path
 """

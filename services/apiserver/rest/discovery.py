@@ -1,149 +1,123 @@
 """Which groups, versions and resources there are: the documents that clients walk before anything else.
 
-Both forms: one document a group version, and the aggregated one (apidiscovery.k8s.io/v2), each with an ETag. They are
-computed once: what is served does not change while the server runs.
+Both forms: one document a group version, and the aggregated one (apidiscovery.k8s.io), as JSON, YAML or protobuf, each
+with a tag.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from typing import Any
 
-from raftsman import resources
-from raftsman.resources import Resource
+from raftsman import codec
+from raftsman.apidiscovery import v2 as apidiscovery
+from raftsman.meta import v1 as meta
+from raftsman.services.apiserver.storage import wire
 
-from . import documents, paths
+from . import documents, media
+from .catalog import Catalog, GroupVersion
+from .media import View, Wanted
+from .published import Published
 
 AGGREGATED = "apidiscovery.k8s.io"
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
-# What of a kind's parts REST serves; the others are left out of discovery and refused.
-SUBRESOURCES = {
-    "status": ("get", "patch", "update"),
-    "scale": ("get", "patch", "update"),
-    "log": ("get",),
-    "exec": ("create", "get"),
-    "binding": ("create",),
-    "token": ("create",),
-    "finalize": ("update",),
-}
-_SCALE = ("autoscaling", "v1")
-_TOKEN = ("authentication.k8s.io", "v1")
+_MESSAGES = {
+    "APIVersions": meta.APIVersions, "APIGroupList": meta.APIGroupList, "APIGroup": meta.APIGroup,
+    "APIResourceList": meta.APIResourceList, "APIGroupDiscoveryList": apidiscovery.APIGroupDiscoveryList,
+}  # fmt: skip
 
 
-def document(path: str, *, aggregated: str = "") -> tuple[bytes, str] | None:
-    """The discovery document at a path and its ETag; None if there is none. `aggregated` is the version asked for."""
-    parts = tuple(path.strip("/").split("/"))
-    if aggregated and parts in (("api",), ("apis",)):
-        return _aggregated(parts[0], aggregated)
-    return _legacy(parts)
+def wanted(accept: str) -> Wanted:
+    """The form of a discovery document that is asked for. errors.ApiError (406) if there is none."""
+    versions = {View.DISCOVERY: AGGREGATED_VERSIONS}
+    return media.negotiate(accept, views=frozenset({View.WHOLE, View.DISCOVERY}), versions=versions)
 
 
-def _tagged(tree: Any) -> tuple[bytes, str]:
-    data = documents.dumped(tree)
-    return data, f'"{hashlib.sha256(data).hexdigest().upper()}"'
-
-
-@functools.lru_cache(maxsize=64)
-def _legacy(parts: tuple[str, ...]) -> tuple[bytes, str] | None:
-    groups = paths.group_versions()
-    if parts == ("api",):
-        return _tagged({"kind": "APIVersions", "versions": list(groups[""]), "serverAddressByClientCIDRs": []})
-    if parts == ("apis",):
-        named = [_group(group) for group in groups if group]
-        return _tagged({"kind": "APIGroupList", "apiVersion": "v1", "groups": named})
-    if len(parts) == 2 and parts[0] == "api" and parts[1] in groups[""]:
-        return _tagged(_resource_list("", parts[1]))
-    if parts[0] != "apis" or len(parts) not in (2, 3) or not parts[1] or parts[1] not in groups:
-        return None
-    if len(parts) == 2:
-        return _tagged({"kind": "APIGroup", "apiVersion": "v1", **_group(parts[1])})
-    return _tagged(_resource_list(parts[1], parts[2])) if parts[2] in groups[parts[1]] else None
-
-
-def _group(group: str) -> dict[str, Any]:
-    versions = [{"groupVersion": f"{group}/{version}", "version": version} for version in paths.group_versions()[group]]
-    return {"name": group, "versions": versions, "preferredVersion": versions[0]}
-
-
-def _in(group: str, version: str) -> list[Resource]:
-    return [one for one in resources.served() if (one.group, one.version) == (group, version)]
-
-
-def _resource_list(group: str, version: str) -> dict[str, Any]:
-    entries: list[dict[str, Any]] = []
-    for one in _in(group, version):
-        entries.append(_entry(one))
-        for name, kind, kind_group, verbs in _parts(one):
-            entry: dict[str, Any] = {"name": f"{one.name}/{name}", "singularName": "", "namespaced": one.namespaced}
-            if kind_group:
-                entry |= {"group": kind_group[0], "version": kind_group[1]}
-            entries.append({**entry, "kind": kind, "verbs": verbs})
-    group_version = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
-
-
-def _entry(one: Resource) -> dict[str, Any]:
-    facts = one.facts
-    entry: dict[str, Any] = {
-        "name": one.name, "singularName": facts.singular, "namespaced": one.namespaced, "kind": one.kind,
-        "verbs": sorted(facts.verbs),
-    }  # fmt: skip
-    if facts.short_names:
-        entry["shortNames"] = list(facts.short_names)
-    if facts.categories:
-        entry["categories"] = list(facts.categories)
-    return entry
-
-
-def _parts(one: Resource) -> list[tuple[str, str, tuple[str, str] | None, list[str]]]:
-    """(name, kind, the kind's group and version if it is another's, verbs) of each subresource that is served."""
-    found = []
-    for part in one.facts.subresources:
-        if part.name not in SUBRESOURCES:
-            continue
-        other = {"scale": _SCALE, "token": _TOKEN}.get(part.name)
-        found.append((part.name, part.kind or one.kind, other, list(SUBRESOURCES[part.name])))
+def document(catalog: Catalog, path: str, form: Wanted) -> Published | None:
+    """The discovery document at a path; None if there is none. The old form answers where no aggregated one is."""
+    path = path.strip("/")
+    if form.view is View.DISCOVERY and path not in ("api", "apis"):
+        form = Wanted(form.media)
+    found: Published | None = catalog.known(("discovery", path, form))
+    if found is None:
+        tree = _aggregated(catalog, path, form.version) if form.view is View.DISCOVERY else _legacy(catalog, path)
+        if tree is None:
+            return None
+        found = _written(tree, form)
+        catalog.keep(("discovery", path, form), found, about=catalog.versions())
     return found
 
 
-@functools.lru_cache(maxsize=8)
-def _aggregated(root: str, version: str) -> tuple[bytes, str]:
+def _written(tree: dict[str, Any], form: Wanted) -> Published:
+    shape = form.media
+    if form.view is View.DISCOVERY:
+        shape += f";g={AGGREGATED};v={form.version};as={form.view.value}"
+    if form.media != media.PROTOBUF:
+        return Published(documents.dumped(tree, form.media), shape)
+    inner = {name: value for name, value in tree.items() if name not in ("kind", "apiVersion")}
+    message: Any = codec.from_json(inner, _MESSAGES[tree["kind"]]).message
+    raw = wire.enveloped(tree.get("apiVersion", "v1"), tree["kind"], message.SerializeToString())
+    return Published(raw, shape)
+
+
+def _legacy(catalog: Catalog, path: str) -> dict[str, Any] | None:
+    groups = catalog.groups()
+    if path == "api":
+        versions = [one.version for one in groups.get("", ())]
+        return {"kind": "APIVersions", "versions": versions, "serverAddressByClientCIDRs": []}
+    if path == "apis":
+        named = [_group(group, versions) for group, versions in groups.items() if group]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": named}
+    for one in catalog.versions():
+        if one.path == path:
+            return _resource_list(one)
+        if one.group and path == f"apis/{one.group}":
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(one.group, groups[one.group])}
+    return None
+
+
+def _group(group: str, versions: list[GroupVersion]) -> dict[str, Any]:
+    named = [{"groupVersion": one.name, "version": one.version} for one in versions]
+    return {"name": group, "versions": named, "preferredVersion": named[0]}
+
+
+def _resource_list(one: GroupVersion) -> dict[str, Any]:
+    entries: list[dict[str, Any]] = []
+    for resource in one.resources:
+        entries.append(_entry(one, resource))
+        for part in resource.get("subresources", ()):
+            entry = {"name": f"{resource['resource']}/{part['subresource']}", "singularName": ""}
+            entries.append(_kinded(one, entry | {"namespaced": resource["scope"] == "Namespaced"}, part))
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": one.name, "resources": entries}
+
+
+def _entry(one: GroupVersion, resource: Any) -> dict[str, Any]:
+    named = {"name": resource["resource"], "singularName": resource["singularResource"]}
+    entry = _kinded(one, named | {"namespaced": resource["scope"] == "Namespaced"}, resource)
+    for name in ("shortNames", "categories"):
+        if resource.get(name):
+            entry[name] = resource[name]
+    if resource["resource"] in one.hashes:
+        entry["storageVersionHash"] = one.hashes[resource["resource"]]
+    return entry
+
+
+def _kinded(one: GroupVersion, entry: dict[str, Any], described: Any) -> dict[str, Any]:
+    kind = described.get("responseKind") or {"group": "", "version": "", "kind": ""}
+    if (kind["group"], kind["version"]) not in ((one.group, one.version), ("", "")):
+        entry |= {"group": kind["group"], "version": kind["version"]}
+    return entry | {"kind": kind["kind"], "verbs": described["verbs"]}
+
+
+def _aggregated(catalog: Catalog, root: str, version: str) -> dict[str, Any]:
     items = []
-    for group, versions in paths.group_versions().items():
+    for group, versions in catalog.groups().items():
         if (group == "") is not (root == "api"):
             continue
         described = [
-            {"version": one, "resources": [_described(found) for found in _in(group, one)], "freshness": "Current"}
+            {"version": one.version, "resources": list(one.resources), "freshness": "Stale" if one.stale else "Current"}
             for one in versions
         ]
         metadata: dict[str, Any] = {"creationTimestamp": None}
-        if group:
-            metadata["name"] = group
-        items.append({"metadata": metadata, "versions": described})
-    tree = {
-        "kind": "APIGroupDiscoveryList", "apiVersion": f"{AGGREGATED}/{version}", "metadata": {}, "items": items,
-    }  # fmt: skip
-    return _tagged(tree)
-
-
-def _described(one: Resource) -> dict[str, Any]:
-    facts = one.facts
-    found: dict[str, Any] = {
-        "resource": one.name, "responseKind": _kind(one.group, one.version, one.kind),
-        "scope": "Namespaced" if one.namespaced else "Cluster", "singularResource": facts.singular,
-        "verbs": sorted(facts.verbs),
-    }  # fmt: skip
-    if facts.short_names:
-        found["shortNames"] = list(facts.short_names)
-    if facts.categories:
-        found["categories"] = list(facts.categories)
-    parts = [
-        {"subresource": name, "responseKind": _kind(*(other or (one.group, one.version)), kind), "verbs": verbs}
-        for name, kind, other, verbs in _parts(one)
-    ]
-    return found | ({"subresources": parts} if parts else {})
-
-
-def _kind(group: str, version: str, kind: str) -> dict[str, str]:
-    return {"group": group, "version": version, "kind": kind}
+        items.append({"metadata": metadata | ({"name": group} if group else {}), "versions": described})
+    kind = View.DISCOVERY.value
+    return {"kind": kind, "apiVersion": f"{AGGREGATED}/{version}", "metadata": {}, "items": items}

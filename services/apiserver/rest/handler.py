@@ -36,9 +36,11 @@ from raftsman.services.apiserver.verbs import (
     write,
 )
 
-from . import discovery, documents, media, openapi, paths, requests, terminals, watches, websocket
+from . import builtin, discovery, documents, media, paths, requests, terminals, watches, websocket
+from .catalog import Catalog
 from .http import Answer, Exchange, Request
 from .media import View, Wanted
+from .openapi.pages import Pages
 from .paths import Target
 
 log = logs.get(__name__)
@@ -61,6 +63,8 @@ class Handler:
     ) -> None:
         self._api, self._authenticator, self._agents, self._ready = api, authenticator, agents, ready
         self._issuer = issuer
+        self.catalog = Catalog(builtin.group_versions)
+        self._openapi = Pages(self.catalog)
         self._running = self._streams = 0
 
     async def __call__(self, request: Request, exchange: Exchange) -> None:
@@ -98,11 +102,11 @@ class Handler:
         if target is not None:
             await self._resource(user, request, exchange, target)
         else:
-            exchange.send(self._about(user, request))
+            exchange.send(await self._about(user, request))
 
     # -- what the server says of itself
 
-    def _about(self, user: User, request: Request) -> Answer:
+    async def _about(self, user: User, request: Request) -> Answer:
         if request.method not in ("GET", "HEAD"):
             raise _not_allowed()
         path = request.path.rstrip("/") or "/"
@@ -112,24 +116,29 @@ class Handler:
             return self._health()
         if path == "/version":
             return Answer(200, _version())
-        return self._documents(path, request)
+        return await self._documents(path, request)
 
     def _health(self) -> Answer:
         if self._ready():
             return Answer(200, b"ok", "text/plain; charset=utf-8")
         raise errors.Unavailable("the server is starting or stopping")
 
-    def _documents(self, path: str, request: Request) -> Answer:
-        if path == "/openapi/v3":
-            return Answer(200, openapi.index())
-        if path.startswith("/openapi/v3/"):
-            found = openapi.document(path.removeprefix("/openapi/v3/"))
-            if found is None:
-                raise paths.not_found()
-            return Answer(200, found)
+    async def _documents(self, path: str, request: Request) -> Answer:
+        if path.startswith("/openapi/"):
+            return await self._openapi.answer(path, request)
         if path == "/":
-            return Answer(200, documents.dumped({"paths": ["/api", "/apis", "/openapi/v3", "/version", *_HEALTH]}))
-        return _discovery(path, request)
+            return Answer(200, documents.dumped({"paths": self._paths()}))
+        form = discovery.wanted(request.headers.get("accept", ""))
+        found = discovery.document(self.catalog, path, form)
+        if found is None:
+            raise paths.not_found()
+        return found.answer(request)
+
+    def _paths(self) -> list[str]:
+        """What can be asked for, for people who look."""
+        served = [f"/{one.path}" for one in self.catalog.versions()]
+        groups = [f"/apis/{group}" for group in self.catalog.groups() if group]
+        return sorted(["/api", "/apis", *served, *groups, "/openapi/v2", "/openapi/v3", "/version", *_HEALTH])
 
     # -- objects
 
@@ -228,7 +237,7 @@ class Handler:
             raise paths.not_found()
         found = parts.get((target.subresource, request.method))
         if found is None:
-            if target.subresource in discovery.SUBRESOURCES:
+            if target.subresource in builtin.SUBRESOURCES:
                 raise _not_allowed()
             raise failures.not_served(target.resource, f"/{target.subresource}", "that subresource over REST")
         return await found(call, request, target)
@@ -314,26 +323,6 @@ class Handler:
 @functools.cache
 def _measured(verb: str, resource: str) -> metrics.Request:
     return metrics.Request(verb, resource)
-
-
-def _discovery(path: str, request: Request) -> Answer:
-    wanted = _discovery_form(request.headers.get("accept", ""))
-    found = discovery.document(path, aggregated=wanted)
-    if found is None:
-        raise paths.not_found()
-    body, tag = found
-    headers = [("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
-    shape = f"application/json;g={discovery.AGGREGATED};v={wanted};as=APIGroupDiscoveryList"
-    form = shape if wanted and path in ("/api", "/apis") else media.JSON
-    if request.headers.get("if-none-match") == tag:
-        return Answer(304, b"", form, headers)
-    return Answer(200, body, form, headers)
-
-
-def _discovery_form(accept: str) -> str:
-    """The version of the aggregated document that is wanted; "" for the old ones."""
-    form = media.negotiate(accept, views=frozenset({View.WHOLE, View.DISCOVERY}), protobuf=False)
-    return form.version if form.view is View.DISCOVERY and form.version in discovery.AGGREGATED_VERSIONS else ""
 
 
 def _typed(request: Request, target: Target, message: type[Any]) -> Any:

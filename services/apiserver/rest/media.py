@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from raftsman import errors
 
@@ -33,22 +35,30 @@ class Wanted:
     stream: bool = False
 
 
-def negotiate(accept: str, *, views: frozenset[View] = frozenset({View.WHOLE}), protobuf: bool = True) -> Wanted:
-    """The first form in Accept that the server writes, by quality. errors.ApiError (406) if there is none."""
+def negotiate(
+    accept: str,
+    *,
+    views: frozenset[View] = frozenset({View.WHOLE}),
+    versions: Mapping[View, tuple[str, ...]] = MappingProxyType({}),
+) -> Wanted:
+    """The first form in Accept that the server writes, by quality. errors.ApiError (406) if there is none.
+
+    `versions` are those that a view is written in, where not all are the same.
+    """
     for _, media, parameters in sorted(_clauses(accept or JSON), key=lambda clause: -clause[0]):
         view_name = parameters.get("as", "")
         try:
             view = View(view_name)
         except ValueError:
             continue
-        if view not in views:
+        if view not in views or parameters.get("v", "") not in versions.get(view, (parameters.get("v", ""),)):
             continue
         if media in ("*/*", "application/*", JSON):
             return Wanted(JSON, view, parameters.get("v", ""), parameters.get("stream") == "watch")
         if media in _YAMLS and view is View.WHOLE:
             return Wanted(YAML)
-        if media == PROTOBUF and protobuf and view is View.WHOLE:
-            return Wanted(PROTOBUF, view, "", parameters.get("stream") == "watch")
+        if media == PROTOBUF and view in (View.WHOLE, View.DISCOVERY):
+            return Wanted(PROTOBUF, view, parameters.get("v", ""), parameters.get("stream") == "watch")
     error = errors.ApiError(f"only the following media types are accepted: {JSON}, {YAML}, {PROTOBUF}")
     error.status.reason, error.status.code = "NotAcceptable", 406
     raise error

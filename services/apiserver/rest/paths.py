@@ -25,17 +25,6 @@ def _served() -> dict[tuple[str, str, str], Resource]:
     return {(one.group, one.version, one.name): one for one in resources.served()}
 
 
-@functools.cache
-def group_versions() -> dict[str, tuple[str, ...]]:
-    """The versions of each served group, the core group first."""
-    found: dict[str, list[str]] = {"": []}
-    for one in resources.served():
-        versions = found.setdefault(one.group, [])
-        if one.version not in versions:
-            versions.append(one.version)
-    return {group: tuple(versions) for group, versions in found.items()}
-
-
 def target(path: str) -> Target | None:
     """What a path under /api/VERSION/ or /apis/GROUP/VERSION/ names; None if it is nothing that is served."""
     parts = path.strip("/").split("/")
