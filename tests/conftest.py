@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
+CLIENT_NODE = Path(__file__).parent / "clients/node/node_modules/@kubernetes/client-node"
 NEEDS = {
     "root": (lambda: os.geteuid() == 0, "root"),
     "podman": (lambda: bool(shutil.which("podman") and (shutil.which("runc") or shutil.which("crun"))), "Podman"),
+    "node": (
+        lambda: bool(shutil.which("node") and CLIENT_NODE.exists()),
+        "Node.js and its client (scripts/install dev)",
+    ),
     "kubectl": (lambda: bool(shutil.which("kubectl")), "kubectl"),
     "etcdctl": (lambda: bool(shutil.which("etcdctl")), "etcdctl (Debian's etcd-client)"),
     "etcd": (lambda: bool(shutil.which("etcd")), "etcd (Debian's etcd-server)"),
