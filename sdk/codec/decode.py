@@ -104,7 +104,9 @@ def _decode_message(message: Any, value: object, path: str, problems: list[error
     for key, item in value.items():
         found = table.get(key)
         if found is None:
-            problems.append(errors.Cause(_join(path, key), UNKNOWN, "unknown field"))
+            # An object inside another says its kind as well.
+            if not path or key not in ("apiVersion", "kind") or plan.type_meta(message.DESCRIPTOR) is None:
+                problems.append(errors.Cause(_join(path, key), UNKNOWN, "unknown field"))
         elif item is not None:
             target = message
             for hop in found[0]:

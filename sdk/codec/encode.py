@@ -159,7 +159,7 @@ def _value_encoder(field: FieldDescriptor) -> Encode | None:
     """How the value of a set field becomes JSON; None if it is JSON already."""
     if plan.is_map(field):
         return _map_encoder(plan.map_value(field))
-    one = _one(field)
+    one = to_json if plan.is_whole_object(field) else _one(field)
     if not field.is_repeated:
         return one
     if one is None:

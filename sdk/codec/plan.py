@@ -125,6 +125,15 @@ def type_meta(descriptor: Descriptor) -> tuple[str, str] | None:
     return None
 
 
+def is_whole_object(field: FieldDescriptor) -> bool:
+    """Whether a field holds objects with apiVersion and kind: a stateful set's claims, not the items of a list."""
+    return (
+        field.message_type is not None
+        and field.name != "items"
+        and _message_facts(field.message_type).HasField("resource")
+    )
+
+
 @functools.cache
 def message_class(descriptor: Descriptor) -> type[protobuf.Message]:
     """The Python class of a message type."""

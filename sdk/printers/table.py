@@ -13,7 +13,7 @@ from typing import IO, Any
 from raftsman import times
 from raftsman.resources import Resource
 
-from . import cluster, network, pods, workloads
+from . import autoscaling, cluster, devices, jobs, network, pods, quotas, volumes, workloads
 
 Cells = Sequence[str]
 NONE = "<none>"
@@ -23,6 +23,20 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "pods": pods.pod,
     "deployments.apps": workloads.deployment,
     "replicasets.apps": workloads.replica_set,
+    "daemonsets.apps": workloads.daemon_set,
+    "statefulsets.apps": workloads.stateful_set,
+    "controllerrevisions.apps": workloads.controller_revision,
+    "replicationcontrollers": workloads.replication_controller,
+    "podtemplates": workloads.pod_template,
+    "jobs.batch": jobs.job,
+    "cronjobs.batch": jobs.cron_job,
+    "horizontalpodautoscalers.autoscaling": autoscaling.autoscaler,
+    "persistentvolumes": volumes.volume,
+    "persistentvolumeclaims": volumes.claim,
+    "resourcequotas": quotas.resource_quota,
+    "limitranges": quotas.limit_range,
+    "resourceclaims.resource.k8s.io": devices.claim,
+    "resourceslices.resource.k8s.io": devices.resource_slice,
     "services": network.service,
     "endpoints": network.endpoints,
     "endpointslices.discovery.k8s.io": network.endpoint_slice,

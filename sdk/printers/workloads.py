@@ -1,11 +1,11 @@
-"""The cells of deployments and replica sets."""
+"""The cells of workloads that last: deployments, replica sets, daemon sets, stateful sets and the like."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from raftsman import errors, selectors, times
+from raftsman import errors, metadata, selectors, times
 from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
@@ -41,7 +41,9 @@ def replica_set(obj: apps.ReplicaSet, now: datetime) -> Sequence[str]:
     )
 
 
-def desired(spec: apps.DeploymentSpec | apps.ReplicaSetSpec) -> int:
+def desired(
+    spec: apps.DeploymentSpec | apps.ReplicaSetSpec | apps.StatefulSetSpec | core.ReplicationControllerSpec,
+) -> int:
     return spec.replicas if spec.HasField("replicas") else 1
 
 
@@ -55,3 +57,64 @@ def selector(found: meta.LabelSelector) -> str:
         return str(selectors.from_label_selector(found)) or NONE
     except errors.BadRequest:
         return "<error>"
+
+
+def mapping(found: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={found[key]}" for key in sorted(found)) or NONE
+
+
+def daemon_set(obj: apps.DaemonSet, now: datetime) -> Sequence[str]:
+    names, images = containers(obj.spec.template.spec)
+    status = obj.status
+    return (
+        obj.metadata.name,
+        str(status.desired_number_scheduled),
+        str(status.current_number_scheduled),
+        str(status.number_ready),
+        str(status.updated_number_scheduled),
+        str(status.number_available),
+        mapping(obj.spec.template.spec.node_selector),
+        times.age(obj.metadata.creation_timestamp, now=now),
+        names,
+        images,
+        selector(obj.spec.selector),
+    )
+
+
+def stateful_set(obj: apps.StatefulSet, now: datetime) -> Sequence[str]:
+    names, images = containers(obj.spec.template.spec)
+    return (
+        obj.metadata.name,
+        f"{obj.status.ready_replicas}/{desired(obj.spec)}",
+        times.age(obj.metadata.creation_timestamp, now=now),
+        names,
+        images,
+    )
+
+
+def controller_revision(obj: apps.ControllerRevision, now: datetime) -> Sequence[str]:
+    owner = metadata.controller_of(obj)
+    said = NONE
+    if owner is not None:
+        group = owner.api_version.rpartition("/")[0]
+        said = f"{owner.kind.lower()}{f'.{group}' if group else ''}/{owner.name}"
+    return obj.metadata.name, said, str(obj.revision), times.age(obj.metadata.creation_timestamp, now=now)
+
+
+def replication_controller(obj: core.ReplicationController, now: datetime) -> Sequence[str]:
+    names, images = containers(obj.spec.template.spec)
+    return (
+        obj.metadata.name,
+        str(desired(obj.spec)),
+        str(obj.status.replicas),
+        str(obj.status.ready_replicas),
+        times.age(obj.metadata.creation_timestamp, now=now),
+        names,
+        images,
+        mapping(obj.spec.selector),
+    )
+
+
+def pod_template(obj: core.PodTemplate, now: datetime) -> Sequence[str]:
+    names, images = containers(obj.template.spec)
+    return obj.metadata.name, names, images, mapping(obj.template.metadata.labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raftsman.apps import v1 as apps
+from raftsman.batch import v1 as batch
 from raftsman.core import v1 as core
 
 POD = frozenset({
@@ -16,6 +17,8 @@ NAMESPACE = frozenset({"status.phase"})
 SECRET = frozenset({"type"})
 SERVICE = frozenset({"spec.clusterIP", "spec.type"})
 REPLICA_SET = frozenset({"status.replicas"})
+REPLICATION_CONTROLLER = frozenset({"status.replicas"})
+JOB = frozenset({"status.successful"})
 EVENT = frozenset({
     "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
@@ -58,8 +61,12 @@ def service(found: core.Service) -> Mapping[str, str]:
     return {"spec.clusterIP": found.spec.cluster_ip, "spec.type": found.spec.type}
 
 
-def replica_set(found: apps.ReplicaSet) -> Mapping[str, str]:
+def replica_set(found: apps.ReplicaSet | core.ReplicationController) -> Mapping[str, str]:
     return {"status.replicas": str(found.status.replicas)}
+
+
+def job(found: batch.Job) -> Mapping[str, str]:
+    return {"status.successful": str(found.status.succeeded)}
 
 
 def event(found: core.Event) -> Mapping[str, str]:

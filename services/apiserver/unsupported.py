@@ -13,7 +13,6 @@ from typing import Any
 from .validation.causes import Causes
 
 KINDS = {
-    "horizontalpodautoscalers.autoscaling": "the metrics pipeline and the autoscaler",
     "events.events.k8s.io": "conversion to the core group's events (use v1 Event)",
     "componentstatuses": "component probes (use /readyz of each process)",
     "bindings": "the old binding API (use Pods/Bind)",

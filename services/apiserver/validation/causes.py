@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+from google.protobuf.message import Message
 from raftsman.errors import Cause
 
 
+class _Omitted:
+    """A value that is not printed."""
+
+
+OMITTED = _Omitted()
+
+
 def quoted(value: object) -> str:
-    """A value as Kubernetes prints it in a cause: strings in quotes, lists in brackets."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(quoted(one) for one in value) + "]"
+    """A value as Kubernetes prints it in a cause: as JSON."""
+    if isinstance(value, Message):
+        from raftsman import codec
+
+        value = codec.to_json(value, type_meta=False)
+    elif isinstance(value, Mapping):
+        value = dict(sorted(value.items()))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        value = list(value)
+    if value is None or isinstance(value, (str, bool, list, dict)):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return str(value)
 
 
@@ -39,7 +51,8 @@ class Causes:
         self.found.append(Cause(path, reason, message))
 
     def invalid(self, path: str, value: object, why: str) -> None:
-        self._add(path, "FieldValueInvalid", f"Invalid value: {quoted(value)}: {why}")
+        told = "Invalid value" if value is OMITTED else f"Invalid value: {quoted(value)}"
+        self._add(path, "FieldValueInvalid", f"{told}: {why}" if why else told)
 
     def required(self, path: str, why: str = "") -> None:
         self._add(path, "FieldValueRequired", f"Required value: {why}" if why else "Required value")

@@ -128,3 +128,16 @@ def env_name(text: str) -> list[str]:
     if not text or not all(" " <= char <= "~" and char != "=" for char in text):
         return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
     return []
+
+
+def domain_prefixed_path(text: str) -> list[str]:
+    """`example.com/anything`: a subdomain, a slash and a path."""
+    domain, slash, path = text.partition("/")
+    if not text:
+        return ["must not be empty"]
+    if not slash or not domain or not path:
+        return ['must be a domain-prefixed path (such as "acme.io/foo")']
+    wrong = dns_subdomain(domain)
+    if not all(char.isascii() and (char.isalnum() or char in "/-_.~!$&'()*+,;=:@%") for char in path):
+        wrong = [*wrong, "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')"]
+    return wrong

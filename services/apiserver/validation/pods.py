@@ -27,6 +27,7 @@ _refuse_unsupported = unsupported.checker(core.PodSpec, unsupported.POD_SPEC)
 
 
 def pod(found: core.Pod, causes: Causes) -> None:
+    _refuse_unsupported(found.spec, causes, "spec")
     spec(found.spec, causes, path="spec")
     if found.spec.priority_class_name and not found.spec.HasField("priority"):
         causes.required("spec.priority")
@@ -34,7 +35,6 @@ def pod(found: core.Pod, causes: Causes) -> None:
 
 def spec(found: core.PodSpec, causes: Causes, *, path: str) -> None:
     """Whatever holds for pods and for templates of pods."""
-    _refuse_unsupported(found, causes, path)
     volumes.all_of(found.volumes, causes, path=f"{path}.volumes")
     containers.all_of(found, causes, path=path)
     _choices(found, causes, path=path)

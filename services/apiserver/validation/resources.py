@@ -69,3 +69,12 @@ def one(found: meta.Quantity, causes: Causes, *, path: str) -> quantity.Quantity
 
 def _is_extended(name: str) -> bool:
     return "/" in name and not name.startswith("kubernetes.io/")
+
+
+def positive(found: meta.Quantity, causes: Causes, *, path: str) -> quantity.Quantity | None:
+    """A quantity above zero, or None and a cause."""
+    parsed = one(found, causes, path=path)
+    if parsed is not None and parsed.nano <= 0:
+        causes.invalid(path, found.string, "must be greater than zero")
+        return None
+    return parsed

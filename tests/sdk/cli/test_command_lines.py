@@ -24,7 +24,6 @@ from .conftest import CommandLine
         (("get", "pods", "-o", "xml"), "unable to match a printer"),
         (("get", "pods", "-o", "jsonpath"), "unable to match a printer"),
         (("get", "frobs"), 'the server doesn\'t have a resource type "frobs"'),
-        (("get", "hpa"), "horizontalpodautoscalers.autoscaling is not served yet"),
         (("get",), "you must specify the type of resource"),
         (("delete", "pods"), "no name was specified"),
         (("delete", "pod", "x", "--all"), "name cannot be provided"),

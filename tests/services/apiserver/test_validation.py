@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from raftsman import errors
 from raftsman.apps import v1 as apps
-from raftsman.autoscaling import v2 as autoscaling
 from raftsman.core import v1 as core
+from raftsman.events import v1 as events
 from raftsman.meta import v1 as meta
 
 from .cluster import Api
@@ -90,11 +90,10 @@ async def test_a_user_namespace_is_asked_for_by_saying_no(
 
 
 async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
-    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs the metrics pipeline"):
-        service = "raftsman.autoscaling.v2.HorizontalPodAutoscalers"
-        await api.call(service, "Create", meta.WriteRequest(), autoscaling.HorizontalPodAutoscaler)
+    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs conversion"):
+        await api.call("raftsman.events.v1.Events", "Create", meta.WriteRequest(), events.Event)
     with pytest.raises(errors.MethodNotSupported, match="is not served yet"):
-        await api.manifest(core.Pod, "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: a}}")
+        await api.manifest(core.Pod, "{apiVersion: events.k8s.io/v1, kind: Event, metadata: {name: a}}")
 
 
 async def test_a_running_pod_changes_only_its_images_and_tolerations(api: Api, namespace: str) -> None:
@@ -134,7 +133,9 @@ async def test_a_template_must_match_its_selector(api: Api, namespace: str) -> N
     deployment.spec.selector.match_labels["app"] = "web"
     deployment.spec.template.spec.containers.add(name="a", image="a")
     found = await causes_of(api.create(deployment))
-    assert found == {"spec.template.metadata.labels": 'Invalid value: "": `selector` does not match template `labels`'}
+    assert found == {
+        "spec.template.metadata.labels": "Invalid value: null: `selector` does not match template `labels`"
+    }
 
 
 async def test_duplicate_service_ports_are_refused(api: Api, namespace: str) -> None:
