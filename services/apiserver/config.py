@@ -24,7 +24,7 @@ class Config:
     client_ca_file: str
     tls_cert_file: str
     tls_private_key_file: str
-    service_account_key_file: str
+    service_account_key_file: tuple[str, ...]
     service_account_signing_key_file: str
     service_account_issuer: str
     service_cluster_ip_range: Network
@@ -50,17 +50,19 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
     add("--service-cluster-ip-range", type=ipaddress.ip_network, default=ipaddress.ip_network("10.96.0.0/16"))
     add("--service-node-port-range", type=_ports, default=(30000, 32767))
     add("--service-account-issuer", default="https://kubernetes.default.svc.cluster.local")
+    add("--service-account-key-file", action="append", default=[], metavar="FILE", help="may be given several times")
     add("--cluster-dns", default="", help="the address of the kube-dns service; the 10th of the range by default")
     add("--health-address", default="127.0.0.1:6444")
     add("--log-level", default="info")
     for flag in (
         "etcd-cafile", "etcd-certfile", "etcd-keyfile", "client-ca-file", "tls-cert-file", "tls-private-key-file",
-        "service-account-key-file", "service-account-signing-key-file", "kubelet-certificate-authority",
+        "service-account-signing-key-file", "kubelet-certificate-authority",
         "kubelet-client-certificate", "kubelet-client-key", "encryption-key-file", "root-ca-file",
     ):  # fmt: skip
         add(f"--{flag}", default="", metavar="FILE", required=flag in ("tls-cert-file", "tls-private-key-file"))
     found = vars(parser.parse_args(arguments))
     found["etcd_servers"] = tuple(filter(None, found["etcd_servers"].split(",")))
+    found["service_account_key_file"] = tuple(found["service_account_key_file"])
     found["cluster_dns"] = found["cluster_dns"] or str(found["service_cluster_ip_range"][10])
     return Config(**found)
 

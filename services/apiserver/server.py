@@ -179,6 +179,6 @@ def _tokens(config: Config, api: Api) -> Tokens | None:
         return found is not None and found.parsed().metadata.uid == uid
 
     return Tokens(
-        issuer=config.service_account_issuer, key_file=config.service_account_key_file,
+        issuer=config.service_account_issuer, key_files=config.service_account_key_file,
         signing_key_file=config.service_account_signing_key_file, exists=exists,
     )  # fmt: skip

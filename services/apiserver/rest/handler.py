@@ -49,6 +49,8 @@ log = logs.get(__name__)
 RUNNING_MAX = 2000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
+_KEY_SET = "/openid/v1/jwks"
+_ISSUER = ("/.well-known/openid-configuration", _KEY_SET)
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _METHODS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -128,6 +130,8 @@ class Handler:
             return await self._openapi.answer(path, request)
         if path == "/":
             return Answer(200, documents.dumped({"paths": self._paths()}))
+        if path in _ISSUER:
+            return self._issuer_says(path)
         form = discovery.wanted(request.headers.get("accept", ""))
         found = discovery.document(self.catalog, path, form)
         if found is None:
@@ -138,7 +142,18 @@ class Handler:
         """What can be asked for, for people who look."""
         served = [f"/{one.path}" for one in self.catalog.versions()]
         groups = [f"/apis/{group}" for group in self.catalog.groups() if group]
-        return sorted(["/api", "/apis", *served, *groups, "/openapi/v2", "/openapi/v3", "/version", *_HEALTH])
+        return sorted(["/api", "/apis", *served, *groups, "/openapi/v2", "/openapi/v3", "/version", *_HEALTH, *_ISSUER])
+
+    def _issuer_says(self, path: str) -> Answer:
+        """How others verify service accounts' tokens (OpenID Connect Discovery 1.0)."""
+        if self._issuer is None:
+            raise paths.not_found()
+        headers = [("Cache-Control", "public, max-age=3600")]
+        if path == _KEY_SET:
+            return Answer(200, documents.dumped(self._issuer.key_set()), "application/jwk-set+json", headers)
+        config = self._api.config
+        uri = f"https://{config.advertise_address}:{config.secure_port}{_KEY_SET}"
+        return Answer(200, documents.dumped(self._issuer.discovery(uri)), media.JSON, headers)
 
     # -- objects
 

@@ -18,6 +18,7 @@ from raftsman.services.apiserver.validation.causes import Causes
 from . import read
 
 DEFAULT_LIFETIME_S = 3600
+_BINDABLE = {"Pod": "pods", "Secret": "secrets", "Node": "nodes"}
 
 
 async def create(api: Api, tokens: Tokens | None, call: Call, raw: bytes) -> bytes:
@@ -32,11 +33,11 @@ async def create(api: Api, tokens: Tokens | None, call: Call, raw: bytes) -> byt
     account = await read.fetch(api, call.kind, meta.GetRequest(namespace=namespace, name=name))
     uid = account.parsed().metadata.uid
     lifetime_s = _lifetime(call.kind, name, sent.spec)
-    pod, secret = await _bound(api, call, namespace, name, sent.spec.bound_object_ref)
+    bounds = await _bounds(api, call, namespace, name, sent.spec.bound_object_ref)
     await chain.admit(api, call, Operation.CREATE, namespace=namespace, name=name, new=sent, subresource="token")
     token, expires = tokens.issue(
         Bound("serviceaccounts", name, uid), namespace=namespace, audiences=tuple(sent.spec.audiences),
-        lifetime_s=lifetime_s, pod=pod, secret=secret,
+        lifetime_s=lifetime_s, bounds=bounds,
     )  # fmt: skip
     sent.metadata.namespace, sent.metadata.name = namespace, name
     sent.spec.expiration_seconds = lifetime_s
@@ -64,16 +65,17 @@ def _lifetime(kind: Kind, name: str, spec: authentication.TokenRequestSpec) -> i
     return spec.expiration_seconds
 
 
-async def _bound(
+async def _bounds(
     api: Api, call: Call, namespace: str, account: str, ref: authentication.BoundObjectReference
-) -> tuple[Bound | None, Bound | None]:
-    """The pod or the secret of a token."""
+) -> dict[str, Bound]:
+    """What the token stands and falls with: a pod (and the node that it is on), a secret, a node."""
     if not ref.kind:
         node_restriction.admit_token(call, account, None)
-        return None, None
-    resource = {"Pod": "pods", "Secret": "secrets"}.get(ref.kind)
+        return {}
+    resource = _BINDABLE.get(ref.kind)
     if resource is None or ref.api_version not in ("", "v1"):
-        raise errors.BadRequest(f"cannot bind a token to {ref.api_version} {ref.kind}: only to a v1 Pod or Secret")
+        what = f"{ref.api_version} {ref.kind}"
+        raise errors.BadRequest(f"cannot bind a token to {what}: only to a v1 Pod, Secret or Node")
     kind = api.kinds[resource]
     found = await read.fetch(api, kind, meta.GetRequest(namespace=namespace, name=ref.name))
     obj = found.parsed()
@@ -81,11 +83,13 @@ async def _bound(
         why = f"the UID in the bound object reference ({ref.uid}) does not match the UID in record ({obj.metadata.uid})"
         raise failures.conflict(call.kind.resource, ref.name, why)
     node_restriction.admit_token(call, account, obj if isinstance(obj, core.Pod) else None)
-    bound = Bound(resource, ref.name, obj.metadata.uid)
-    if not isinstance(obj, core.Pod):
-        return None, bound
-    if obj.spec.service_account_name != account:
-        raise errors.BadRequest(
-            f"cannot bind token for serviceaccount {account!r} to pod running with different serviceaccount name."
-        )
-    return bound, None
+    bounds = {ref.kind.lower(): Bound(resource, ref.name, obj.metadata.uid)}
+    if isinstance(obj, core.Pod):
+        if obj.spec.service_account_name != account:
+            raise errors.BadRequest(
+                f"cannot bind token for serviceaccount {account!r} to pod running with different serviceaccount name."
+            )
+        node = api.cache(api.kinds["nodes"]).get("", obj.spec.node_name)
+        if node is not None:
+            bounds["node"] = Bound("nodes", node.name, node.parsed().metadata.uid)
+    return bounds

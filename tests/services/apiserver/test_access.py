@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 import grpc
+import jwt
 import pytest
 from raftsman import errors
 from raftsman.apiserver import v1 as apiserver
@@ -15,6 +16,7 @@ from raftsman.meta import v1 as meta
 from raftsman.rbac import v1 as rbac
 
 from .cluster import Api, ApiServerProcess
+from .rest import Rest
 from .test_lifecycle import a_config, bind
 from .test_objects import a_pod
 
@@ -72,6 +74,60 @@ async def test_a_token_names_its_account_and_dies_with_its_pod(
         await api.get(core.Namespace, namespace)
         with pytest.raises(errors.Unauthorized):
             await who(client)
+
+
+async def test_a_token_tells_its_pods_node_and_has_a_number_of_its_own(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    node = core.Node()
+    node.metadata.name = f"n-{secrets.token_hex(3)}"
+    node = await api.create(node)
+    pod = a_pod(namespace)
+    pod.spec.node_name = node.metadata.name
+    token = await token_of(api, namespace, await api.create(pod))
+    async with server.client("", token=token) as client:
+        question = await client.of(
+            authentication.SelfSubjectReview, "Create", meta.WriteRequest(),
+            authentication.SelfSubjectReview,
+        )  # fmt: skip
+    extra = {key.rpartition("/")[2]: list(value.items) for key, value in question.status.user_info.extra.items()}
+    assert extra.pop("credential-id")[0].startswith("JTI=")
+    assert extra == {
+        "node-name": [node.metadata.name], "node-uid": [node.metadata.uid],
+        "pod-name": ["web"], "pod-uid": [extra["pod-uid"][0]],
+    }  # fmt: skip
+
+
+async def test_a_token_that_is_bound_to_a_node_dies_with_it(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    node = core.Node()
+    node.metadata.name = f"n-{secrets.token_hex(3)}"
+    await api.create(node)
+    request = authentication.TokenWriteRequest(namespace=namespace, name="default")
+    reference = request.object.spec.bound_object_ref
+    reference.kind, reference.api_version, reference.name = "Node", "v1", node.metadata.name
+    made = await api.of(core.ServiceAccount, "CreateToken", request, authentication.TokenRequest)
+    async with server.client("", token=made.status.token) as client:
+        await who(client)
+        await api.delete(core.Node, node.metadata.name, "")
+        with pytest.raises(errors.Unauthorized):
+            await who(client)
+
+
+async def test_others_verify_tokens_by_the_issuers_own_documents(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    rest = Rest(server)
+    status, found = rest.json("GET", "/.well-known/openid-configuration")
+    assert (status, found["response_types_supported"]) == (200, ["id_token"])
+    assert found["jwks_uri"].endswith("/openid/v1/jwks")
+    _, keys = rest.json("GET", "/openid/v1/jwks")
+    token = await token_of(api, namespace)
+    wanted = jwt.get_unverified_header(token)["kid"]
+    key = jwt.PyJWK.from_dict(next(one for one in keys["keys"] if one["kid"] == wanted))
+    claims = jwt.decode(token, key.key, algorithms=[key.algorithm_name], audience=found["issuer"])
+    assert claims["sub"] == f"system:serviceaccount:{namespace}:default"
+    assert "d" not in keys["keys"][0]
+    rest.close()
 
 
 async def test_roles_allow_and_nothing_else_does(server: ApiServerProcess, api: Api, namespace: str) -> None:
