@@ -1,4 +1,4 @@
-"""The cells of services, endpoints and endpoint slices."""
+"""The cells of services, endpoints, ingresses, network policies and addresses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import datetime
 from raftsman import times
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
+from raftsman.networking import v1 as networking
+
+from . import workloads
 
 NONE = "<none>"
 _SHOWN_MAX = 3
@@ -72,3 +75,55 @@ def endpoint_slice(obj: discovery.EndpointSlice, now: datetime) -> Sequence[str]
         shortened(addresses, "<unset>"),
         times.age(obj.metadata.creation_timestamp, now=now),
     )
+
+
+def ingress(obj: networking.Ingress, now: datetime) -> Sequence[str]:
+    spec = obj.spec
+    reached = {one.ip or one.hostname for one in obj.status.load_balancer.ingress if one.ip or one.hostname}
+    return (
+        obj.metadata.name,
+        spec.ingress_class_name if spec.HasField("ingress_class_name") else NONE,
+        shortened([rule.host for rule in spec.rules if rule.host], "*"),
+        ",".join(sorted(reached)),
+        "80, 443" if spec.tls else "80",
+        times.age(obj.metadata.creation_timestamp, now=now),
+    )
+
+
+def ingress_class(obj: networking.IngressClass, now: datetime) -> Sequence[str]:
+    parameters = NONE
+    if obj.spec.HasField("parameters"):
+        reference = obj.spec.parameters
+        group = f".{reference.api_group}" if reference.HasField("api_group") else ""
+        parameters = f"{reference.kind}{group}/{reference.name}"
+    return (
+        obj.metadata.name,
+        obj.spec.controller,
+        parameters,
+        times.age(obj.metadata.creation_timestamp, now=now),
+    )
+
+
+def network_policy(obj: networking.NetworkPolicy, now: datetime) -> Sequence[str]:
+    return (
+        obj.metadata.name,
+        workloads.selector(obj.spec.pod_selector),
+        times.age(obj.metadata.creation_timestamp, now=now),
+    )
+
+
+def ip_address(obj: networking.IPAddress, now: datetime) -> Sequence[str]:
+    return obj.metadata.name, parent(obj.spec) or NONE
+
+
+def parent(spec: networking.IPAddressSpec) -> str:
+    """`services/default/kubernetes`, whose an address is; empty if nobody's."""
+    if not spec.HasField("parent_ref"):
+        return ""
+    reference = spec.parent_ref
+    kind = f"{reference.resource}.{reference.group}" if reference.group else reference.resource
+    return "/".join(part for part in (kind, reference.namespace, reference.name) if part)
+
+
+def service_cidr(obj: networking.ServiceCIDR, now: datetime) -> Sequence[str]:
+    return obj.metadata.name, ",".join(obj.spec.cidrs), times.age(obj.metadata.creation_timestamp, now=now)

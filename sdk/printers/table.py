@@ -13,7 +13,20 @@ from typing import IO, Any
 from raftsman import times
 from raftsman.resources import Resource
 
-from . import autoscaling, cluster, devices, jobs, network, pods, quotas, volumes, workloads
+from . import (
+    autoscaling,
+    cluster,
+    control,
+    devices,
+    jobs,
+    network,
+    pods,
+    quotas,
+    scheduling,
+    storage,
+    volumes,
+    workloads,
+)
 
 Cells = Sequence[str]
 NONE = "<none>"
@@ -40,6 +53,23 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "services": network.service,
     "endpoints": network.endpoints,
     "endpointslices.discovery.k8s.io": network.endpoint_slice,
+    "ingresses.networking.k8s.io": network.ingress,
+    "ingressclasses.networking.k8s.io": network.ingress_class,
+    "networkpolicies.networking.k8s.io": network.network_policy,
+    "ipaddresses.networking.k8s.io": network.ip_address,
+    "servicecidrs.networking.k8s.io": network.service_cidr,
+    "poddisruptionbudgets.policy": scheduling.budget,
+    "priorityclasses.scheduling.k8s.io": scheduling.priority_class,
+    "csidrivers.storage.k8s.io": storage.csi_driver,
+    "csinodes.storage.k8s.io": storage.csi_node,
+    "csistoragecapacities.storage.k8s.io": storage.capacity,
+    "storageclasses.storage.k8s.io": storage.storage_class,
+    "volumeattachments.storage.k8s.io": storage.attachment,
+    "volumeattributesclasses.storage.k8s.io": storage.attributes_class,
+    "certificatesigningrequests.certificates.k8s.io": control.signing_request,
+    "flowschemas.flowcontrol.apiserver.k8s.io": control.flow_schema,
+    "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": control.priority_level,
+    "runtimeclasses.node.k8s.io": control.runtime_class,
     "nodes": cluster.node,
     "namespaces": cluster.namespace,
     "events": cluster.event,
@@ -95,16 +125,18 @@ def definitions(resource: Resource) -> list[dict[str, Any]]:
     return found
 
 
-def typed_cells(resource: Resource, obj: Any) -> list[str | int]:
-    """The cells of a Table's row, all columns: those of type integer as numbers."""
+def typed_cells(resource: Resource, obj: Any) -> list[str | int | bool]:
+    """The cells of a Table's row, all columns: those of type integer as numbers, of type boolean as such."""
     found = cells(resource, obj, wide=True)
     if resource.qualified not in _PRINTERS:
         return list(found)
-    columns_ = resource.facts.columns
-    return [
-        int(cell) if column.type == "integer" and cell.isdigit() else cell
-        for cell, column in zip(found, columns_, strict=True)
-    ]
+    return [_typed(cell, column.type) for cell, column in zip(found, resource.facts.columns, strict=True)]
+
+
+def _typed(cell: str, type_: str) -> str | int | bool:
+    if type_ == "integer" and cell.removeprefix("-").isdigit():
+        return int(cell)
+    return cell == "true" if type_ == "boolean" else cell
 
 
 def labels_text(labels: Any) -> str:

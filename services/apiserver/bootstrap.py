@@ -1,4 +1,5 @@
-"""What exists from the first second: namespaces, roles and bindings, the API's own service and the cluster DNS's.
+"""What exists from the first second: namespaces, roles and bindings, priorities, flow control, the API's own service
+and the cluster DNS's.
 
 Whatever is missing is created; what is there is left as its owner made it, except the endpoints of the `kubernetes`
 service, which follow the advertised address. Everything but the two services goes into one transaction.
@@ -11,14 +12,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from raftsman import errors
+from raftsman import errors, times
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.etcd import rpc_pb2
+from raftsman.networking import v1 as networking
 from raftsman.rbac import v1 as rbac
 from raftsman.scheduling import v1 as scheduling
 
-from . import default_roles
+from . import default_flows, default_roles
 from .access.identity import SERVER
 from .admission import priority
 from .api import Api
@@ -38,7 +40,15 @@ _AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 
 async def run(api: Api) -> None:
     """Returns when all of it is in the store and in the cache."""
-    wanted = [*_namespaces(), *_roles(), *_bindings(), *_priorities(), *_endpoints(api)]
+    wanted = [
+        *_namespaces(),
+        *_roles(),
+        *_bindings(),
+        *_priorities(),
+        *_flows(),
+        *_ranges(api),
+        *_endpoints(api),
+    ]
     missing = [obj for obj in wanted if _cached(api, obj) is None]
     for start in range(0, len(missing), OPERATIONS_MAX):
         await _create_all(api, missing[start : start + OPERATIONS_MAX])
@@ -87,7 +97,11 @@ async def _create_all(api: Api, wanted: list[Any]) -> None:
     ops = []
     for obj in wanted:
         kind = _kind(api, obj)
+        observed = type(obj)()
+        observed.CopyFrom(obj)
         await prepared_create(api, Call(SERVER, kind, []), obj, admit=False)
+        if kind.has_status and observed.HasField("status"):
+            obj.status.CopyFrom(observed.status)
         key = keys.of(kind.resource, obj.metadata.namespace, obj.metadata.name)
         put = store.put(key, api.objects.sealed(kind, key, objects.serialise(kind, obj)))
         ops.append(rpc_pb2.RequestOp(request_txn=rpc_pb2.TxnRequest(compare=[store.absent(key)], success=[put])))
@@ -163,6 +177,29 @@ def _bindings() -> Iterator[rbac.ClusterRoleBinding]:
             kind, _, who = subject.partition(":")
             binding.subjects.add(kind=kind, api_group=group, name=who)
         yield binding
+
+
+def _flows() -> Iterator[Any]:
+    yield from default_flows.levels()
+    for schema in default_flows.schemas():
+        level = schema.spec.priority_level_configuration.name
+        schema.status.conditions.add(
+            type="Dangling", status="False", reason="Found", last_transition_time=times.now(),
+            message=f'the priority level "{level}" exists',
+        )  # fmt: skip
+        yield schema
+
+
+def _ranges(api: Api) -> Iterator[networking.ServiceCIDR]:
+    """The range that the addresses of services are taken from."""
+    found = networking.ServiceCIDR()
+    found.metadata.name = "kubernetes"
+    found.metadata.finalizers.append("networking.k8s.io/service-cidr-finalizer")
+    found.spec.cidrs.append(str(api.config.service_cluster_ip_range))
+    found.status.conditions.add(
+        type="Ready", status="True", last_transition_time=times.now(), message="addresses are taken from this range"
+    )
+    yield found
 
 
 def _services(api: Api) -> Iterator[core.Service]:

@@ -44,6 +44,8 @@ class Kind:
     has_generation: bool = False
     # Whether an update without a resourceVersion overwrites whatever is there.
     unconditional_update: bool = True
+    # Names of objects that may not be deleted, and why.
+    undeletable: Mapping[str, str] = field(default_factory=dict)
     ttl_s: int = 0
     # Other requests are judged by such objects: a write is answered when this server's cache has it.
     judges: bool = False

@@ -10,11 +10,12 @@ from raftsman.core import v1 as core
 from raftsman.scheduling import v1 as scheduling
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.validation import scheduling as priorities
 
 from .attributes import WRITES, Attributes, Operation, Plugin
 
 CLASSES_KIND = "priorityclasses.scheduling.k8s.io"
-SYSTEM = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
+SYSTEM = priorities.SYSTEM_PRIORITIES
 LOWER = "PreemptLowerPriority"
 
 

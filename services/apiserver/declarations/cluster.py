@@ -8,10 +8,16 @@ from raftsman.flowcontrol import v1 as flowcontrol
 from raftsman.node import v1 as node
 from raftsman.policy import v1 as policy
 from raftsman.scheduling import v1 as scheduling
+from raftsman.services.apiserver.defaulting import flowcontrol as flow_defaults
+from raftsman.services.apiserver.defaulting import scheduling as scheduling_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import cluster, names
+from raftsman.services.apiserver.validation import cluster, names, runtime_classes
+from raftsman.services.apiserver.validation import flowcontrol as flows
+from raftsman.services.apiserver.validation import scheduling as priorities
 
 from .declaring import WITH_STATUS, kind
+
+_KEPT_PRIORITIES = dict.fromkeys(priorities.SYSTEM_PRIORITIES, "this is a system priority class and cannot be deleted")
 
 
 def kinds() -> tuple[Kind, ...]:
@@ -21,10 +27,30 @@ def kinds() -> tuple[Kind, ...]:
             coordination.Lease, name_rule=names.dns_subdomain, validate=cluster.lease,
             validate_update=cluster.lease_update,
         ),
-        kind(scheduling.PriorityClass, judges=True, name_rule=names.dns_subdomain, has_generation=True),
-        kind(policy.PodDisruptionBudget, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(node.RuntimeClass, name_rule=names.dns_subdomain),
+        kind(
+            scheduling.PriorityClass, judges=True, name_rule=names.dns_subdomain, has_generation=True,
+            undeletable=_KEPT_PRIORITIES,
+            default=scheduling_defaults.priority_class,
+            validate=priorities.priority_class, validate_update=priorities.priority_class_update,
+        ),
+        kind(
+            policy.PodDisruptionBudget, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
+            unconditional_update=False, validate=priorities.budget, validate_update=priorities.budget_update,
+            validate_status=priorities.budget_status,
+        ),
+        kind(
+            node.RuntimeClass, name_rule=names.dns_subdomain, unconditional_update=False,
+            validate=runtime_classes.runtime_class, validate_update=runtime_classes.runtime_class_update,
+        ),
         kind(certificates.CertificateSigningRequest, name_rule=names.dns_subdomain, **WITH_STATUS),
-        kind(flowcontrol.FlowSchema, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(flowcontrol.PriorityLevelConfiguration, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
+        kind(
+            flowcontrol.FlowSchema, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
+            default=flow_defaults.schema, validate=flows.schema, validate_update=flows.schema_update,
+            validate_status=flows.status,
+        ),
+        kind(
+            flowcontrol.PriorityLevelConfiguration, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
+            default=flow_defaults.level, validate=flows.level, validate_update=flows.level_update,
+            validate_status=flows.status,
+        ),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from functools import lru_cache
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_WILDCARD = re.compile(rf"\*\.{_SUBDOMAIN.pattern}")
 _QUALIFIED = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
@@ -55,6 +56,15 @@ def dns_subdomain(text: str) -> list[str]:
         "and must start and end with an alphanumeric character"
     )
     return _pattern(text, _SUBDOMAIN, limit=SUBDOMAIN_MAX, what=what, example="'example.com'")
+
+
+def wildcard_subdomain(text: str) -> list[str]:
+    """`*.example.com`."""
+    what = (
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+        "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
+    )
+    return _pattern(text, _WILDCARD, limit=SUBDOMAIN_MAX, what=what, example="'*.example.com'")
 
 
 def path_segment(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 
 from raftsman import errors
 from raftsman.meta import v1 as meta
+from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.admission import chain
 from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
@@ -34,6 +35,8 @@ async def delete(api: Api, call: Call, raw: bytes) -> bytes:
 async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
     kind = call.kind
     _check(options)
+    if name in kind.undeletable:
+        raise failures.forbidden(kind.resource, name, kind.undeletable[name])
     dry_run = call.dry_run = "All" in options.dry_run
 
     async def change(found: CachedObject) -> Change:
