@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .access import nodes
 from .access.authorization import Authorizer
 from .access.identity import User
+from .admission.resource_quota import Accounts
 from .config import Config
 from .kinds import Kind
 from .storage.allocation import Allocator
@@ -25,6 +26,7 @@ class Api:
     objects: Objects
     authorizer: Authorizer
     allocator: Allocator
+    accounts: Accounts = field(default_factory=Accounts)
 
     def cache(self, kind: Kind) -> KindCache:
         return self.feed.caches[kind.resource.qualified]

@@ -15,6 +15,7 @@ from raftsman.services.controllers.node_cidrs import NodeCidrController
 from raftsman.services.controllers.node_lifecycle import NodeLifecycleController
 from raftsman.services.controllers.pod_collector import PodCollector
 from raftsman.services.controllers.replica_set import ReplicaSetController
+from raftsman.services.controllers.resource_quotas import ResourceQuotaController
 from raftsman.services.controllers.root_ca import RootCaController
 from raftsman.services.controllers.service_accounts import ServiceAccountController
 from raftsman.services.controllers.taint_eviction import TaintEvictionController
@@ -31,6 +32,7 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         ServiceAccountController(),
         RootCaController(Path(config.root_ca_file).read_text(encoding="utf-8")),
         NamespaceController(),
+        ResourceQuotaController(),
         DeploymentController(),
         ReplicaSetController(),
         EndpointSliceController(),

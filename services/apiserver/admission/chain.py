@@ -20,6 +20,7 @@ from . import (
     namespace_lifecycle,
     node_restriction,
     priority,
+    resource_quota,
     service_account,
     taint_nodes,
 )
@@ -43,6 +44,7 @@ PLUGINS: tuple[Plugin, ...] = (
     default_storage_class.PLUGIN,
     default_ingress_class.PLUGIN,
     escalation.PLUGIN,
+    resource_quota.PLUGIN,
 )
 
 
