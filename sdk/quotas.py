@@ -124,7 +124,7 @@ def counted_by(names: Iterable[str]) -> frozenset[str]:
 
 def matches(quota: core.ResourceQuota, qualified: str, obj: Any) -> bool:
     """Whether the object counts against the quota at all: by its scopes."""
-    terms = [*((scope, "Exists", ()) for scope in quota.spec.scopes)]
+    terms: list[tuple[str, str, tuple[str, ...]]] = [(scope, "Exists", ()) for scope in quota.spec.scopes]
     terms += [(one.scope_name, one.operator, tuple(one.values)) for one in quota.spec.scope_selector.match_expressions]
     if qualified != PODS:
         return not terms
