@@ -83,12 +83,13 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._handlers[f"/{service}/{verb}"] = handler
 
     def unary(self, service: str, verb: str, kind: Kind, run: Unary) -> None:
-        labels = metrics.Request(verb, kind.resource.qualified)
+        labels = metrics.Request(verb, kind.resource, component=metrics.GRPC)
 
         async def handle(request: bytes, context: Any) -> bytes:
             started = time.perf_counter()
-            code = "OK"
+            code = "200"
             self._running += 1
+            labels.running.inc()
             try:
                 if self._running > RUNNING_MAX:
                     raise _too_many(f"{RUNNING_MAX} calls are being answered")
@@ -98,12 +99,15 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 if call.warnings:
                     context.set_trailing_metadata(tuple((WARNING_KEY, _ascii(text)) for text in call.warnings))
             except Exception as error:
-                code = await _fail(context, error, f"{service}/{verb}")
+                told = _told(error, f"{service}/{verb}")
+                code = str(told.status.code or told.code)
+                await _abort(context, told)
                 raise AssertionError("abort raises") from error
             else:
                 return answer
             finally:
                 self._running -= 1
+                labels.running.dec()
                 labels.done(code, time.perf_counter() - started)
 
         self._enter(service, verb, grpc.unary_unary_rpc_method_handler(handle))
@@ -215,14 +219,16 @@ def _told(error: Exception, method: str) -> errors.ApiError:
     return errors.InternalError(f"Internal error occurred: {type(error).__name__}")
 
 
-async def _fail(context: Any, error: Exception, method: str) -> str:
+async def _fail(context: Any, error: Exception, method: str) -> None:
     """Abort the call with the error's code and details; abort raises, except while the server is shut down."""
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    told = _told(error, method)
+    await _abort(context, _told(error, method))
+
+
+async def _abort(context: Any, told: errors.ApiError) -> None:
     _shorten(told)
     try:
         await context.abort(told.grpc_code, told.message, ((errors.DETAILS_KEY, told.to_details()),))
     except asyncio.InvalidStateError:
         pass
-    return told.grpc_code.name

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import grpc
+import prometheus_client
 from raftsman import errors, health, logs
 
 from . import metrics, routes, terminator
@@ -24,6 +25,7 @@ from .access.tokens import Tokens
 from .api import Api
 from .config import Config
 from .declarations import table
+from .rest import about, checks
 from .rest.handler import Handler
 from .rpc import Router
 from .standard import Standard
@@ -72,8 +74,8 @@ class Server:
         self._agents = Agents(config)
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
         self._authenticator = Authenticator(self._peers, self._tokens, self.api.authorizer)
-        rest = Handler(self.api, self._authenticator, self._tokens, self._agents, ready=lambda: self.ready)
-        self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"), rest)
+        self.rest = Handler(self.api, self._authenticator, self._tokens, self._agents, health=self._checks())
+        self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"), self.rest)
         self._grpc: Any = None
         self._health: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +101,8 @@ class Server:
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._terminator))
+        metrics.build(about.version())
+        prometheus_client.REGISTRY.register(metrics.Objects(self._counts))
         self.ready = True
         address = f"{self._config.bind_address}:{self._terminator.port}"
         log.info("serving", address=address, ms=round(1000 * (time.monotonic() - started)))
@@ -128,6 +132,23 @@ class Server:
         await self._agents.close()
         await self._store.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _checks(self) -> dict[str, checks.Check]:
+        """What /livez and /readyz look at, under Kubernetes' names."""
+        return {
+            "ping": self._check_ping, "etcd": self._check_store, "informer-sync": self._check_synced,
+            "shutdown": self._check,
+        }  # fmt: skip
+
+    async def _check_ping(self) -> None:
+        """That this runs is the answer."""
+
+    async def _check_synced(self) -> None:
+        if not self.api.feed.synced.is_set():
+            raise RuntimeError("the cache follows the store no more")
+
+    def _counts(self) -> dict[str, int]:
+        return {name: len(cache) for name, cache in self.api.feed.caches.items()}
 
     async def _check_store(self) -> None:
         await self._store.revision()

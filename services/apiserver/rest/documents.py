@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,8 @@ from raftsman.services.apiserver.storage import wire
 from raftsman.services.apiserver.verbs import read
 from raftsman.services.apiserver.watchcache.object import CachedObject, encode_all, whole_json
 
-from . import media
+from . import media, requests
+from .http import Answer, Request
 from .media import View, Wanted
 
 _META = "meta.k8s.io/v1"
@@ -26,6 +28,15 @@ def dumped(tree: Any, form: str = media.JSON) -> bytes:
 
         return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True).encode()
     return orjson.dumps(tree)
+
+
+def as_read(answer: Answer, request: Request) -> Answer:
+    """JSON with line breaks for who wants to read it."""
+    packed = any(name == "Content-Encoding" for name, _ in answer.headers)
+    if packed or not answer.media.startswith(media.JSON) or not answer.body or not requests.is_pretty(request):
+        return answer
+    body = orjson.dumps(orjson.loads(answer.body), option=orjson.OPT_INDENT_2) + b"\n"
+    return dataclasses.replace(answer, body=body)
 
 
 def of_message(message: protobuf.Message, wanted: Wanted) -> bytes:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from google.protobuf import message as protobuf
 from google.protobuf.message import DecodeError
 from raftsman import errors, logs
-from raftsman.apiserver import v1 as apiserver
 from raftsman.authentication import v1 as authentication
 from raftsman.autoscaling import v1 as autoscaling
 from raftsman.core import v1 as core
@@ -22,7 +22,6 @@ from raftsman.services.apiserver.access.tokens import Tokens
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
-    about,
     bind,
     delete,
     finalize,
@@ -36,11 +35,11 @@ from raftsman.services.apiserver.verbs import (
     write,
 )
 
-from . import builtin, discovery, documents, media, paths, requests, terminals, watches, websocket
+from . import builtin, checks, documents, measured, media, paths, requests, terminals, watches, websocket
+from .about import About
 from .catalog import Catalog
 from .http import Answer, Exchange, Request
 from .media import View, Wanted
-from .openapi.pages import Pages
 from .paths import Target
 
 log = logs.get(__name__)
@@ -49,35 +48,40 @@ log = logs.get(__name__)
 RUNNING_MAX = 2000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
-_KEY_SET = "/openid/v1/jwks"
-_ISSUER = ("/.well-known/openid-configuration", _KEY_SET)
-_HEALTH = ("/healthz", "/livez", "/readyz")
-_METHODS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-Ready = Callable[[], bool]
 
 
 class Handler:
     """Answers requests; made once, called for each."""
 
     def __init__(
-        self, api: Api, authenticator: Authenticator, issuer: Tokens | None, agents: streams.Agents, *, ready: Ready
+        self,
+        api: Api,
+        authenticator: Authenticator,
+        issuer: Tokens | None,
+        agents: streams.Agents,
+        *,
+        health: Mapping[str, checks.Check],
     ) -> None:
-        self._api, self._authenticator, self._agents, self._ready = api, authenticator, agents, ready
+        self._api, self._authenticator, self._agents = api, authenticator, agents
         self._issuer = issuer
         self.catalog = Catalog(builtin.group_versions)
-        self._openapi = Pages(self.catalog)
+        self._about = About(api, issuer, self.catalog, health)
         self._running = self._streams = 0
 
     async def __call__(self, request: Request, exchange: Exchange) -> None:
         started = time.perf_counter()
         status = "200"
         target = paths.target(request.path)
+        counters = None if target is None else measured.of(request, target)
+        lasts = target is not None and measured.lasts(request, target)
         self._running += 1
         try:
             if self._running - self._streams > RUNNING_MAX:
                 raise _too_many(f"{RUNNING_MAX} requests are being answered")
-            await self._serve(request, exchange, target)
+            if lasts:
+                await self._serve(request, exchange, target)
+            else:
+                await self._in_time(request, exchange, target, counters)
         except Exception as error:
             told = _told(error, request)
             status = str(told.status.code)
@@ -86,9 +90,8 @@ class Handler:
             self._fail(request, exchange, told)
         finally:
             self._running -= 1
-            if target is not None:
-                verb = _METHODS.get(request.method, "other")
-                _measured(verb, target.resource.qualified).done(status, time.perf_counter() - started)
+            if counters is not None:
+                counters.done(status, time.perf_counter() - started)
 
     def _fail(self, request: Request, exchange: Exchange, error: errors.ApiError) -> None:
         accept = request.headers.get("accept", "")
@@ -99,61 +102,26 @@ class Handler:
         body = documents.of_message(error.status, form)
         exchange.send(Answer(error.status.code or 500, body, form.media, headers))
 
+    async def _in_time(
+        self, request: Request, exchange: Exchange, target: Target | None, counters: metrics.Request | None
+    ) -> None:
+        """errors.Timeout if it is not answered when it has to be."""
+        running = metrics.READING if counters is None else counters.running
+        running.inc()
+        try:
+            async with asyncio.timeout(requests.deadline_s(request)):
+                await self._serve(request, exchange, target)
+        except TimeoutError:
+            raise errors.Timeout("Timeout: request did not complete within requested timeout") from None
+        finally:
+            running.dec()
+
     async def _serve(self, request: Request, exchange: Exchange, target: Target | None) -> None:
         user = await self._authenticator.identify(request.user, request.lines)
         if target is not None:
             await self._resource(user, request, exchange, target)
         else:
-            exchange.send(await self._about(user, request))
-
-    # -- what the server says of itself
-
-    async def _about(self, user: User, request: Request) -> Answer:
-        if request.method not in ("GET", "HEAD"):
-            raise _not_allowed()
-        path = request.path.rstrip("/") or "/"
-        if not self._api.authorizer.decides_path(user, "get", path):
-            raise errors.Forbidden(f'forbidden: User "{user.name}" cannot get path "{path}"')
-        if path.startswith(_HEALTH):
-            return self._health()
-        if path == "/version":
-            return Answer(200, _version())
-        return await self._documents(path, request)
-
-    def _health(self) -> Answer:
-        if self._ready():
-            return Answer(200, b"ok", "text/plain; charset=utf-8")
-        raise errors.Unavailable("the server is starting or stopping")
-
-    async def _documents(self, path: str, request: Request) -> Answer:
-        if path.startswith("/openapi/"):
-            return await self._openapi.answer(path, request)
-        if path == "/":
-            return Answer(200, documents.dumped({"paths": self._paths()}))
-        if path in _ISSUER:
-            return self._issuer_says(path)
-        form = discovery.wanted(request.headers.get("accept", ""))
-        found = discovery.document(self.catalog, path, form)
-        if found is None:
-            raise paths.not_found()
-        return found.answer(request)
-
-    def _paths(self) -> list[str]:
-        """What can be asked for, for people who look."""
-        served = [f"/{one.path}" for one in self.catalog.versions()]
-        groups = [f"/apis/{group}" for group in self.catalog.groups() if group]
-        return sorted(["/api", "/apis", *served, *groups, "/openapi/v2", "/openapi/v3", "/version", *_HEALTH, *_ISSUER])
-
-    def _issuer_says(self, path: str) -> Answer:
-        """How others verify service accounts' tokens (OpenID Connect Discovery 1.0)."""
-        if self._issuer is None:
-            raise paths.not_found()
-        headers = [("Cache-Control", "public, max-age=3600")]
-        if path == _KEY_SET:
-            return Answer(200, documents.dumped(self._issuer.key_set()), "application/jwk-set+json", headers)
-        config = self._api.config
-        uri = f"https://{config.advertise_address}:{config.secure_port}{_KEY_SET}"
-        return Answer(200, documents.dumped(self._issuer.discovery(uri)), media.JSON, headers)
+            exchange.send(documents.as_read(await self._about.answer(user, request), request))
 
     # -- objects
 
@@ -164,7 +132,7 @@ class Handler:
         if request.method in ("GET", "HEAD") and (target.watch or requests.flag(request, "watch")):
             return await self._watch(call, request, exchange, target)
         if target.watch:
-            raise _not_allowed()
+            raise paths.not_allowed()
         if target.subresource == "log" and request.method == "GET" and kind.message is core.Pod:
             return await self._logs(call, request, exchange, target)
         if target.subresource == "exec" and kind.message is core.Pod:
@@ -179,7 +147,7 @@ class Handler:
             answer = await self._many(call, request, target)
         answer.headers.append(("Cache-Control", "no-cache, private"))
         answer.headers += [("Warning", f'299 - "{_quoted(text)}"') for text in call.warnings]
-        exchange.send(answer)
+        exchange.send(documents.as_read(answer, request))
         return None
 
     async def _one(self, call: Call, request: Request, target: Target) -> Answer:
@@ -198,7 +166,7 @@ class Handler:
             data = await delete.delete(api, call, requests.delete(request, target).SerializeToString())
             status_on_removal = True
         else:
-            raise _not_allowed()
+            raise paths.not_allowed()
         if status_on_removal:
             left = resource.message.FromString(data)
             if not left.metadata.HasField("deletion_timestamp"):
@@ -207,7 +175,7 @@ class Handler:
 
     async def _review(self, call: Call, request: Request, target: Target) -> Answer:
         if request.method != "POST" or target.name:
-            raise _not_allowed()
+            raise paths.not_allowed()
         data = await reviews.create(self._api, self._issuer, call, requests.write(request, target).SerializeToString())
         wanted = media.negotiate(request.headers.get("accept", ""))
         return _object(target.resource, data, wanted, request, status=201)
@@ -236,7 +204,7 @@ class Handler:
                 api, call, requests.delete_collection(request, target).SerializeToString()
             )
         else:
-            raise _not_allowed()
+            raise paths.not_allowed()
         body = documents.of_list(resource, data, wanted, include=request.first("includeObject"))
         return Answer(200, body, _media(wanted))
 
@@ -253,7 +221,7 @@ class Handler:
         found = parts.get((target.subresource, request.method))
         if found is None:
             if target.subresource in builtin.SUBRESOURCES:
-                raise _not_allowed()
+                raise paths.not_allowed()
             raise failures.not_served(target.resource, f"/{target.subresource}", "that subresource over REST")
         return await found(call, request, target)
 
@@ -302,7 +270,7 @@ class Handler:
 
     async def _watch(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
         if target.subresource:
-            raise _not_allowed()
+            raise paths.not_allowed()
         wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
         raw = requests.watch(request, target).SerializeToString()
         events = watches.Events(exchange, target.resource, wanted, include=request.first("includeObject"))
@@ -333,11 +301,6 @@ class Handler:
             await work
         finally:
             self._streams -= 1
-
-
-@functools.cache
-def _measured(verb: str, resource: str) -> metrics.Request:
-    return metrics.Request(verb, resource)
 
 
 def _typed(request: Request, target: Target, message: type[Any]) -> Any:
@@ -377,22 +340,8 @@ def _deleted(target: Target, left: Any) -> meta.Status:
     return meta.Status(status="Success", details=details)
 
 
-@functools.cache
-def _version() -> bytes:
-    found = apiserver.GetVersionResponse.FromString(about.version_bytes())
-    major, minor = found.git_version.removeprefix("v").split(".")[:2]
-    return documents.dumped({
-        "major": major, "minor": minor, "gitVersion": found.git_version, "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "", "goVersion": "", "compiler": f"python {found.python_version}", "platform": found.platform,
-    })  # fmt: skip
-
-
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').encode("ascii", "backslashreplace").decode()
-
-
-def _not_allowed() -> errors.ApiError:
-    return errors.MethodNotSupported("the server does not allow this method on the requested resource")
 
 
 def _other_name(sent: str, path: str) -> errors.ApiError:

@@ -57,3 +57,7 @@ def _in_version(group: str, version: str, rest: list[str], *, watch: bool) -> Ta
 
 def not_found() -> errors.ApiError:
     return errors.NotFound("the server could not find the requested resource")
+
+
+def not_allowed() -> errors.ApiError:
+    return errors.MethodNotSupported("the server does not allow this method on the requested resource")

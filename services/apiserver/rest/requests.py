@@ -15,6 +15,9 @@ from . import media
 from .http import Request
 from .paths import Target
 
+# What a request may take that is no stream.
+TIMEOUT_S = 60.0
+_PEOPLES_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _MATCHES = {
     "": meta.RESOURCE_VERSION_MATCH_UNSPECIFIED,
     "Exact": meta.RESOURCE_VERSION_MATCH_EXACT,
@@ -140,6 +143,30 @@ def patch(request: Request, target: Target) -> meta.PatchRequest:
         namespace=target.namespace, name=target.name, subresource=target.subresource, type=_PATCHES[content_type],
         patch=request.body, options=options(request, force=force),
     )  # fmt: skip
+
+
+def is_apply(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("application/apply-patch")
+
+
+def deadline_s(request: Request) -> float:
+    """Within how many seconds a request is answered: as long as it says, TIMEOUT_S at most."""
+    given = request.first("timeout")
+    if not given:
+        return TIMEOUT_S
+    try:
+        seconds = times.parse_duration(given) / 1e9
+    except ValueError as error:
+        raise errors.BadRequest(f"invalid timeout specified in the request URL: {error}") from None
+    return min(seconds, TIMEOUT_S) if seconds > 0 else TIMEOUT_S
+
+
+def is_pretty(request: Request) -> bool:
+    """Whether JSON is wanted with line breaks: as it says, else where a person looks at the answer."""
+    given = request.first("pretty").lower()
+    if given:
+        return given in ("1", "t", "true")
+    return request.headers.get("user-agent", "").startswith(_PEOPLES_AGENTS)
 
 
 def delete_options(request: Request) -> meta.DeleteOptions:

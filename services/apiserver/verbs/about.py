@@ -19,6 +19,12 @@ async def version(call: Call, raw: bytes) -> bytes:
     return version_bytes()
 
 
+def _architecture() -> str:
+    """As Kubernetes' clients call it."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
 @functools.cache
 def version_bytes() -> bytes:
     """A GetVersionResponse."""
@@ -29,7 +35,7 @@ def version_bytes() -> bytes:
     except importlib.metadata.PackageNotFoundError:
         own = "unknown"
     return apiserver.GetVersionResponse(
-        git_version=KUBERNETES, raftsman_version=own, platform=f"linux/{platform.machine()}",
+        git_version=KUBERNETES, raftsman_version=own, platform=f"linux/{_architecture()}",
         python_version=platform.python_version(),
     ).SerializeToString()  # fmt: skip
 

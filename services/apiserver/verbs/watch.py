@@ -38,7 +38,7 @@ async def watch(
     )  # fmt: skip
     api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name)
     initial, watcher = await _start(api, kind, selected, request, form)
-    gauge = metrics.WATCHES.labels(kind.resource.qualified)
+    gauge = metrics.WATCHES.labels(*metrics.labels("watch", kind.resource))
     gauge.inc()
     try:
         while initial:

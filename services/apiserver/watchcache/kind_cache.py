@@ -44,6 +44,9 @@ class KindCache:
 
     # Reading
 
+    def __len__(self) -> int:
+        return sum(map(len, self._objects.values()))
+
     def get(self, namespace: str, name: str) -> CachedObject | None:
         found = self._objects.get(namespace)
         return found.get(name) if found else None

@@ -171,8 +171,12 @@ async def test_secrets_are_not_in_the_store_in_the_clear(
 async def test_metrics_count_requests(own_server: ApiServerProcess) -> None:
     async with own_server.client() as api:
         await api.list(core.Pod)
+        with pytest.raises(errors.NotFound):
+            await api.get(core.Pod, "none")
     _, text = await asyncio.to_thread(http, own_server, "/metrics")
-    assert 'apiserver_request_total{code="OK",resource="pods",verb="List"} 1.0' in text
+    what = 'component="apiserver-grpc",group="",resource="pods",scope="namespace",subresource=""'
+    assert f'apiserver_request_total{{code="200",{what},verb="LIST",version="v1"}} 1.0' in text
+    assert f'apiserver_request_total{{code="404",{what},verb="GET",version="v1"}} 1.0' in text
 
 
 async def test_an_address_in_use_is_told_at_start(
