@@ -20,6 +20,12 @@ _S = 10**9
 _UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": _S, "m": 60 * _S, "h": 3600 * _S}
 
 
+YEAR_ONE_S = -62_135_596_800
+"""0001-01-01T00:00:00Z, which stands for no time (Go's zero time)."""
+YEAR_10000_S = 253_402_300_800
+_SECONDS_LENGTH = len("2006-01-02T15:04:05")
+
+
 def now() -> meta.Time:
     """The current time, whole seconds."""
     return meta.Time(seconds=int(time.time()))
@@ -67,16 +73,22 @@ def parse_rfc3339(text: str) -> tuple[int, int]:
     if found[9]:
         offset_s = int(found[10]) * 3600 + int(found[11]) * 60
         seconds -= offset_s if found[9] == "+" else -offset_s
+    if not YEAR_ONE_S <= seconds < YEAR_10000_S:
+        raise ValueError(f"{text!r} is not a time: in UTC it is outside of the years 1 to 9999")
     return seconds, nanos
 
 
 def format_seconds(seconds: int) -> str:
-    """RFC 3339 with whole seconds, as `metav1.Time` prints."""
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 with whole seconds, as `metav1.Time` prints. ValueError outside of the years 1 to 9999."""
+    if not YEAR_ONE_S <= seconds < YEAR_10000_S:
+        raise ValueError(f"{seconds} s since 1970 are outside of the years 1 to 9999")
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:_SECONDS_LENGTH] + "Z"
 
 
 def format_micros(seconds: int, nanos: int) -> str:
-    """RFC 3339 with six digits after the second, as `metav1.MicroTime` prints."""
+    """RFC 3339 with six digits after the second, as `metav1.MicroTime` prints. ValueError as above, and for nanos."""
+    if not 0 <= nanos < 10**9:
+        raise ValueError(f"{nanos} ns are no part of a second")
     return f"{format_seconds(seconds)[:-1]}.{nanos // 1000:06d}Z"
 
 

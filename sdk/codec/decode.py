@@ -295,7 +295,14 @@ def _appender(field: plan.Field) -> Decode:
     shape = plan.format_of(field.message)
     if shape in formats.DECODERS:
         decode = formats.DECODERS[shape]
-        return lambda container, item, _path, _problems: decode(item, container.add())
+        default = formats.ZEROS[shape]
+
+        def add_format(container: Any, item: Any, _path: str, _problems: list[errors.Cause]) -> None:
+            value, message = (default if item is None else item), container.add()
+            if value is not None:
+                decode(value, message)
+
+        return add_format
     decode_object = _object_decoder(field.message)
     return lambda container, item, path, problems: decode_object(
         container.add(), {} if item is None else item, path, problems
@@ -337,7 +344,9 @@ def _putter(field: plan.Field) -> Callable[[Any, str, Any, list[errors.Cause], s
         default = formats.ZEROS[shape]
 
         def put_format(container: Any, key: str, item: Any, _problems: list[errors.Cause], _path: str) -> None:
-            decode(default if item is None else item, container[key])
+            value, message = (default if item is None else item), container[key]
+            if value is not None:
+                decode(value, message)
 
         return put_format
     decode_object = _object_decoder(field.message)

@@ -69,7 +69,9 @@ def _encode_time(message: Any) -> str | None:
 
 
 def _decode_time(value: Any, message: Any) -> None:
-    message.seconds = _moment(value)[0]
+    seconds, _ = _moment(value)
+    if seconds:
+        message.seconds = seconds
 
 
 def _encode_micro_time(message: Any) -> str | None:
@@ -78,13 +80,16 @@ def _encode_micro_time(message: Any) -> str | None:
 
 def _decode_micro_time(value: Any, message: Any) -> None:
     seconds, nanos = _moment(value)
-    message.seconds, message.nanos = seconds, nanos // 1000 * 1000
+    if seconds or nanos >= 1000:
+        message.seconds, message.nanos = seconds, nanos // 1000 * 1000
 
 
 def _moment(value: Any) -> tuple[int, int]:
     if not isinstance(value, str):
         raise ValueError(f"must be an RFC 3339 time, not {shown(value)}")
-    return times.parse_rfc3339(value)
+    found = times.parse_rfc3339(value)
+    # As the zero time, an empty message: in protobuf 1970 cannot be told from it.
+    return (0, 0) if found == (times.YEAR_ONE_S, 0) else found
 
 
 def _encode_raw(message: Any) -> Any:

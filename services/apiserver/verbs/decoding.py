@@ -60,7 +60,10 @@ def _as_manifests_say_it(kind: Kind, obj: Any) -> Any:
     """
     from raftsman import codec
 
-    again = codec.from_json(codec.to_json(obj), kind.message)
+    try:
+        again = codec.from_json(codec.to_json(obj), kind.message)
+    except ValueError as error:
+        raise errors.BadRequest(f"the {kind.resource.kind} cannot be written as JSON: {error}") from None
     # What cannot be read back (a bad quantity) is for validation to tell.
     return obj if again.problems else again.message
 
