@@ -25,6 +25,17 @@ def _nothing(*_: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A subresource that is a part of the object itself, as the status is.
+
+    `take` gets the object as it was and what was sent, and takes over what may be changed here.
+    """
+
+    take: Callable[[Any, Any], None]
+    validate: ValidateUpdate = _nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind and its strategy. Callables get typed messages; `validate_update` gets (new, old)."""
 
@@ -40,6 +51,9 @@ class Kind:
     validate: Validate = _nothing
     validate_update: ValidateUpdate = _nothing
     validate_status: ValidateUpdate = _nothing
+    # What a status keeps of the old object, and what the server adds (new, old).
+    prepare_status: Callable[[Any, Any], None] = _nothing
+    parts: Mapping[str, Part] = field(default_factory=dict)
     has_status: bool = False
     has_generation: bool = False
     # Whether an update without a resourceVersion overwrites whatever is there.

@@ -40,6 +40,8 @@ def _generic(router: Router, api: Api, kind: Kind) -> None:
         verbs["UpdateStatus"] = write.update_status
     if "scale" in kind.subresources:
         verbs |= {"GetScale": scale.get, "UpdateScale": scale.update}
+    for part in kind.parts:
+        verbs[f"Update{part.capitalize()}"] = functools.partial(write.update_part, part=part)
     for verb, run in verbs.items():
         router.unary(service, verb, kind, functools.partial(run, api))
     router.streaming(service, "Watch", kind, functools.partial(watch.watch, api))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from raftsman.apps import v1 as apps
 from raftsman.batch import v1 as batch
+from raftsman.certificates import v1 as certificates
 from raftsman.core import v1 as core
 
 POD = frozenset({
@@ -19,6 +20,7 @@ SERVICE = frozenset({"spec.clusterIP", "spec.type"})
 REPLICA_SET = frozenset({"status.replicas"})
 REPLICATION_CONTROLLER = frozenset({"status.replicas"})
 JOB = frozenset({"status.successful"})
+SIGNING_REQUEST = frozenset({"spec.signerName"})
 EVENT = frozenset({
     "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
@@ -67,6 +69,10 @@ def replica_set(found: apps.ReplicaSet | core.ReplicationController) -> Mapping[
 
 def job(found: batch.Job) -> Mapping[str, str]:
     return {"status.successful": str(found.status.succeeded)}
+
+
+def signing_request(found: certificates.CertificateSigningRequest) -> Mapping[str, str]:
+    return {"spec.signerName": found.spec.signer_name}
 
 
 def event(found: core.Event) -> Mapping[str, str]:

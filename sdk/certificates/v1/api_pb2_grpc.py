@@ -82,6 +82,11 @@ class CertificateSigningRequestsStub:
                 request_serializer=raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.SerializeToString,
                 response_deserializer=raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.FromString,
                 _registered_method=True)
+        self.UpdateApproval = channel.unary_unary(
+                '/raftsman.certificates.v1.CertificateSigningRequests/UpdateApproval',
+                request_serializer=raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.FromString,
+                _registered_method=True)
 
 
 class CertificateSigningRequestsServicer:
@@ -142,6 +147,13 @@ class CertificateSigningRequestsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateApproval(self, request, context):
+        """Of what is sent only status.conditions counts. Needs the verb `approve` on the request's signer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CertificateSigningRequestsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -187,6 +199,11 @@ def add_CertificateSigningRequestsServicer_to_server(servicer, server):
             ),
             'UpdateStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.FromString,
+                    response_serializer=raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.SerializeToString,
+            ),
+            'UpdateApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateApproval,
                     request_deserializer=raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.FromString,
                     response_serializer=raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.SerializeToString,
             ),
@@ -433,6 +450,33 @@ class CertificateSigningRequests:
             request,
             target,
             '/raftsman.certificates.v1.CertificateSigningRequests/UpdateStatus',
+            raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.SerializeToString,
+            raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.certificates.v1.CertificateSigningRequests/UpdateApproval',
             raftsman_dot_certificates_dot_v1_dot_api__pb2.CertificateSigningRequestWriteRequest.SerializeToString,
             raftsman_dot_certificates_dot_v1_dot_certificate__signing__request__pb2.CertificateSigningRequest.FromString,
             options,

@@ -46,6 +46,8 @@ class CertificateSigningRequestsStub:
     Delete: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _certificate_signing_request_pb2.CertificateSigningRequestList]
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.CertificateSigningRequestWriteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]
+    UpdateApproval: _grpc.UnaryUnaryMultiCallable[_api_pb2.CertificateSigningRequestWriteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]
+    """Of what is sent only status.conditions counts. Needs the verb `approve` on the request's signer."""
 
 @_typing.type_check_only
 class CertificateSigningRequestsAsyncStub(CertificateSigningRequestsStub):
@@ -61,6 +63,8 @@ class CertificateSigningRequestsAsyncStub(CertificateSigningRequestsStub):
     Delete: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]  # type: ignore[assignment]
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _certificate_signing_request_pb2.CertificateSigningRequestList]  # type: ignore[assignment]
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.CertificateSigningRequestWriteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]  # type: ignore[assignment]
+    UpdateApproval: _aio.UnaryUnaryMultiCallable[_api_pb2.CertificateSigningRequestWriteRequest, _certificate_signing_request_pb2.CertificateSigningRequest]  # type: ignore[assignment]
+    """Of what is sent only status.conditions counts. Needs the verb `approve` on the request's signer."""
 
 class CertificateSigningRequestsServicer(metaclass=_abc_1.ABCMeta):
     """certificatesigningrequests.certificates.k8s.io."""
@@ -127,5 +131,13 @@ class CertificateSigningRequestsServicer(metaclass=_abc_1.ABCMeta):
         request: _api_pb2.CertificateSigningRequestWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_certificate_signing_request_pb2.CertificateSigningRequest, _abc.Awaitable[_certificate_signing_request_pb2.CertificateSigningRequest]]: ...
+
+    @_abc_1.abstractmethod
+    def UpdateApproval(
+        self,
+        request: _api_pb2.CertificateSigningRequestWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_certificate_signing_request_pb2.CertificateSigningRequest, _abc.Awaitable[_certificate_signing_request_pb2.CertificateSigningRequest]]:
+        """Of what is sent only status.conditions counts. Needs the verb `approve` on the request's signer."""
 
 def add_CertificateSigningRequestsServicer_to_server(servicer: CertificateSigningRequestsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

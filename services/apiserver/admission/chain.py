@@ -12,6 +12,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from . import (
+    certificates,
     default_ingress_class,
     default_storage_class,
     default_tolerations,
@@ -43,6 +44,10 @@ PLUGINS: tuple[Plugin, ...] = (
     default_tolerations.PLUGIN,
     default_storage_class.PLUGIN,
     default_ingress_class.PLUGIN,
+    certificates.IDENTITY,
+    certificates.APPROVAL,
+    certificates.SIGNING,
+    certificates.RESTRICTION,
     escalation.PLUGIN,
     resource_quota.PLUGIN,
 )

@@ -8,9 +8,11 @@ from raftsman.flowcontrol import v1 as flowcontrol
 from raftsman.node import v1 as node
 from raftsman.policy import v1 as policy
 from raftsman.scheduling import v1 as scheduling
+from raftsman.services.apiserver import selectable
 from raftsman.services.apiserver.defaulting import flowcontrol as flow_defaults
 from raftsman.services.apiserver.defaulting import scheduling as scheduling_defaults
-from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.kinds import Kind, Part
+from raftsman.services.apiserver.validation import certificates as requests
 from raftsman.services.apiserver.validation import cluster, names, runtime_classes
 from raftsman.services.apiserver.validation import flowcontrol as flows
 from raftsman.services.apiserver.validation import scheduling as priorities
@@ -42,7 +44,13 @@ def kinds() -> tuple[Kind, ...]:
             node.RuntimeClass, name_rule=names.dns_subdomain, unconditional_update=False,
             validate=runtime_classes.runtime_class, validate_update=runtime_classes.runtime_class_update,
         ),
-        kind(certificates.CertificateSigningRequest, name_rule=names.dns_subdomain, **WITH_STATUS),
+        kind(
+            certificates.CertificateSigningRequest, name_rule=requests.any_name, **WITH_STATUS,
+            prepare_update=requests.keep_all, prepare_status=requests.keep_decision,
+            parts={"approval": Part(requests.take_decision, requests.approval)},
+            selectable=selectable.SIGNING_REQUEST, fields_of=selectable.signing_request,
+            validate=requests.request, validate_update=requests.update, validate_status=requests.status,
+        ),
         kind(
             flowcontrol.FlowSchema, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
             default=flow_defaults.schema, validate=flows.schema, validate_update=flows.schema_update,

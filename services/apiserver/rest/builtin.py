@@ -21,6 +21,7 @@ SUBRESOURCES = {
     "binding": ("create",),
     "token": ("create",),
     "finalize": ("update",),
+    "approval": ("get", "patch", "update"),
 }
 # Kinds of parts that are of another group than what they are a part of.
 _ELSEWHERE = {

@@ -218,6 +218,9 @@ class Handler:
         known = {part.name for part in target.resource.facts.subresources}
         if target.subresource not in known:
             raise paths.not_found()
+        if target.subresource in call.kind.parts:
+            parts |= {(target.subresource, "GET"): self._one, (target.subresource, "PATCH"): self._one}
+            parts[target.subresource, "PUT"] = self._put_part
         found = parts.get((target.subresource, request.method))
         if found is None:
             if target.subresource in builtin.SUBRESOURCES:
@@ -228,6 +231,11 @@ class Handler:
     async def _status(self, call: Call, request: Request, target: Target) -> Answer:
         wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
         return _object(target.resource, await self._put(write.update_status, call, request, target), wanted, request)
+
+    async def _put_part(self, call: Call, request: Request, target: Target) -> Answer:
+        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
+        update = functools.partial(write.update_part, part=target.subresource)
+        return _object(target.resource, await self._put(update, call, request, target), wanted, request)
 
     async def _finalize(self, call: Call, request: Request, target: Target) -> Answer:
         wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)

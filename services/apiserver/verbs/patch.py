@@ -34,7 +34,7 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
     body = _body(request)
     if request.subresource == "scale" and "scale" in kind.subresources:
         return await scale.patched(api, call, request, body)
-    if request.subresource and not (request.subresource == "status" and kind.has_status):
+    if request.subresource not in ("", *kind.parts) and not (request.subresource == "status" and kind.has_status):
         raise failures.not_served(kind.resource, f"/{request.subresource}", "that subresource")
 
     async def change(found: CachedObject) -> Change:

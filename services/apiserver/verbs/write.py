@@ -18,7 +18,7 @@ from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.admission import chain
 from raftsman.services.apiserver.admission.attributes import Attributes, Operation
 from raftsman.services.apiserver.api import Api
-from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.kinds import Kind, ValidateUpdate
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage import objects
 from raftsman.services.apiserver.storage.objects import Change
@@ -132,6 +132,11 @@ async def update_status(api: Api, call: Call, raw: bytes) -> bytes:
     return await _update(api, call, raw, subresource="status")
 
 
+async def update_part(api: Api, call: Call, raw: bytes, *, part: str) -> bytes:
+    """An update of one of `kind.parts`."""
+    return await _update(api, call, raw, subresource=part)
+
+
 async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> bytes:
     request = meta.WriteRequest.FromString(raw)
     ownership.settle_manager(call, request.options)
@@ -182,19 +187,16 @@ async def prepared_update(
     causes = Causes()
     new = _settled(kind, new, old, subresource)
     attributes = Attributes(api, call, Operation.UPDATE, metadata.namespace, metadata.name, new, old, subresource)
-    if subresource != "status":
+    if not subresource:
         metadata_rules.validate(new.metadata, causes, namespaced=kind.resource.namespaced, rule=_any_name)
         metadata_rules.update(new.metadata, metadata, causes)
     if admit and not causes and not problems:
         await chain.mutate(attributes)
         if attributes.patched:
             new = attributes.new = _settled(kind, attributes.new, old, subresource)
-    if subresource == "status":
-        kind.validate_status(new, old, causes)
-    else:
-        kind.validate_update(new, old, causes)
+    _rules_of(kind, subresource)(new, old, causes)
     owners.changed(call, new, old, subresource=subresource)
-    if subresource != "status":
+    if not subresource:
         _bump(kind, new, old)
     decoding.refuse(kind, metadata.name, problems, causes)
     if admit:
@@ -202,14 +204,24 @@ async def prepared_update(
     return Change(new, remove=finished(kind, new), charge=attributes.charge)
 
 
+def _rules_of(kind: Kind, subresource: str) -> ValidateUpdate:
+    if subresource in kind.parts:
+        return kind.parts[subresource].validate
+    return kind.validate_status if subresource else kind.validate_update
+
+
 def _settled(kind: Kind, new: Any, old: Any, subresource: str) -> Any:
     """What was sent, with what this part of the object may not touch taken over from the old one."""
     _carry(kind, new.metadata, old.metadata)
-    if subresource == "status":
-        status = type(new)()
-        status.CopyFrom(old)
-        status.status.CopyFrom(new.status)
-        return status
+    if subresource:
+        changed = type(new)()
+        changed.CopyFrom(old)
+        if subresource in kind.parts:
+            kind.parts[subresource].take(changed, new)
+        else:
+            changed.status.CopyFrom(new.status)
+            kind.prepare_status(changed, old)
+        return changed
     if kind.has_status:
         new.ClearField("status")
         if old.HasField("status"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import secrets
 from pathlib import Path
 
 import pytest
 
+from . import test_certificates
 from .cluster import ApiServerProcess
 from .rest import Kubectl, kubeconfig
 from .test_streams import Agent, agent
@@ -70,6 +72,23 @@ def test_what_is_wrong_is_said_by_field(kubectl: Kubectl, space: str) -> None:
     del service["spec"]["seletcor"]  # type: ignore[attr-defined]
     said = kubectl("create", "-n", space, "-f", "-", stdin=json.dumps(service), fails=True)
     assert "spec.ports[0].port" in said
+
+
+def test_signing_requests_are_approved_and_denied(kubectl: Kubectl) -> None:
+    for verb, said in (("approve", "Approved"), ("deny", "Denied")):
+        name = f"r-{secrets.token_hex(4)}"
+        request = {
+            "apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
+            "spec": {
+                "request": base64.b64encode(test_certificates.pem("jane")).decode(), "usages": ["client auth"],
+                "signerName": "example.com/signer", "expirationSeconds": 86400,
+            },
+        }  # fmt: skip
+        kubectl("create", "-f", "-", stdin=json.dumps(request))
+        assert f"certificatesigningrequest.certificates.k8s.io/{name}" in kubectl("certificate", verb, name)
+        (row,) = kubectl("get", "csr", name, "--no-headers").splitlines()
+        assert row.split()[2:] == ["example.com/signer", "kubernetes-admin", "24h", said]
+        assert "kubernetes-admin" in kubectl("describe", "csr", name)
 
 
 def test_discovery_and_explain_know_every_served_kind(kubectl: Kubectl) -> None:
