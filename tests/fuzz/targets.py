@@ -165,9 +165,5 @@ def read_scalars(data: bytes) -> None:
         assert times.parse_duration(times.format_duration(nanos)) == nanos
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target
-    for target in (
-        read_json, read_tree, read_protobuf, read_manifest, create, update, patch, select, read_scalars,
-    )  # fmt: skip
-}
+_ALL = (read_json, read_tree, read_protobuf, read_manifest, create, update, patch, select, read_scalars)
+TARGETS: dict[str, Callable[[bytes], None]] = {target.__name__: target for target in _ALL}
