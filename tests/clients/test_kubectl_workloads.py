@@ -83,6 +83,11 @@ def test_nodes_are_cordoned_and_tainted(admin: Kubectl) -> None:
         (("service", "nodeport", "d", "--tcp=80:8080"), "svc"),
         (("service", "externalname", "d", "--external-name=example.com"), "svc"),
         (("role", "d", "--verb=get,list", "--resource=pods,deployments.apps,pods/log"), "role"),
+        (("job", "d", "--image=localhost/demo:1", "--", "true"), "job"),
+        (("cronjob", "d", "--image=localhost/demo:1", "--schedule=*/5 * * * *", "--", "true"), "cj"),
+        (("quota", "d", "--hard=pods=100,cpu=4"), "quota"),
+        (("poddisruptionbudget", "d", "--selector=app=web", "--min-available=50%"), "pdb"),
+        (("ingress", "d", "--rule=example.com/path*=web:80,tls=pair"), "ing"),
         (("rolebinding", "d", "--role=d", "--user=u", "--serviceaccount=x:y"), "rolebinding"),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else value,
@@ -92,6 +97,20 @@ def test_objects_are_created_from_flags(kubectl: Kubectl, words: tuple[str, ...]
     assert "created" in kubectl("create", *words)
     assert kubectl("get", kind, "d", "-o", "name").endswith("/d\n")
     assert "already exists" in kubectl("create", *words, fails=True)
+    assert "Name:" in kubectl("describe", kind, "d")
+
+
+def test_a_job_is_created_from_a_cron_job(kubectl: Kubectl) -> None:
+    kubectl("create", "cronjob", "daily", "--image=localhost/demo:1", "--schedule=@daily")
+    kubectl("create", "job", "now", "--from=cronjob/daily")
+    assert kubectl("get", "job/now", "-o", "jsonpath={.metadata.ownerReferences[0].name}") == "daily"
+
+
+def test_priority_classes_are_cluster_wide(admin: Kubectl) -> None:
+    admin("create", "priorityclass", "c-high", "--value=1000", "--description=more")
+    assert "1000" in admin("get", "priorityclass", "c-high", "-o", "jsonpath={.value}")
+    assert "more" in admin("describe", "priorityclass", "c-high")
+    admin("delete", "priorityclass", "c-high")
 
 
 def test_a_certificate_and_its_key_become_a_secret(kubectl: Kubectl, tmp_path: Path) -> None:

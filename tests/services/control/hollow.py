@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from raftsman import Client, EventType, errors, times
+from raftsman.coordination import v1 as coordination
 from raftsman.core import v1 as core
+
+LEASE_RENEW_S = 5.0
 
 
 def node(name: str, *, cpu: str = "4", memory: str = "8Gi") -> core.Node:
@@ -38,15 +42,16 @@ class HollowNode:
         made.metadata.ClearField("resource_version")
         made.status.CopyFrom(self._node.status)
         await self._client.update_status(made)
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._keep_lease())]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.delete(core.Node, self.name)
         for pod in (await self._client.list(core.Pod, field_selector=f"spec.nodeName={self.name}")).items:
             await self._end(pod)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self) -> None:
         async for event in self._client.watch(core.Pod, field_selector=f"spec.nodeName={self.name}"):
@@ -56,6 +61,18 @@ class HollowNode:
                 await self._end(event.object)
             elif event.object.status.phase != "Running":
                 await self._start(event.object)
+
+    async def _keep_lease(self) -> None:
+        """As a real node does: without it, the node counts as lost after a while."""
+        lease = coordination.Lease()
+        lease.metadata.name, lease.metadata.namespace = self.name, "kube-node-lease"
+        lease.spec.holder_identity, lease.spec.lease_duration_seconds = self.name, 40
+        with contextlib.suppress(errors.AlreadyExists):
+            await self._client.create(lease)
+        while True:
+            lease.spec.renew_time.CopyFrom(times.micro_now())
+            await self._client.update(lease)
+            await asyncio.sleep(LEASE_RENEW_S)
 
     async def _start(self, pod: core.Pod) -> None:
         pod.metadata.ClearField("resource_version")
