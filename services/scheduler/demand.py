@@ -17,6 +17,8 @@ from raftsman import quantity
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 
+from . import affinity
+
 CPU, MEMORY, STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 UNSTATED_CPU_MILLI = 100
 UNSTATED_MEMORY_BYTES = 200 << 20
@@ -68,6 +70,9 @@ class Demand:
     node_selector: tuple[tuple[str, str], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    node_terms: tuple[affinity.Term, ...] | None = None
+    """One of them must match; None if any node will do."""
+    node_preferences: tuple[affinity.Preference, ...] = ()
 
     def tolerates(self, taint: Taint) -> bool:
         return any(toleration.tolerates(taint) for toleration in self.tolerations)
@@ -83,6 +88,8 @@ def demand_of(pod: core.Pod) -> Demand:
         tuple(sorted(spec.node_selector.items())),
         tuple(Toleration(t.key, t.operator or "Equal", t.value, t.effect) for t in spec.tolerations),
         tuple(_host_ports(spec)),
+        affinity.required(spec.affinity),
+        affinity.preferred(spec.affinity),
     )
 
 

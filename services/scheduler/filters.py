@@ -44,11 +44,17 @@ def tolerated(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reas
 
 
 def selected(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reasons]:
-    """The node has all labels of the pod's nodeSelector."""
-    if not demand.node_selector:
+    """The node has all labels of the pod's nodeSelector, and matches a term of its node affinity."""
+    if not demand.node_selector and demand.node_terms is None:
         return [_FITS] * len(rows)
-    wanted = demand.node_selector
-    return [_FITS if all(nodes.labels[row].get(key) == value for key, value in wanted) else _UNSELECTED for row in rows]
+
+    def suits(row: int) -> bool:
+        name, labels = nodes.names[row], nodes.labels[row]
+        if any(labels.get(key) != value for key, value in demand.node_selector):
+            return False
+        return demand.node_terms is None or any(term.matches(name, labels) for term in demand.node_terms)
+
+    return [_FITS if suits(row) else _UNSELECTED for row in rows]
 
 
 def ports_free(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reasons]:

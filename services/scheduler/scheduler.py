@@ -14,14 +14,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raftsman import Client, EventType, PodBinding, errors, logs, metadata
+from raftsman import Client, EventType, PodBinding, errors, logs, metadata, unsupported
 from raftsman.core import v1 as core
 from raftsman.informer import Informers
 from raftsman.metadata import Key
 from raftsman.recorder import EventRecorder
 
 from . import metrics
-from .conditions import GATED, GATED_MESSAGE, UNSCHEDULABLE, Conditions, Verdict
+from .conditions import GATED, GATED_MESSAGE, UNSCHEDULABLE, Conditions, Verdict, patch_for
 from .demand import Demand, demand_of
 from .placement import Placement, Refusal, decide, fits
 from .queue import PodQueue, Waiting
@@ -131,6 +131,14 @@ class Scheduler:
         metrics.ATTEMPTS.labels("unschedulable").inc()
         log.debug("no node for pod", pod=metadata.key_of(waiting.pod), why=refusal.message)
 
+    def _refuse_for_good(self, pod: core.Pod, message: str) -> None:
+        """No node acts upon all that the pod says; it is told once."""
+        verdict = Verdict(UNSCHEDULABLE, message)
+        if patch_for(pod, verdict, now_s=0) is not None:
+            self._events.warning(pod, "FailedScheduling", message)
+            self._conditions.tell(pod, verdict)
+            metrics.ATTEMPTS.labels("unschedulable").inc()
+
     def _assume(self, waiting: Waiting, placement: Placement) -> _Assumed:
         assumed = self._assumed[waiting.uid] = _Assumed(waiting, placement.node_name)
         self._snapshot.put_pod(waiting.uid, placement.node_name, demand=waiting.demand)
@@ -223,6 +231,9 @@ class Scheduler:
         elif new.spec.scheduling_gates:
             self._dequeue(new.metadata.uid)
             self._conditions.tell(new, Verdict(GATED, GATED_MESSAGE))
+        elif offences := unsupported.in_scheduler(new):
+            self._dequeue(new.metadata.uid)
+            self._refuse_for_good(new, unsupported.sentence(offences))
         else:
             self._queue.put(new, demand_of(new), now=asyncio.get_running_loop().time())
             self._signal.set()

@@ -42,5 +42,17 @@ def preferred(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[int]
     return [SCORE_MAX - SCORE_MAX * count // most if most else SCORE_MAX for count in averse]
 
 
-SCORES: tuple[tuple[Score, int], ...] = ((packed, 1), (preferred, 3))
+def near(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[int]:
+    """The sum of the weights of the node affinities that the node matches, the best at SCORE_MAX."""
+    if not demand.node_preferences:
+        return [0] * len(rows)
+    sums = [
+        sum(one.weight for one in demand.node_preferences if one.term.matches(nodes.names[row], nodes.labels[row]))
+        for row in rows
+    ]
+    most = max(sums, default=0)
+    return [SCORE_MAX * found // most if most else 0 for found in sums]
+
+
+SCORES: tuple[tuple[Score, int], ...] = ((packed, 1), (preferred, 3), (near, 2))
 """With weights."""

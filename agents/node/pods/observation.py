@@ -17,6 +17,7 @@ from raftsman.core import v1 as core
 
 from . import fingerprint
 
+EVICTED_REASON = "Evicted"
 SANDBOX_LABEL = "raftsman.node/sandbox"
 SPEC_LABEL = "raftsman.node/spec"
 GRACE_LABEL = "raftsman.node/grace"
@@ -104,6 +105,8 @@ class Observed:
     host_ip: str = ""
     evicted: str | None = None
     """Why the pod must fail on this node, such as a volume that has grown too large."""
+    evicted_as: str = EVICTED_REASON
+    """The reason word of that."""
     doomed: str | None = None
     """Why the pod must end although nobody deleted it, such as a node that is going away."""
 

@@ -50,6 +50,7 @@ class Observer:
             network_ready=network_ready,
             host_ip=self._settings.node_ip,
             evicted=record.evicted,
+            evicted_as=record.evicted_as,
             doomed=None if record.present else "deleted from the API",
         )
 

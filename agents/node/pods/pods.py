@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from raftsman import logs
+from raftsman import logs, unsupported
 from raftsman.agents.node import fields
 from raftsman.agents.node.probes.judgement import Role
 from raftsman.agents.node.probes.prober import Prober
@@ -33,7 +33,7 @@ from raftsman.recorder import EventRecorder
 
 from . import decision, status
 from .decision import Abort, Finish, Prepare, Remove, Stop, Teardown, decide
-from .observation import GRACE_LABEL, Kind
+from .observation import GRACE_LABEL, Kind, is_terminal
 from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
@@ -149,6 +149,7 @@ class Pods:
         if record is None:
             record = self._records[new.metadata.uid] = Record(new.metadata.uid, new)
             record.seen_at = asyncio.get_running_loop().time()
+            self._refuse_unsupported(record)
         elif revision_of(new) > revision_of(record.pod):
             if _told_differently(record.pod, new):
                 self._refresh(record)
@@ -156,6 +157,13 @@ class Pods:
         else:
             return  # an own write that came back
         self.mark(record.uid)
+
+    def _refuse_unsupported(self, record: Record) -> None:
+        """Fail a pod that says what no node acts upon, such as one that no scheduler has seen."""
+        found = unsupported.on_nodes(record.pod)
+        if found and not is_terminal(record.pod.status.phase):
+            record.evicted, record.evicted_as = unsupported.sentence(found), unsupported.REASON
+            self._events.warning(record.pod, unsupported.REASON, record.evicted)
 
     def _gone(self, pod: core.Pod) -> None:
         record = self._records.get(pod.metadata.uid)

@@ -10,7 +10,7 @@ from typing import Any
 from raftsman.agents.node.runtime import Container
 from raftsman.core import v1 as core
 
-from .observation import Backoff, Fault
+from .observation import EVICTED_REASON, Backoff, Fault
 
 SANDBOX = ""
 """Stands for the sandbox and the volumes where containers go by name."""
@@ -55,6 +55,7 @@ class Record:
     """Teardown or finish, while under way."""
     refreshing: bool = False
     evicted: str | None = None
+    evicted_as: str = EVICTED_REASON
     measure_at: float = 0.0
     """On the loop's clock: when the sizes of volumes are looked at next."""
     timer: asyncio.TimerHandle | None = None

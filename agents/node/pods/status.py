@@ -21,7 +21,6 @@ STARTABLE = "PodReadyToStartContainers"
 INITIALIZED = "Initialized"
 CONTAINERS_READY = "ContainersReady"
 READY = "Ready"
-EVICTED_REASON = "Evicted"
 
 
 def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStatus:
@@ -54,7 +53,7 @@ def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStat
 def _cut_short(pod: core.Pod, observed: Observed, now: datetime) -> tuple[str, str] | None:
     """Reason and message of a pod that has to fail, however its containers end."""
     if observed.evicted is not None:
-        return EVICTED_REASON, observed.evicted
+        return observed.evicted_as, observed.evicted
     deadline = deadline_of(pod)
     return (DEADLINE_REASON, DEADLINE_MESSAGE) if deadline is not None and deadline <= now else None
 

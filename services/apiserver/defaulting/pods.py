@@ -7,7 +7,7 @@ from collections.abc import Iterable, MutableMapping
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 
-from . import quantities
+from . import claims, quantities, sources
 
 GRACE_S = 30
 FILE_MODE = 0o644
@@ -24,6 +24,19 @@ def pod(found: core.Pod) -> None:
         for name, limit in one.resources.limits.items():
             if name not in one.resources.requests:
                 one.resources.requests[name].CopyFrom(limit)
+        if found.spec.host_network:
+            for port in one.ports:
+                port.host_port = port.host_port or port.container_port
+    if found.spec.HasField("resources"):
+        _whole_resources(found.spec.resources)
+
+
+def _whole_resources(found: core.ResourceRequirements) -> None:
+    quantities.canonical(found.limits)
+    quantities.canonical(found.requests)
+    for name, limit in found.limits.items():
+        if name not in found.requests:
+            found.requests[name].CopyFrom(limit)
 
 
 def template(found: core.PodTemplateSpec) -> None:
@@ -54,7 +67,7 @@ def spec(found: core.PodSpec) -> None:
 
 def container(found: core.Container) -> None:
     if not found.image_pull_policy:
-        found.image_pull_policy = "Always" if _is_latest(found.image) else "IfNotPresent"
+        found.image_pull_policy = _pull_policy(found.image)
     found.termination_message_path = found.termination_message_path or TERMINATION_LOG
     found.termination_message_policy = found.termination_message_policy or "File"
     for port in found.ports:
@@ -74,6 +87,10 @@ def container(found: core.Container) -> None:
             _divisor(variable.value_from.resource_field_ref)
     if found.HasField("security_context") and found.security_context.proc_mount == "":
         found.security_context.ClearField("proc_mount")
+
+
+def _pull_policy(image: str) -> str:
+    return "Always" if _is_latest(image) else "IfNotPresent"
 
 
 def _is_latest(image: str) -> bool:
@@ -99,6 +116,8 @@ def _probe(found: core.Probe) -> None:
     found.failure_threshold = found.failure_threshold or 3
     if found.handler.HasField("http_get"):
         _http_get(found.handler.http_get)
+    if found.handler.HasField("grpc") and not found.handler.grpc.HasField("service"):
+        found.handler.grpc.service = ""
 
 
 def _http_get(found: core.HTTPGetAction) -> None:
@@ -126,8 +145,12 @@ def volume(found: core.Volume) -> None:
     if source.HasField("downward_api"):
         _mode(source.downward_api)
         _files(source.downward_api.items)
-    if source.HasField("host_path") and not source.host_path.HasField("type"):
-        source.host_path.type = ""
+    for _, given in source.ListFields():
+        sources.source(given)
+    if source.HasField("ephemeral"):
+        claims.claim_spec(source.ephemeral.volume_claim_template.spec)
+    if source.HasField("image"):
+        source.image.pull_policy = source.image.pull_policy or _pull_policy(source.image.reference)
     if source.HasField("empty_dir") and source.empty_dir.HasField("size_limit"):
         quantities.canonical_one(source.empty_dir.size_limit)
     if source.HasField("projected"):

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 from raftsman.core import v1 as core
 
-from . import names, ports, resources
+from . import mounts, names, ports, resources, security
 from .causes import Causes
 
 PULL_POLICIES = frozenset({"Always", "IfNotPresent", "Never"})
-_PROPAGATIONS = frozenset({"", "None", "HostToContainer", "Bidirectional"})
 _MESSAGE_POLICIES = frozenset({"File", "FallbackToLogsOnError"})
-_SECCOMP_TYPES = frozenset({"Localhost", "RuntimeDefault", "Unconfined"})
-_SYSCTL = re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*")
-_SYSCTL_MAX = 253
+RESTART_POLICIES = frozenset({"Always", "Never", "OnFailure"})
+_RULES_MAX = 20
+_RULE_CODES_MAX = 255
+_RULE_ACTIONS = ("Restart", "RestartAllContainers")
+_RULE_OPERATORS = ("In", "NotIn")
+_RESIZABLE = ("cpu", "memory")
+_RESIZES = ("NotRequired", "RestartContainer")
 _FIELD_PATHS = frozenset({
     "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
     "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs",
@@ -30,7 +33,6 @@ _CONTAINER_RESOURCES = frozenset({
 def all_of(spec: core.PodSpec, causes: Causes, *, path: str) -> None:
     """Every container, names unique over init containers too. An init container that restarts always is a sidecar."""
     seen: set[str] = set()
-    volumes = {one.name for one in spec.volumes}
     if not spec.containers:
         causes.required(f"{path}.containers")
     for word, found, init in (("initContainers", spec.init_containers, True), ("containers", spec.containers, False)):
@@ -39,13 +41,13 @@ def all_of(spec: core.PodSpec, causes: Causes, *, path: str) -> None:
             if container.name in seen:
                 causes.duplicate(f"{at}.name", container.name)
             seen.add(container.name)
-            if init and container.HasField("restart_policy") and container.restart_policy != "Always":
-                causes.not_supported(f"{at}.restartPolicy", container.restart_policy, ("Always",))
             ends = init and container.restart_policy != "Always"
-            one(container, causes, path=at, volumes=volumes, init=ends)
+            one(container, causes, path=at, spec=spec, init=ends)
+    _host_ports(spec, causes, path=path)
 
 
-def one(found: core.Container, causes: Causes, *, path: str, volumes: set[str], init: bool) -> None:
+def one(found: core.Container, causes: Causes, *, path: str, spec: core.PodSpec, init: bool) -> None:
+    """A container of `spec`; `init` if it is to end before the others start."""
     if not found.name:
         causes.required(f"{path}.name")
     else:
@@ -58,11 +60,52 @@ def one(found: core.Container, causes: Causes, *, path: str, volumes: set[str], 
         causes.not_supported(f"{path}.terminationMessagePolicy", found.termination_message_policy, _MESSAGE_POLICIES)
     _ports(found.ports, causes, path=f"{path}.ports")
     _environment(found, causes, path=path)
-    _mounts(found, causes, path=f"{path}.volumeMounts", volumes=volumes)
+    mounts.all_of(found, causes, path=path, volumes=spec.volumes)
     resources.requirements(found.resources, causes, path=f"{path}.resources")
+    resources.claimed(found.resources, causes, path=f"{path}.resources", claims=spec.resource_claims)
+    _restarts(found, causes, path=path)
+    _resizes(found, causes, path=f"{path}.resizePolicy", pod_policy=spec.restart_policy)
     _probes(found, causes, path=path, init=init)
+    if found.lifecycle.HasField("stop_signal") and not spec.os.name:
+        causes.forbidden(f"{path}.lifecycle.stopSignal", "may not be set for containers with empty `spec.os.name`")
     if found.HasField("security_context"):
-        security(found.security_context, causes, path=f"{path}.securityContext")
+        security.container(found.security_context, causes, path=f"{path}.securityContext")
+
+
+def _restarts(found: core.Container, causes: Causes, *, path: str) -> None:
+    if found.HasField("restart_policy") and found.restart_policy not in RESTART_POLICIES:
+        causes.not_supported(f"{path}.restartPolicy", found.restart_policy, RESTART_POLICIES)
+    rules, at = found.restart_policy_rules, f"{path}.restartPolicyRules"
+    if rules and not found.HasField("restart_policy"):
+        causes.required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    if len(rules) > _RULES_MAX:
+        causes.too_long(at, _RULES_MAX, "items")
+    for index, rule in enumerate(rules):
+        if rule.action not in _RULE_ACTIONS:
+            causes.not_supported(f"{at}[{index}].action", rule.action, _RULE_ACTIONS)
+        if not rule.HasField("exit_codes"):
+            causes.required(f"{at}[{index}].exitCodes", "must be specified")
+        elif rule.exit_codes.operator not in _RULE_OPERATORS:
+            causes.not_supported(f"{at}[{index}].exitCodes.operator", rule.exit_codes.operator, _RULE_OPERATORS)
+        elif not 0 < len(rule.exit_codes.values) <= _RULE_CODES_MAX:
+            causes.invalid(f"{at}[{index}].exitCodes.values", list(rule.exit_codes.values), "1 to 255 are needed")
+
+
+def _resizes(found: core.Container, causes: Causes, *, path: str, pod_policy: str) -> None:
+    seen: set[str] = set()
+    for index, policy in enumerate(found.resize_policy):
+        at = f"{path}[{index}]"
+        if policy.resource_name in seen:
+            causes.duplicate(at, policy.resource_name)
+        seen.add(policy.resource_name)
+        if policy.resource_name not in _RESIZABLE:
+            causes.not_supported(f"{at}.resourceName", policy.resource_name, _RESIZABLE)
+        if policy.restart_policy not in _RESIZES:
+            causes.not_supported(f"{at}.restartPolicy", policy.restart_policy, _RESIZES)
+        if pod_policy == "Never" and policy.restart_policy == "RestartContainer":
+            causes.invalid(
+                f"{at}.restartPolicy", policy.restart_policy, "must be 'NotRequired' when `restartPolicy` is 'Never'"
+            )
 
 
 def _image(image: str, causes: Causes, *, path: str) -> None:
@@ -73,25 +116,39 @@ def _image(image: str, causes: Causes, *, path: str) -> None:
 
 
 def _ports(found: Sequence[core.ContainerPort], causes: Causes, *, path: str) -> None:
-    seen_names: set[str] = set()
-    seen: set[tuple[int, str]] = set()
+    seen: set[str] = set()
     for index, port in enumerate(found):
         at = f"{path}[{index}]"
         if port.name:
             for wrong in names.port_name(port.name):
                 causes.invalid(f"{at}.name", port.name, wrong)
-            if port.name in seen_names:
+            if port.name in seen:
                 causes.duplicate(f"{at}.name", port.name)
-            seen_names.add(port.name)
+            seen.add(port.name)
         if not port.container_port:
             causes.required(f"{at}.containerPort")
         else:
             ports.number(port.container_port, causes, path=f"{at}.containerPort")
+        if port.host_port:
+            ports.number(port.host_port, causes, path=f"{at}.hostPort")
         ports.protocol(port.protocol, causes, path=f"{at}.protocol")
-        key = (port.container_port, port.protocol)
-        if key in seen:
-            causes.duplicate(at, f"{port.container_port}/{port.protocol}")
-        seen.add(key)
+
+
+def _host_ports(spec: core.PodSpec, causes: Causes, *, path: str) -> None:
+    """Each port of the node once; in the node's network a container's port is the node's."""
+    seen: set[tuple[str, str, int]] = set()
+    for word, found in (("initContainers", spec.init_containers), ("containers", spec.containers)):
+        for index, container in enumerate(found):
+            for position, port in enumerate(container.ports):
+                at = f"{path}.{word}[{index}].ports[{position}]"
+                if spec.host_network and port.host_port not in (0, port.container_port):
+                    why = "must match `hostPort` when `hostNetwork` is true"
+                    causes.invalid(f"{at}.containerPort", port.container_port, why)
+                key = (port.protocol, port.host_ip, port.host_port)
+                if port.host_port and word == "containers":
+                    if key in seen:
+                        causes.duplicate(f"{at}.hostPort", f"{port.protocol}/{port.host_ip}/{port.host_port}")
+                    seen.add(key)
 
 
 def _environment(found: core.Container, causes: Causes, *, path: str) -> None:
@@ -113,7 +170,9 @@ def _value_from(variable: core.EnvVar, causes: Causes, *, path: str) -> None:
     given = [field.name for field, _ in source.ListFields()]
     if not given:
         causes.invalid(
-            path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+            path,
+            "",
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         )
     elif variable.value:
         causes.invalid(path, "", "may not be specified when `value` is not empty")
@@ -126,6 +185,11 @@ def _value_from(variable: core.EnvVar, causes: Causes, *, path: str) -> None:
     if source.HasField("config_map_key_ref"):
         reference = source.config_map_key_ref
         _key_reference(reference.local_object_reference.name, reference.key, causes, path=f"{path}.configMapKeyRef")
+    if source.HasField("file_key_ref"):
+        file = source.file_key_ref
+        for word, value in (("key", file.key), ("volumeName", file.volume_name), ("path", file.path)):
+            if not value:
+                causes.required(f"{path}.fileKeyRef.{word}")
     if source.HasField("secret_key_ref"):
         secret = source.secret_key_ref
         _key_reference(secret.local_object_reference.name, secret.key, causes, path=f"{path}.secretKeyRef")
@@ -191,43 +255,6 @@ def _env_from(source: core.EnvFromSource, causes: Causes, *, path: str) -> None:
     for word, reference in (("configMapRef", source.config_map_ref), ("secretRef", source.secret_ref)):
         if word in given and not reference.local_object_reference.name:
             causes.required(f"{path}.{word}.name")
-
-
-def _mounts(container: core.Container, causes: Causes, *, path: str, volumes: set[str]) -> None:
-    seen: set[str] = set()
-    for index, mount in enumerate(container.volume_mounts):
-        at = f"{path}[{index}]"
-        privileged = container.security_context.privileged
-        _propagation(mount, privileged=privileged, causes=causes, path=f"{at}.mountPropagation")
-        if not mount.name:
-            causes.required(f"{at}.name")
-        elif mount.name not in volumes:
-            causes.not_found(f"{at}.name", mount.name)
-        if not mount.mount_path:
-            causes.required(f"{at}.mountPath")
-        elif mount.mount_path in seen:
-            causes.invalid(f"{at}.mountPath", mount.mount_path, "must be unique")
-        seen.add(mount.mount_path)
-        if mount.sub_path and mount.sub_path_expr:
-            causes.invalid(f"{at}.subPathExpr", mount.sub_path_expr, "subPathExpr and subPath are mutually exclusive")
-        for word, text in (("subPath", mount.sub_path), ("subPathExpr", mount.sub_path_expr)):
-            if text:
-                below(text, causes, path=f"{at}.{word}")
-
-
-def _propagation(mount: core.VolumeMount, *, privileged: bool, causes: Causes, path: str) -> None:
-    if mount.mount_propagation not in _PROPAGATIONS:
-        causes.not_supported(path, mount.mount_propagation, _PROPAGATIONS - {""})
-    elif mount.mount_propagation == "Bidirectional" and not privileged:
-        causes.forbidden(path, "Bidirectional mount propagation is available only to privileged containers")
-
-
-def below(text: str, causes: Causes, *, path: str) -> None:
-    """A relative path that stays inside."""
-    if text.startswith("/"):
-        causes.invalid(path, text, "must be a relative path")
-    if ".." in text.split("/"):
-        causes.invalid(path, text, "must not contain '..'")
 
 
 def _probes(found: core.Container, causes: Causes, *, path: str, init: bool) -> None:
@@ -314,59 +341,3 @@ def _http_get(found: core.HTTPGetAction, causes: Causes, *, path: str) -> None:
                 header.name,
                 "a valid HTTP header must consist of alphanumeric characters or '-'",
             )
-
-
-def security(found: core.SecurityContext, causes: Causes, *, path: str) -> None:
-    _ids(found, causes, path=path)
-    _seccomp(found, causes, path=path)
-    if found.HasField("allow_privilege_escalation") and not found.allow_privilege_escalation:
-        if found.privileged:
-            causes.invalid(path, "", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")
-        if "CAP_SYS_ADMIN" in found.capabilities.add:
-            causes.invalid(
-                path, "", "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
-            )
-
-
-def pod_security(found: core.PodSecurityContext, causes: Causes, *, path: str) -> None:
-    _ids(found, causes, path=path)
-    _seccomp(found, causes, path=path)
-    _sysctls(found.sysctls, causes, path=f"{path}.sysctls")
-    if found.HasField("fs_group") and not 0 <= found.fs_group < 1 << 31:
-        causes.invalid(f"{path}.fsGroup", found.fs_group, "must be between 0 and 2147483647, inclusive")
-    for index, group in enumerate(found.supplemental_groups):
-        if not 0 <= group < 1 << 31:
-            causes.invalid(f"{path}.supplementalGroups[{index}]", group, "must be between 0 and 2147483647, inclusive")
-    if found.HasField("fs_group_change_policy") and found.fs_group_change_policy not in ("Always", "OnRootMismatch"):
-        causes.not_supported(f"{path}.fsGroupChangePolicy", found.fs_group_change_policy, ("Always", "OnRootMismatch"))
-
-
-def _seccomp(found: core.SecurityContext | core.PodSecurityContext, causes: Causes, *, path: str) -> None:
-    profile = found.seccomp_profile
-    if found.HasField("seccomp_profile") and profile.type not in _SECCOMP_TYPES:
-        if profile.type:
-            causes.not_supported(f"{path}.seccompProfile.type", profile.type, _SECCOMP_TYPES)
-        else:
-            causes.required(f"{path}.seccompProfile.type")
-    if profile.type == "Localhost" and not profile.localhost_profile:
-        causes.required(f"{path}.seccompProfile.localhostProfile", "must be set when seccomp type is Localhost")
-
-
-def _sysctls(found: Sequence[core.Sysctl], causes: Causes, *, path: str) -> None:
-    seen: set[str] = set()
-    for index, sysctl in enumerate(found):
-        at = f"{path}[{index}].name"
-        if not sysctl.name:
-            causes.required(at)
-        elif len(sysctl.name) > _SYSCTL_MAX or not _SYSCTL.fullmatch(sysctl.name):
-            causes.invalid(at, sysctl.name, f"must have at most {_SYSCTL_MAX} characters and match {_SYSCTL.pattern}")
-        elif sysctl.name.replace("/", ".") in seen:
-            causes.duplicate(at, sysctl.name)
-        seen.add(sysctl.name.replace("/", "."))
-
-
-def _ids(found: core.SecurityContext | core.PodSecurityContext, causes: Causes, *, path: str) -> None:
-    for field, word in (("run_as_user", "runAsUser"), ("run_as_group", "runAsGroup")):
-        value = getattr(found, field)
-        if found.HasField(field) and not 0 <= value < 1 << 31:  # type: ignore[arg-type]
-            causes.invalid(f"{path}.{word}", value, "must be between 0 and 2147483647, inclusive")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from raftsman import quantity
 from raftsman.core import v1 as core
@@ -19,18 +19,43 @@ _NOT_NEGATIVE = "must be greater than or equal to 0"
 def requirements(found: core.ResourceRequirements, causes: Causes, *, path: str) -> None:
     limits = amounts(found.limits, causes, path=f"{path}.limits", container=True)
     requests = amounts(found.requests, causes, path=f"{path}.requests", container=True)
-    if "ephemeral-storage" in limits:
-        causes.unserved(f"{path}.limits[ephemeral-storage]", "it needs disk accounting in the node agent")
+    _huge_pages(limits, requests, causes, path=path)
     for name, request in requests.items():
         limit = limits.get(name)
         at = f"{path}.requests"
         if limit is None:
-            if _is_extended(name):
+            if _is_extended(name) or name.startswith(_HUGE_PAGES):
                 causes.required(f"{path}.limits", "Limit must be set for non overcommitable resources")
         elif limit < request:
             causes.invalid(at, str(request), f"must be less than or equal to {name} limit of {limit}")
-        elif _is_extended(name) and limit != request:
+        elif (_is_extended(name) or name.startswith(_HUGE_PAGES)) and limit != request:
             causes.invalid(at, str(request), f"must be equal to {name} limit of {limit}")
+
+
+def _huge_pages(
+    limits: dict[str, quantity.Quantity], requests: dict[str, quantity.Quantity], causes: Causes, *, path: str
+) -> None:
+    """They cannot be overcommitted, and nothing runs on them alone."""
+    used = {name for name in (*limits, *requests) if name.startswith(_HUGE_PAGES)}
+    if used and not {"cpu", "memory"} & {*limits, *requests}:
+        causes.forbidden(path, "HugePages require cpu or memory")
+
+
+def claimed(
+    found: core.ResourceRequirements, causes: Causes, *, path: str, claims: Sequence[core.PodResourceClaim]
+) -> None:
+    """Claims of devices are the pod's, each once."""
+    known = {claim.name for claim in claims}
+    seen: set[tuple[str, str]] = set()
+    for index, claim in enumerate(found.claims):
+        at = f"{path}.claims[{index}]"
+        if not claim.name:
+            causes.required(f"{at}.name")
+        elif claim.name not in known:
+            causes.not_found(f"{at}.name", claim.name)
+        if (claim.name, claim.request) in seen:
+            causes.duplicate(at, f"{claim.name}/{claim.request}" if claim.request else claim.name)
+        seen.add((claim.name, claim.request))
 
 
 def amounts(
@@ -42,12 +67,8 @@ def amounts(
         at = f"{path}[{name}]"
         for wrong in names.qualified(name):
             causes.invalid(path, name, wrong)
-        if container and "/" not in name and name not in _STANDARD:
-            needs = "huge pages" if name.startswith(_HUGE_PAGES) else ""
-            if needs:
-                causes.unserved(at, "it needs huge pages in the node agent")
-            else:
-                causes.invalid(at, name, "must be a standard resource for containers")
+        if container and "/" not in name and name not in _STANDARD and not name.startswith(_HUGE_PAGES):
+            causes.invalid(at, name, "must be a standard resource for containers")
         parsed = one(amount, causes, path=at)
         if parsed is not None:
             valid[name] = parsed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+from raftsman import unsupported as unserved
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.services.apiserver import unsupported
@@ -21,12 +22,13 @@ _SLICE_PORTS_MAX = 20000
 _ADDRESSES_MAX = 100
 _ADDRESS_TYPES = frozenset({"IPv4", "IPv6", "FQDN"})
 
-_refuse_unsupported = unsupported.checker(core.ServiceSpec, unsupported.SERVICE_SPEC)
+_unsupported = unserved.finder(core.ServiceSpec, unsupported.SERVICE_SPEC)
 
 
 def service(found: core.Service, causes: Causes) -> None:
     spec = found.spec
-    _refuse_unsupported(spec, causes, "spec")
+    for path, needs in _unsupported(spec, "spec"):
+        causes.unserved(path, f"it needs {needs}")
     if spec.type == "LoadBalancer":
         causes.unserved("spec.type", "LoadBalancer needs the cloud controller (use NodePort)")
     elif spec.type not in TYPES:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from raftsman.core import v1 as core
 
-from . import containers, names, resources
+from . import containers, metadata, mounts, names, resources, volume_sources
 from .causes import Causes
 
 _HOST_PATH_TYPES = frozenset({
     "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice",
 })  # fmt: skip
+_KEY_TYPES = frozenset({"ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519", "RSA3072", "RSA4096"})
 _TOKEN_MIN_S = 600
 _TOKEN_MAX_S = 1 << 32
 
@@ -37,12 +38,14 @@ def _source(found: core.VolumeSource, causes: Causes, *, path: str) -> None:
         causes.required(path, "must specify a volume type")
     for field, _ in given[1:]:
         causes.forbidden(f"{path}.{field.json_name}", "may not specify more than 1 volume type")
+    for field, source in given[:1]:
+        volume_sources.source(field.name, source, causes, path=f"{path}.{field.json_name}")
     if found.HasField("host_path"):
         _host_path(found.host_path, causes, path=f"{path}.hostPath")
     if found.HasField("empty_dir") and found.empty_dir.HasField("size_limit"):
         resources.one(found.empty_dir.size_limit, causes, path=f"{path}.emptyDir.sizeLimit")
-    if found.HasField("empty_dir") and found.empty_dir.medium not in ("", "Memory"):
-        causes.not_supported(f"{path}.emptyDir.medium", found.empty_dir.medium, ("", "Memory"))
+    if found.HasField("empty_dir") and not _is_medium(found.empty_dir.medium):
+        causes.not_supported(f"{path}.emptyDir.medium", found.empty_dir.medium, ("", "HugePages", "Memory"))
     if found.HasField("secret"):
         _named(found.secret.secret_name, causes, path=f"{path}.secret.secretName")
         _items(found.secret.items, causes, path=f"{path}.secret.items")
@@ -56,6 +59,10 @@ def _source(found: core.VolumeSource, causes: Causes, *, path: str) -> None:
         _mode(found.downward_api.default_mode, causes, path=f"{path}.downwardAPI.defaultMode")
     if found.HasField("projected"):
         _projected(found.projected, causes, path=f"{path}.projected")
+
+
+def _is_medium(text: str) -> bool:
+    return text in ("", "Memory", "HugePages") or text.startswith("HugePages-")
 
 
 def _named(name: str, causes: Causes, *, path: str) -> None:
@@ -91,7 +98,7 @@ def _file(text: str, causes: Causes, *, path: str) -> None:
     if not text:
         causes.required(path)
         return
-    containers.below(text, causes, path=path)
+    mounts.below(text, causes, path=path)
     if text.startswith(".."):
         causes.invalid(path, text, "must not start with '..'")
 
@@ -127,6 +134,10 @@ def _projected(found: core.ProjectedVolumeSource, causes: Causes, *, path: str) 
             _items(source.config_map.items, causes, path=f"{at}.configMap.items")
         if source.HasField("downward_api"):
             _files(source.downward_api.items, causes, path=f"{at}.downwardAPI.items")
+        if source.HasField("cluster_trust_bundle"):
+            _bundle(source.cluster_trust_bundle, causes, path=f"{at}.clusterTrustBundle")
+        if source.HasField("pod_certificate"):
+            _certificate(source.pod_certificate, causes, path=f"{at}.podCertificate")
         if source.HasField("service_account_token"):
             _token(source.service_account_token, causes, path=f"{at}.serviceAccountToken")
 
@@ -138,3 +149,32 @@ def _token(found: core.ServiceAccountTokenProjection, causes: Causes, *, path: s
         causes.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
     elif seconds > _TOKEN_MAX_S:
         causes.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+
+
+def _bundle(found: core.ClusterTrustBundleProjection, causes: Causes, *, path: str) -> None:
+    """By name, or by signer and labels."""
+    if found.HasField("name") and found.HasField("signer_name"):
+        causes.invalid(path, found, "only one of name and signerName may be used")
+    elif not found.HasField("name") and not found.HasField("signer_name"):
+        causes.required(path, "either name or signerName must be specified")
+    if found.HasField("label_selector"):
+        if found.HasField("name"):
+            causes.invalid(f"{path}.labelSelector", found.label_selector, "only allowed when signerName is specified")
+        metadata.label_selector(found.label_selector, causes, path=f"{path}.labelSelector")
+    _file(found.path, causes, path=f"{path}.path")
+
+
+def _certificate(found: core.PodCertificateProjection, causes: Causes, *, path: str) -> None:
+    if not found.signer_name:
+        causes.required(f"{path}.signerName")
+    if found.key_type not in _KEY_TYPES:
+        causes.not_supported(f"{path}.keyType", found.key_type, _KEY_TYPES)
+    files = (
+        ("credentialBundlePath", found.credential_bundle_path), ("keyPath", found.key_path),
+        ("certificateChainPath", found.certificate_chain_path),
+    )  # fmt: skip
+    if not any(text for _, text in files):
+        causes.required(path, "specify at least one of credentialBundlePath, keyPath and certificateChainPath")
+    for word, text in files:
+        if text:
+            _file(text, causes, path=f"{path}.{word}")

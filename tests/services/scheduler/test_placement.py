@@ -249,3 +249,48 @@ def test_no_node_is_ever_given_more_than_it_has(wants: list[int], count: int) ->
         else:
             nodes.put_pod(f"u{number}", found.node_name, demand=demand)
     assert all(used <= 3000 for used in nodes.requested_of("cpu"))
+
+
+def requiring(*expressions: tuple[str, str, tuple[str, ...]]) -> core.Pod:
+    asked = pod({"cpu": "1"})
+    required = asked.spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
+    term = required.node_selector_terms.add()
+    for key, operator, values in expressions:
+        term.match_expressions.add(key=key, operator=operator, values=values)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("expression", "where"),
+    [
+        (("zone", "In", ("a", "c")), "n1"),
+        (("zone", "NotIn", ("a",)), "n2"),
+        (("disk", "Exists", ()), "n2"),
+        (("disk", "DoesNotExist", ()), "n1"),
+        (("size", "Gt", ("5",)), "n2"),
+        (("size", "Lt", ("5",)), "n1"),
+        (("zone", "In", ("c",)), "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector."),
+    ],
+)
+def test_node_affinity_chooses_by_labels(expression: tuple[str, str, tuple[str, ...]], where: str) -> None:
+    n1, n2 = node("n1"), node("n2")
+    n1.metadata.labels.update({"zone": "a", "size": "3"})
+    n2.metadata.labels.update({"zone": "b", "size": "7", "disk": "ssd"})
+    assert place(requiring(expression), snapshot(n1, n2)) == where
+
+
+def test_of_several_terms_one_is_enough_and_an_empty_one_matches_nothing() -> None:
+    asked = pod({"cpu": "1"})
+    terms = asked.spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution.node_selector_terms
+    terms.add()
+    assert place(asked, snapshot(node("n1"))).startswith("0/1 nodes are available")
+    terms.add().match_fields.add(key="metadata.name", operator="In", values=("n2",))
+    assert place(asked, snapshot(node("n1"), node("n2"))) == "n2"
+
+
+def test_preferred_nodes_win_by_weight() -> None:
+    asked = pod({"cpu": "1"})
+    for weight, name in ((10, "n1"), (90, "n2")):
+        one = asked.spec.affinity.node_affinity.preferred_during_scheduling_ignored_during_execution.add(weight=weight)
+        one.preference.match_fields.add(key="metadata.name", operator="In", values=(name,))
+    assert place(asked, snapshot(node("n1"), node("n2"), node("n3"))) == "n2"

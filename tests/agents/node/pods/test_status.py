@@ -209,3 +209,9 @@ def test_an_evicted_pod_fails_with_the_reason_once_it_has_stopped() -> None:
 def test_a_pod_that_is_cut_short_fails_even_if_its_containers_end_well() -> None:
     found = status_of(pod(), observed(ended(run(), 0), evicted="too large"))
     assert (found.phase, found.reason) == ("Failed", "Evicted")
+
+
+def test_a_pod_that_asks_for_what_no_node_has_fails_before_it_starts() -> None:
+    why = "spec.hostUsers is not supported yet: it needs user namespaces in the node agent"
+    found = status_of(pod(), observed(evicted=why, evicted_as="UnsupportedPodSpec"))
+    assert (found.phase, found.reason, found.message) == ("Failed", "UnsupportedPodSpec", why)
