@@ -1,0 +1,44 @@
+"""What the generated client stands on: connecting, closing, and handing calls to the async client."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Self
+
+from raftsman import client
+from raftsman.client.config import ClientConfig
+
+from .portal import Portal
+
+
+class BaseClient:
+    """One connection to one API server. Use as `with Client.from_kubeconfig() as client`, or `close` it."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self._async = client.Client(config)
+        self._portal = Portal()
+
+    @classmethod
+    def from_kubeconfig(cls, path: str | os.PathLike[str] | None = None, context: str | None = None) -> Self:
+        """Connect as a kubeconfig says; see `raftsman.Client.from_kubeconfig`. Raises ConfigError."""
+        from raftsman import kubeconfig
+
+        return cls(kubeconfig.load(path, context))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection and the thread behind it; a second time does nothing."""
+        try:
+            self._portal.run(self._async.close())
+        except RuntimeError:
+            return
+        self._portal.close()
