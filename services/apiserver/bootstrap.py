@@ -23,8 +23,10 @@ from raftsman.scheduling import v1 as scheduling
 from . import default_flows, default_roles
 from .access.identity import SERVER
 from .admission import priority
+from .aggregation import registrations, requestheader
 from .api import Api
 from .kinds import Kind
+from .rest import builtin
 from .rpc import Call
 from .storage import keys, objects, store
 from .storage.objects import Change
@@ -48,6 +50,9 @@ async def run(api: Api) -> None:
         *_flows(),
         *_ranges(api),
         *_endpoints(api),
+        *_registrations(),
+        *_trust(api),
+        *_readers(),
     ]
     missing = [obj for obj in wanted if _cached(api, obj) is None]
     for start in range(0, len(missing), OPERATIONS_MAX):
@@ -57,8 +62,8 @@ async def run(api: Api) -> None:
         if _cached(api, service) is None:
             with contextlib.suppress(errors.AlreadyExists):
                 await create_object(api, _call(api, service), service)
-    for obj in _endpoints(api):
-        await _follow_address(api, obj)
+    for obj in (*_endpoints(api), *_trust(api)):
+        await _follow(api, obj)
     api.authorizer.forget()
 
 
@@ -245,8 +250,33 @@ def _endpoints(api: Api) -> Iterator[Any]:
     yield endpoint_slice
 
 
-async def _follow_address(api: Api, wanted: Any) -> None:
-    """Bring one object of `_endpoints` up to date. With several servers each advertises the one address in front."""
+def _registrations() -> Iterator[Any]:
+    """The APIServices of what is built in."""
+    for one in builtin.group_versions():
+        yield registrations.local(
+            one.group, one.version, group_priority=one.group_priority, version_priority=one.version_priority,
+            managed=registrations.ON_START,
+        )  # fmt: skip
+
+
+def _trust(api: Api) -> Iterator[core.ConfigMap]:
+    """Whose word aggregated API servers take for who a request is from."""
+    yield requestheader.config_map(api.config)
+
+
+def _readers() -> Iterator[rbac.Role]:
+    """Who is bound to it may read that."""
+    namespace, name = requestheader.CONFIG_MAP
+    role = rbac.Role()
+    role.metadata.namespace, role.metadata.name = namespace, f"{name}-reader"
+    role.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
+    role.metadata.annotations["rbac.authorization.kubernetes.io/autoupdate"] = "true"
+    role.rules.add(api_groups=[""], resources=["configmaps"], resource_names=[name], verbs=["get", "list", "watch"])
+    yield role
+
+
+async def _follow(api: Api, wanted: Any) -> None:
+    """Bring an object up to date. Of endpoints: with several servers each advertises the one address in front."""
 
     async def change(found: CachedObject) -> Change:
         new = type(wanted)()

@@ -22,6 +22,10 @@ class Config:
     etcd_certfile: str
     etcd_keyfile: str
     client_ca_file: str
+    requestheader_client_ca_file: str
+    requestheader_allowed_names: tuple[str, ...]
+    proxy_client_cert_file: str
+    proxy_client_key_file: str
     tls_cert_file: str
     tls_private_key_file: str
     service_account_key_file: tuple[str, ...]
@@ -54,8 +58,10 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
     add("--cluster-dns", default="", help="the address of the kube-dns service; the 10th of the range by default")
     add("--health-address", default="127.0.0.1:6444")
     add("--log-level", default="info")
+    add("--requestheader-allowed-names", default="", help="comma-separated; who may say whom a request is from")
     for flag in (
-        "etcd-cafile", "etcd-certfile", "etcd-keyfile", "client-ca-file", "tls-cert-file", "tls-private-key-file",
+        "etcd-cafile", "etcd-certfile", "etcd-keyfile", "client-ca-file", "requestheader-client-ca-file",
+        "proxy-client-cert-file", "proxy-client-key-file", "tls-cert-file", "tls-private-key-file",
         "service-account-signing-key-file", "kubelet-certificate-authority",
         "kubelet-client-certificate", "kubelet-client-key", "encryption-key-file", "root-ca-file",
     ):  # fmt: skip
@@ -63,6 +69,7 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
     found = vars(parser.parse_args(arguments))
     found["etcd_servers"] = tuple(filter(None, found["etcd_servers"].split(",")))
     found["service_account_key_file"] = tuple(found["service_account_key_file"])
+    found["requestheader_allowed_names"] = tuple(filter(None, found["requestheader_allowed_names"].split(",")))
     found["cluster_dns"] = found["cluster_dns"] or str(found["service_cluster_ip_range"][10])
     return Config(**found)
 

@@ -22,6 +22,7 @@ from . import metrics, routes, terminator
 from .access.authentication import Authenticator
 from .access.authorization import Authorizer
 from .access.tokens import Tokens
+from .aggregation.requestheader import FrontProxy
 from .api import Api
 from .config import Config
 from .declarations import table
@@ -75,7 +76,9 @@ class Server:
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
         self._authenticator = Authenticator(self._peers, self._tokens, self.api.authorizer)
         self.rest = Handler(self.api, self._authenticator, self._tokens, self._agents, health=self._checks())
-        self._terminator = terminator.Terminator(self._peers, os.path.join(self._folder, "grpc"), self.rest)
+        self._terminator = terminator.Terminator(
+            self._peers, os.path.join(self._folder, "grpc"), self.rest, FrontProxy(config)
+        )
         self._grpc: Any = None
         self._health: asyncio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,10 +98,12 @@ class Server:
         await self._serve_grpc()
         config = self._config
         tls = terminator.context(
-            cert=config.tls_cert_file, key=config.tls_private_key_file, client_ca=config.client_ca_file
-        )
+            cert=config.tls_cert_file, key=config.tls_private_key_file,
+            client_cas=(config.client_ca_file, config.requestheader_client_ca_file),
+        )  # fmt: skip
         await self._terminator.listen(config.bind_address, config.secure_port, tls=tls)
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
+        self._tasks.append(asyncio.create_task(self.rest.proxy.availability.run(), name="availability"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._terminator))
         metrics.build(about.version())

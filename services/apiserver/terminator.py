@@ -20,11 +20,13 @@ import resource
 import secrets
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, cast
 
 from raftsman import logs
 
-from .access.identity import AUTHENTICATED, User
+from .access.identity import AUTHENTICATED, FRONT_PROXY, User
+from .aggregation.requestheader import FrontProxy
 from .rest.http import Connection, Handler
 
 CONNECTIONS_MAX = 16_384
@@ -76,11 +78,11 @@ def user_of_certificate(certificate: dict[str, Any] | None) -> User | None:
     return User(name, (*groups, AUTHENTICATED)) if name else None
 
 
-def context(*, cert: str, key: str, client_ca: str) -> ssl.SSLContext:
+def context(*, cert: str, key: str, client_cas: Sequence[str]) -> ssl.SSLContext:
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.load_cert_chain(cert, key)
-    if client_ca:
+    for client_ca in filter(None, client_cas):
         made.load_verify_locations(client_ca)
         made.verify_mode = ssl.CERT_OPTIONAL
     made.set_alpn_protocols(["http/1.1", "h2"])
@@ -92,8 +94,9 @@ def context(*, cert: str, key: str, client_ca: str) -> ssl.SSLContext:
 class Terminator:
     """The listener on the secure port."""
 
-    def __init__(self, peers: Peers, socket_path: str, rest: Handler) -> None:
+    def __init__(self, peers: Peers, socket_path: str, rest: Handler, front_proxy: FrontProxy) -> None:
         self._peers, self._socket_path, self._rest = peers, socket_path, rest
+        self._front_proxy = front_proxy
         self._server: asyncio.Server | None = None
         self._open: set[_Front | Connection] = set()
         self._joined = 0
@@ -130,8 +133,7 @@ class Terminator:
             return front.close()
         self._joined += 1
         front.counted = True
-        certificate = front.transport.get_extra_info("peercert")
-        token = front.token = self._peers.enter(user_of_certificate(certificate))
+        token = front.token = self._peers.enter(self._user(front.transport))
         back_socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             back_socket.setblocking(False)
@@ -145,14 +147,21 @@ class Terminator:
             front.close()
         return None
 
+    def _user(self, transport: asyncio.Transport) -> User | None:
+        """Who the connection's certificate says. One of the front proxy's authority says nobody by itself."""
+        tls = transport.get_extra_info("ssl_object")
+        proxy = self._front_proxy.issued(tls.getpeercert(binary_form=True)) if tls is not None else None
+        if proxy is not None:
+            return FRONT_PROXY if self._front_proxy.trusts(proxy) else None
+        return user_of_certificate(transport.get_extra_info("peercert"))
+
     @property
     def _files(self) -> int:
         return len(self._open) + self._joined * (GRPC_FILES - 1)
 
     def serve_rest(self, front: _Front) -> None:
         """Go on with a new TLS connection as HTTP/1.1."""
-        user = user_of_certificate(front.transport.get_extra_info("peercert"))
-        connection = Connection(user, self._rest, left=lambda: self._open.discard(connection))
+        connection = Connection(self._user(front.transport), self._rest, left=lambda: self._open.discard(connection))
         self._open.discard(front)
         self._open.add(connection)
         front.transport.set_protocol(connection)

@@ -1,4 +1,5 @@
-"""Who sent a call: the connection's client certificate, else a service-account token, else nobody.
+"""Who sent a call: the connection's client certificate, else a service-account token, else nobody. A front proxy says
+whom it passes a call on for.
 
 A certificate was verified when TLS began; a token that does not verify is errors.Unauthorized, never anonymous. Who it
 is may ask to count as somebody else (impersonation).
@@ -10,10 +11,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from raftsman import errors
+from raftsman.services.apiserver.aggregation import requestheader
 from raftsman.services.apiserver.terminator import Peers
 
 from .authorization import Authorizer
-from .identity import ANONYMOUS, User
+from .identity import ANONYMOUS, FRONT_PROXY, User
 from .impersonation import impersonated
 from .tokens import Tokens
 
@@ -31,7 +33,8 @@ class Authenticator:
 
         A header that was sent several times stands there several times: a value may have commas of its own.
         """
-        user, token = certified, next((value for name, value in headers if name == "authorization"), "")
+        user = requestheader.told(headers) if certified is FRONT_PROXY else certified
+        token = next((value for name, value in headers if name == "authorization"), "")
         if user is None:
             user = await self._bearer(token) if token else ANONYMOUS
         return impersonated(self._authorizer, user, headers)

@@ -24,5 +24,7 @@ class User:
 
 
 ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
+# Nobody of their own: the connection is a front proxy's, which says whom each request is from.
+FRONT_PROXY = User("system:front-proxy", ())
 # The server acting for itself, at start.
 SERVER = User("system:apiserver", (MASTERS, AUTHENTICATED))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from raftsman.admissionregistration import v1 as admissionregistration
 from raftsman.apiextensions import v1 as apiextensions
 from raftsman.apiregistration import v1 as apiregistration
+from raftsman.services.apiserver.defaulting import registrations as registration_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import names
+from raftsman.services.apiserver.validation import names, registrations
 
 from .declaring import WITH_STATUS, kind
 
@@ -34,5 +35,10 @@ def kinds() -> tuple[Kind, ...]:
             admissionregistration.ValidatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
         ),
         kind(apiextensions.CustomResourceDefinition, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(apiregistration.APIService, name_rule=names.dns_subdomain, **WITH_STATUS),
+        kind(
+            apiregistration.APIService, name_rule=names.path_segment, **WITH_STATUS, unconditional_update=False,
+            default=registration_defaults.api_service,
+            validate=registrations.api_service, validate_update=registrations.api_service_update,
+            validate_status=registrations.api_service_status,
+        ),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from raftsman.services.apiserver import failures, metrics
 from raftsman.services.apiserver.access.authentication import Authenticator
 from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.access.tokens import Tokens
+from raftsman.services.apiserver.aggregation.proxy import Proxy
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
@@ -65,6 +66,7 @@ class Handler:
         self._api, self._authenticator, self._agents = api, authenticator, agents
         self._issuer = issuer
         self.catalog = Catalog(builtin.group_versions)
+        self.proxy = Proxy(api, self.catalog)
         self._about = About(api, issuer, self.catalog, health)
         self._running = self._streams = 0
 
@@ -73,7 +75,7 @@ class Handler:
         status = "200"
         target = paths.target(request.path)
         counters = None if target is None else measured.of(request, target)
-        lasts = target is not None and measured.lasts(request, target)
+        lasts = measured.lasts(request, target)
         self._running += 1
         try:
             if self._running - self._streams > RUNNING_MAX:
@@ -120,6 +122,8 @@ class Handler:
         user = await self._authenticator.identify(request.user, request.lines)
         if target is not None:
             await self._resource(user, request, exchange, target)
+        elif (service := self.proxy.service(request.path)) is not None:
+            await self.proxy.pass_on(user, request, exchange, service)
         else:
             exchange.send(documents.as_read(await self._about.answer(user, request), request))
 

@@ -87,10 +87,10 @@ class Exchange:
         self.begun = True
         self._connection.write(head if self._request.method == "HEAD" else head + answer.body)
 
-    def begin(self, media: str, headers: list[tuple[str, str]] | None = None) -> None:
-        """Start an answer 200 in chunks."""
+    def begin(self, media: str, headers: list[tuple[str, str]] | None = None, *, status: int = 200) -> None:
+        """Start an answer in chunks."""
         self.begun = True
-        self._connection.write(self._head(200, media, headers or [], "Transfer-Encoding: chunked"))
+        self._connection.write(self._head(status, media, headers or [], "Transfer-Encoding: chunked"))
 
     async def write(self, data: bytes) -> None:
         """Send a chunk; returns when the client's side has room for more."""

@@ -20,8 +20,10 @@ def of(request: Request, target: Target) -> metrics.Request:
     return _counters(_verb(request, target), target.resource, _part(target), _scope(target))
 
 
-def lasts(request: Request, target: Target) -> bool:
-    """Whether it may go on for as long as the client likes."""
+def lasts(request: Request, target: Target | None) -> bool:
+    """Whether it may go on for as long as the client likes; of what another server answers, watches and upgrades."""
+    if target is None:
+        return request.upgrade or request.first("watch") in ("true", "1")
     return _watches(request, target) or target.subresource in _CONNECTED or target.subresource == "log"
 
 

@@ -15,10 +15,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 class Authority:
     """Writes `<name>.crt` and `<name>.key` into a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, name: str = "test-ca") -> None:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test-ca")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._builder(self._name, self._key.public_key(), ca=True).sign(self._key, hashes.SHA256())
         self.ca_pem = certificate.public_bytes(serialization.Encoding.PEM)
         self.ca = self._write("ca.crt", self.ca_pem)

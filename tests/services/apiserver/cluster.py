@@ -91,6 +91,18 @@ class StoreProcess:
             self._process = None
 
 
+def front_proxies(folder: Path) -> Authority:
+    """The authority of servers that say whom a request is from: one for each folder."""
+    path = str(folder / "front-proxies")
+    if path not in _FRONT_PROXIES:
+        Path(path).mkdir()
+        _FRONT_PROXIES[path] = Authority(Path(path), name="front-proxies")
+    return _FRONT_PROXIES[path]
+
+
+_FRONT_PROXIES: dict[str, Authority] = {}
+
+
 class ApiServerProcess:
     def __init__(self, folder: Path, store: StoreProcess, authority: Authority, *, port: int = 0) -> None:
         self.folder, self.authority = folder, authority
@@ -101,6 +113,8 @@ class ApiServerProcess:
         kubelet_cert, kubelet_key = authority.issue(
             "kube-apiserver-kubelet-client", groups=("system:masters",), file="kubelet-client"
         )
+        proxies = front_proxies(folder)
+        proxy_cert, proxy_key = proxies.issue("front-proxy-client")
         account_key = folder / "sa.key"
         if not account_key.exists():
             authority.private_key("sa")
@@ -113,6 +127,8 @@ class ApiServerProcess:
             str(folder / "encryption.key"), "--health-address", f"127.0.0.1:{self.health_port}",
             "--kubelet-certificate-authority", authority.ca, "--kubelet-client-certificate", kubelet_cert,
             "--kubelet-client-key", kubelet_key, "--root-ca-file", authority.ca,
+            "--requestheader-client-ca-file", proxies.ca, "--requestheader-allowed-names", "front-proxy-client",
+            "--proxy-client-cert-file", proxy_cert, "--proxy-client-key-file", proxy_key,
         ]  # fmt: skip
         # Its socket is gone with this object, also when the process is killed; a test's own folder is too long for it.
         self._scratch = tempfile.TemporaryDirectory(prefix="rm-apiserver-")
