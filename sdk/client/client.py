@@ -18,6 +18,7 @@ from raftsman import errors, resources
 from raftsman.apiserver import v1 as apiserver
 from raftsman.authentication import v1 as authentication
 from raftsman.autoscaling import v1 as autoscaling
+from raftsman.certificates import v1 as certificates
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.resources import Resource
@@ -125,6 +126,12 @@ class Client:
     async def update_status(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
         """Replace the status and nothing else."""
         return await self._write("UpdateStatus", obj, dry_run=dry_run, timeout_s=timeout_s)
+
+    async def update_approval(
+        self, request: certificates.CertificateSigningRequest, *, timeout_s: float | None = None
+    ) -> certificates.CertificateSigningRequest:
+        """Replace the conditions of a certificate signing request: approve or deny it."""
+        return await self._write("UpdateApproval", request, timeout_s=timeout_s)
 
     async def finalize(self, namespace: core.Namespace, *, timeout_s: float | None = None) -> core.Namespace:
         """Replace `spec.finalizers` of a namespace that is being deleted."""

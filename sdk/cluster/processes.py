@@ -105,6 +105,8 @@ def _control(layout: Layout, settings: Settings) -> dict[str, object]:
         "kubeconfig-controllers": layout.kubeconfig("controllers"),
         "cluster-cidr": settings.pod_cidr,
         "root-ca-file": layout.pki / "ca.crt",
+        "cluster-signing-cert-file": layout.pki / "ca.crt",
+        "cluster-signing-key-file": layout.pki / "ca.key",
         "cluster-domain": settings.cluster_domain,
         "cluster-dns": settings.dns_ip,
         "health-address": f"127.0.0.1:{settings.control_health_port}",

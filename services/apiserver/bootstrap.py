@@ -1,8 +1,9 @@
 """What exists from the first second: namespaces, roles and bindings, priorities, flow control, the API's own service
 and the cluster DNS's.
 
-Whatever is missing is created; what is there is left as its owner made it, except the endpoints of the `kubernetes`
-service, which follow the advertised address. Everything but the two services goes into one transaction.
+Whatever is missing is created; what is there is left as its owner made it, except that default roles get back what
+they lack, and that the endpoints of the `kubernetes` service follow the advertised address. Everything but the two
+services goes into as few transactions as it fits.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 from raftsman.etcd import rpc_pb2
 from raftsman.networking import v1 as networking
-from raftsman.rbac import v1 as rbac
 from raftsman.scheduling import v1 as scheduling
 
-from . import default_flows, default_roles
+from . import bootstrap_roles, default_flows
 from .access.identity import SERVER
 from .admission import priority
 from .aggregation import registrations, requestheader
@@ -37,27 +37,26 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 # etcd's own limit of operations in a transaction is 128.
 OPERATIONS_MAX = 100
 CHECK_EVERY_S = 2.0
-_AGGREGATE_LABEL = "rbac.authorization.k8s.io/aggregate-to-"
 
 
 async def run(api: Api) -> None:
     """Returns when all of it is in the store and in the cache."""
     wanted = [
         *_namespaces(),
-        *_roles(),
-        *_bindings(),
+        *bootstrap_roles.all_of_them(),
         *_priorities(),
         *_flows(),
         *_ranges(api),
         *_endpoints(api),
         *_registrations(),
         *_trust(api),
-        *_readers(),
     ]
     missing = [obj for obj in wanted if _cached(api, obj) is None]
     for start in range(0, len(missing), OPERATIONS_MAX):
         await _create_all(api, missing[start : start + OPERATIONS_MAX])
     await api.feed.fresh()
+    for obj in bootstrap_roles.all_of_them():
+        await _mend(api, obj)
     for service in _services(api):
         if _cached(api, service) is None:
             with contextlib.suppress(errors.AlreadyExists):
@@ -127,61 +126,6 @@ def _priorities() -> Iterator[scheduling.PriorityClass]:
         found.metadata.name = name
         found.description = f"For pods that the {what} does not work without."
         yield found
-
-
-def _roles() -> Iterator[rbac.ClusterRole]:
-    role: rbac.ClusterRole | None = None
-    for line in default_roles.ROLES.strip().splitlines():
-        if line.startswith(" "):
-            assert role is not None
-            role.rules.append(_rule(line))
-            continue
-        if role is not None:
-            yield role
-        role = _role(*line.split())
-    if role is not None:
-        yield role
-
-
-def _role(name: str, *facts: str) -> rbac.ClusterRole:
-    role = rbac.ClusterRole()
-    role.metadata.name = name
-    role.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
-    role.metadata.annotations["rbac.authorization.kubernetes.io/autoupdate"] = "true"
-    for fact in facts:
-        word, _, other = fact.partition("=")
-        if word == "for":
-            role.metadata.labels[f"{_AGGREGATE_LABEL}{other}"] = "true"
-        else:
-            selector = role.aggregation_rule.cluster_role_selectors.add()
-            selector.match_labels[f"{_AGGREGATE_LABEL}{other}"] = "true"
-    return role
-
-
-def _rule(line: str) -> rbac.PolicyRule:
-    facts = dict(fact.split("=", 1) for fact in line.split())
-    rule = rbac.PolicyRule(verbs=facts["verbs"].split(","))
-    if "urls" in facts:
-        rule.non_resource_urls.extend(facts["urls"].split(","))
-        return rule
-    rule.api_groups.extend(facts["groups"].split(","))
-    rule.resources.extend(facts["resources"].split(","))
-    if "names" in facts:
-        rule.resource_names.extend(facts["names"].split(","))
-    return rule
-
-
-def _bindings() -> Iterator[rbac.ClusterRoleBinding]:
-    for name, subjects in default_roles.BINDINGS.items():
-        binding = rbac.ClusterRoleBinding()
-        binding.metadata.name = name
-        binding.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
-        group = "rbac.authorization.k8s.io"
-        binding.role_ref.MergeFrom(rbac.RoleRef(api_group=group, kind="ClusterRole", name=name))
-        for subject in subjects.split(","):
-            kind, _, who = subject.partition(":")
-            binding.subjects.add(kind=kind, api_group=group, name=who)
-        yield binding
 
 
 def _flows() -> Iterator[Any]:
@@ -264,15 +208,20 @@ def _trust(api: Api) -> Iterator[core.ConfigMap]:
     yield requestheader.config_map(api.config)
 
 
-def _readers() -> Iterator[rbac.Role]:
-    """Who is bound to it may read that."""
-    namespace, name = requestheader.CONFIG_MAP
-    role = rbac.Role()
-    role.metadata.namespace, role.metadata.name = namespace, f"{name}-reader"
-    role.metadata.labels["kubernetes.io/bootstrapping"] = "rbac-defaults"
-    role.metadata.annotations["rbac.authorization.kubernetes.io/autoupdate"] = "true"
-    role.rules.add(api_groups=[""], resources=["configmaps"], resource_names=[name], verbs=["get", "list", "watch"])
-    yield role
+async def _mend(api: Api, wanted: Any) -> None:
+    """Give a default role or binding back what it lacks."""
+    cached = _cached(api, wanted)
+    if cached is None or bootstrap_roles.mended(cached.parsed(), wanted) is None:
+        return
+
+    async def change(found: CachedObject) -> Change:
+        old = found.parsed()
+        new = bootstrap_roles.mended(old, wanted) or found.parsed()
+        return await prepared_update(api, _call(api, wanted), new, old, admit=False)
+
+    metadata = wanted.metadata
+    with contextlib.suppress(errors.NotFound):
+        await api.objects.update(_kind(api, wanted), metadata.name, change, namespace=metadata.namespace)
 
 
 async def _follow(api: Api, wanted: Any) -> None:

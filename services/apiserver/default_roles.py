@@ -1,7 +1,8 @@
-"""The default cluster roles and who they are bound to: interface facts of Kubernetes 1.36, and ours where they differ.
+"""The default cluster roles and who they are bound to: interface facts of Kubernetes 1.36, and ours beside them.
 
 A line at the margin names a role; `aggregates=` that it takes in the roles labelled for it, `for=` which role it is
-taken into. Indented lines are its rules, lists separated by commas; an empty group is the core group.
+taken into. Indented lines are its rules, lists separated by commas; an empty group is the core group. The roles of
+Kubernetes' controllers are in default_controller_roles.py, those of one namespace at the end.
 """
 
 # ruff: noqa: E501
@@ -45,49 +46,45 @@ system:aggregate-to-view for=view
   groups=policy resources=poddisruptionbudgets,poddisruptionbudgets/status verbs=get,list,watch
   groups=networking.k8s.io resources=ingresses,ingresses/status,networkpolicies verbs=get,list,watch
   groups=resource.k8s.io resources=resourceclaims,resourceclaims/status,resourceclaimtemplates verbs=get,list,watch
+system:auth-delegator
+  groups=authentication.k8s.io resources=tokenreviews verbs=create
+  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
 system:basic-user
   groups=authorization.k8s.io resources=selfsubjectaccessreviews,selfsubjectrulesreviews verbs=create
   groups=authentication.k8s.io resources=selfsubjectreviews verbs=create
+system:certificates.k8s.io:certificatesigningrequests:nodeclient
+  groups=certificates.k8s.io resources=certificatesigningrequests/nodeclient verbs=create
+system:certificates.k8s.io:certificatesigningrequests:selfnodeclient
+  groups=certificates.k8s.io resources=certificatesigningrequests/selfnodeclient verbs=create
+system:certificates.k8s.io:kube-apiserver-client-approver
+  groups=certificates.k8s.io resources=signers names=kubernetes.io/kube-apiserver-client verbs=approve
+system:certificates.k8s.io:kube-apiserver-client-kubelet-approver
+  groups=certificates.k8s.io resources=signers names=kubernetes.io/kube-apiserver-client-kubelet verbs=approve
+system:certificates.k8s.io:kubelet-serving-approver
+  groups=certificates.k8s.io resources=signers names=kubernetes.io/kubelet-serving verbs=approve
+system:certificates.k8s.io:legacy-unknown-approver
+  groups=certificates.k8s.io resources=signers names=kubernetes.io/legacy-unknown verbs=approve
 system:discovery
   urls=/api,/api/*,/apis,/apis/*,/healthz,/livez,/openapi,/openapi/*,/readyz,/version,/version/ verbs=get
-system:public-info-viewer
-  urls=/healthz,/livez,/readyz,/version,/version/ verbs=get
-system:node
+system:heapster
+  groups= resources=events,namespaces,nodes,pods verbs=get,list,watch
+  groups=extensions resources=deployments verbs=get,list,watch
+system:kube-aggregator
+  groups= resources=endpoints,services verbs=get,list,watch
+system:kube-controller-manager
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups=coordination.k8s.io resources=leases verbs=create
+  groups=coordination.k8s.io resources=leases names=kube-controller-manager verbs=get,update
+  groups= resources=secrets,serviceaccounts verbs=create
+  groups= resources=secrets verbs=delete
+  groups= resources=configmaps,namespaces,secrets,serviceaccounts verbs=get
+  groups= resources=secrets,serviceaccounts verbs=update
   groups=authentication.k8s.io resources=tokenreviews verbs=create
-  groups=authorization.k8s.io resources=localsubjectaccessreviews,subjectaccessreviews verbs=create
-  groups= resources=services verbs=get,list,watch
-  groups= resources=nodes verbs=create,get,list,watch
-  groups= resources=nodes/status verbs=patch,update
-  groups= resources=nodes verbs=patch,update
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-  groups= resources=pods verbs=get,list,watch
-  groups= resources=pods verbs=create,delete
-  groups= resources=pods/status verbs=patch,update
-  groups= resources=pods/eviction verbs=create
-  groups= resources=configmaps,secrets verbs=get,list,watch
-  groups= resources=persistentvolumeclaims,persistentvolumes verbs=get
-  groups= resources=endpoints verbs=get
-  groups=certificates.k8s.io resources=certificatesigningrequests verbs=create,get,list,watch
-  groups=coordination.k8s.io resources=leases verbs=create,delete,get,patch,update
-  groups=storage.k8s.io resources=volumeattachments verbs=get
+  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
+  groups=* resources=* verbs=list,watch
   groups= resources=serviceaccounts/token verbs=create
-  groups= resources=persistentvolumeclaims/status verbs=get,patch,update
-  groups=storage.k8s.io resources=csidrivers verbs=get,list,watch
-  groups=storage.k8s.io resources=csinodes verbs=create,delete,get,patch,update
-  groups=node.k8s.io resources=runtimeclasses verbs=get,list,watch
-  groups=resource.k8s.io resources=resourceclaims verbs=get
-  groups=resource.k8s.io resources=resourceslices verbs=deletecollection
-  groups= resources=serviceaccounts verbs=get
-system:node-proxier
+system:kube-dns
   groups= resources=endpoints,services verbs=list,watch
-  groups= resources=nodes verbs=get,list,watch
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-  groups=networking.k8s.io resources=servicecidrs verbs=list,watch
-  groups=discovery.k8s.io resources=endpointslices verbs=list,watch
-system:node-problem-detector
-  groups= resources=nodes verbs=get
-  groups= resources=nodes/status verbs=patch
-  groups=,events.k8s.io resources=events verbs=create,patch,update
 system:kube-scheduler
   groups=,events.k8s.io resources=events verbs=create,patch,update
   groups=coordination.k8s.io resources=leases verbs=create
@@ -116,97 +113,157 @@ system:kube-scheduler
   groups=resource.k8s.io resources=resourceslices verbs=get,list,watch
   groups=resource.k8s.io resources=resourceclaims verbs=create,delete
   groups=resource.k8s.io resources=resourceclaims/binding verbs=patch,update
-system:kube-controller-manager
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-  groups=coordination.k8s.io resources=leases verbs=create
-  groups=coordination.k8s.io resources=leases names=kube-controller-manager verbs=get,update
-  groups= resources=secrets,serviceaccounts verbs=create
-  groups= resources=secrets verbs=delete
-  groups= resources=configmaps,namespaces,secrets,serviceaccounts verbs=get
-  groups= resources=secrets,serviceaccounts verbs=update
-  groups=authentication.k8s.io resources=tokenreviews verbs=create
-  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
-  groups=* resources=* verbs=list,watch
-  groups= resources=serviceaccounts/token verbs=create
-system:kube-dns
-  groups= resources=endpoints,services verbs=list,watch
-system:service-account-issuer-discovery
-  urls=/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/ verbs=get
+system:kubelet-api-admin
+  groups= resources=nodes verbs=get,list,watch
+  groups= resources=nodes verbs=proxy
+  groups= resources=nodes/log,nodes/metrics,nodes/proxy,nodes/stats verbs=*
+  groups= resources=nodes/configz,nodes/healthz,nodes/pods verbs=*
 system:monitoring
   urls=/flagz,/healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*,/statusz verbs=get
   groups= resources=nodes/metrics verbs=get
-system:auth-delegator
+system:node
   groups=authentication.k8s.io resources=tokenreviews verbs=create
-  groups=authorization.k8s.io resources=subjectaccessreviews verbs=create
-system:controller:namespace-controller
-  groups= resources=namespaces verbs=delete,get,list,watch
-  groups= resources=namespaces/finalize,namespaces/status verbs=update
-  groups=* resources=* verbs=delete,deletecollection,get,list,watch
-system:controller:service-account-controller
-  groups= resources=serviceaccounts verbs=create
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:root-ca-cert-publisher
-  groups= resources=configmaps verbs=create,update
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:generic-garbage-collector
-  groups=* resources=* verbs=delete,get,list,patch,update,watch
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:node-controller
-  groups= resources=nodes verbs=delete,get,list,patch,update,watch
+  groups=authorization.k8s.io resources=localsubjectaccessreviews,subjectaccessreviews verbs=create
+  groups= resources=services verbs=get,list,watch
+  groups= resources=nodes verbs=create,get,list,watch
   groups= resources=nodes/status verbs=patch,update
+  groups= resources=nodes verbs=patch,update
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups= resources=pods verbs=get,list,watch
+  groups= resources=pods verbs=create,delete
   groups= resources=pods/status verbs=patch,update
-  groups= resources=pods verbs=delete,get,list,watch
+  groups= resources=pods/eviction verbs=create
+  groups= resources=configmaps,secrets verbs=get,list,watch
+  groups= resources=persistentvolumeclaims,persistentvolumes verbs=get
+  groups= resources=endpoints verbs=get
+  groups=certificates.k8s.io resources=certificatesigningrequests verbs=create,get,list,watch
+  groups=coordination.k8s.io resources=leases verbs=create,delete,get,patch,update
+  groups=storage.k8s.io resources=volumeattachments verbs=get
+  groups= resources=serviceaccounts/token verbs=create
+  groups= resources=persistentvolumeclaims/status verbs=get,patch,update
+  groups=storage.k8s.io resources=csidrivers verbs=get,list,watch
+  groups=storage.k8s.io resources=csinodes verbs=create,delete,get,patch,update
+  groups=node.k8s.io resources=runtimeclasses verbs=get,list,watch
+  groups=resource.k8s.io resources=resourceclaims verbs=get
+  groups=resource.k8s.io resources=resourceslices verbs=deletecollection
+  groups= resources=serviceaccounts verbs=get
+system:node-bootstrapper
+  groups=certificates.k8s.io resources=certificatesigningrequests verbs=create,get,list,watch
+system:node-problem-detector
+  groups= resources=nodes verbs=get
+  groups= resources=nodes/status verbs=patch
   groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:endpointslice-controller
-  groups= resources=nodes,pods,services verbs=get,list,watch
-  groups= resources=services/finalizers verbs=update
-  groups=discovery.k8s.io resources=endpointslices verbs=create,delete,get,list,update,watch
-  groups=discovery.k8s.io resources=endpointslices/restricted verbs=create
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:endpoint-controller
-  groups= resources=pods,services verbs=get,list,watch
-  groups= resources=endpoints verbs=create,delete,get,list,update,watch
-  groups= resources=endpoints/restricted verbs=create
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:replicaset-controller
-  groups=apps,extensions resources=replicasets verbs=get,list,update,watch
-  groups=apps,extensions resources=replicasets/status verbs=update
-  groups=apps,extensions resources=replicasets/finalizers verbs=update
-  groups= resources=pods verbs=create,delete,list,patch,watch
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:deployment-controller
-  groups=apps,extensions resources=deployments verbs=get,list,update,watch
-  groups=apps,extensions resources=deployments/status verbs=update
-  groups=apps,extensions resources=deployments/finalizers verbs=update
-  groups=apps,extensions resources=replicasets verbs=create,delete,get,list,patch,update,watch
-  groups= resources=pods verbs=get,list,update,watch
-  groups=,events.k8s.io resources=events verbs=create,patch,update
-system:controller:pod-garbage-collector
-  groups= resources=pods verbs=delete,list,watch
+system:node-proxier
+  groups= resources=endpoints,services verbs=list,watch
   groups= resources=nodes verbs=get,list,watch
-  groups= resources=pods/status verbs=patch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+  groups=networking.k8s.io resources=servicecidrs verbs=list,watch
+  groups=discovery.k8s.io resources=endpointslices verbs=list,watch
+system:persistent-volume-provisioner
+  groups= resources=persistentvolumes verbs=create,delete,get,list,watch
+  groups= resources=persistentvolumeclaims verbs=get,list,update,watch
+  groups=storage.k8s.io resources=storageclasses verbs=get,list,watch
+  groups= resources=events verbs=watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+system:public-info-viewer
+  urls=/healthz,/livez,/readyz,/version,/version/ verbs=get
+system:service-account-issuer-discovery
+  urls=/.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/ verbs=get
+system:volume-scheduler
+  groups= resources=persistentvolumes verbs=get,list,patch,update,watch
+  groups=storage.k8s.io resources=storageclasses verbs=get,list,watch
+  groups= resources=persistentvolumeclaims verbs=get,list,patch,update,watch
 """
 
-# Role: subjects, as Kind:name. Controllers run under one identity here, so the roles of those that exist are bound to it.
-_CONTROLLERS = (
-    "namespace-controller", "service-account-controller", "root-ca-cert-publisher", "generic-garbage-collector",
-    "node-controller", "endpointslice-controller", "endpoint-controller", "replicaset-controller",
-    "deployment-controller", "pod-garbage-collector",
-)  # fmt: skip
-
+# Role: subjects, as Kind:name; service accounts are kube-system's. The bindings of controllers are made of their names.
 BINDINGS = {
     "cluster-admin": "Group:system:masters",
     "system:basic-user": "Group:system:authenticated",
     "system:discovery": "Group:system:authenticated",
+    "system:kube-controller-manager": "User:system:kube-controller-manager",
+    "system:kube-dns": "ServiceAccount:kube-dns",
+    "system:kube-scheduler": "User:system:kube-scheduler",
+    "system:monitoring": "Group:system:monitoring",
+    "system:node": "",
+    "system:node-proxier": "User:system:kube-proxy",
     "system:public-info-viewer": "Group:system:authenticated,Group:system:unauthenticated",
     "system:service-account-issuer-discovery": "Group:system:serviceaccounts",
-    "system:kube-scheduler": "User:system:kube-scheduler",
-    "system:kube-controller-manager": "User:system:kube-controller-manager",
-    "system:monitoring": "Group:system:monitoring",
-    # There is no node authorizer yet, which would narrow this to each node's own objects.
-    "system:node": "Group:system:nodes",
-    # The proxy and the DNS server run in the node agent, under the node's identity.
-    "system:node-proxier": "User:system:kube-proxy,Group:system:nodes",
-    "system:kube-dns": "Group:system:nodes",
-    **{f"system:controller:{name}": "User:system:kube-controller-manager" for name in _CONTROLLERS},
+    "system:volume-scheduler": "User:system:kube-scheduler",
 }
+
+# Controllers run under one identity here, so the roles of those that exist are bound to it too.
+_CONTROLLERS = (
+    "namespace-controller", "service-account-controller", "root-ca-cert-publisher", "generic-garbage-collector",
+    "node-controller", "endpointslice-controller", "endpointslicemirroring-controller", "endpoint-controller",
+    "replicaset-controller", "deployment-controller", "pod-garbage-collector", "certificate-controller",
+    "clusterrole-aggregation-controller",
+)  # fmt: skip
+
+# Name: role and subjects, of this project alone.
+OWN_BINDINGS = {
+    # There is no graph of what belongs to which node yet, which would narrow this further.
+    "raftsman:nodes": ("system:node", "Group:system:nodes"),
+    # The proxy and the DNS server run in the node agent, under the node's identity.
+    "raftsman:nodes:proxy": ("system:node-proxier", "Group:system:nodes"),
+    "raftsman:nodes:dns": ("system:kube-dns", "Group:system:nodes"),
+    **{
+        f"raftsman:controllers:{name}": (f"system:controller:{name}", "User:system:kube-controller-manager")
+        for name in _CONTROLLERS
+    },
+}
+
+# Namespace/name, and rules as above.
+NAMESPACED_ROLES = """
+kube-system/extension-apiserver-authentication-reader
+  groups= resources=configmaps names=extension-apiserver-authentication verbs=get,list,watch
+kube-system/system:controller:bootstrap-signer
+  groups= resources=secrets verbs=get,list,watch
+kube-system/system:controller:cloud-provider
+  groups= resources=configmaps verbs=create,get,list,watch
+kube-system/system:controller:token-cleaner
+  groups= resources=secrets verbs=delete,get,list,watch
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+kube-system/system::leader-locking-kube-controller-manager
+  groups= resources=configmaps verbs=watch
+  groups= resources=configmaps names=kube-controller-manager verbs=get,update
+kube-system/system::leader-locking-kube-scheduler
+  groups= resources=configmaps verbs=watch
+  groups= resources=configmaps names=kube-scheduler verbs=get,update
+kube-public/system:controller:bootstrap-signer
+  groups= resources=configmaps verbs=get,list,watch
+  groups= resources=configmaps names=cluster-info verbs=update
+  groups=,events.k8s.io resources=events verbs=create,patch,update
+"""
+
+# Namespace/name: role and subjects.
+NAMESPACED_BINDINGS = {
+    "kube-system/system::extension-apiserver-authentication-reader": (
+        "extension-apiserver-authentication-reader", "User:system:kube-controller-manager,User:system:kube-scheduler",
+    ),
+    "kube-system/system::leader-locking-kube-controller-manager": (
+        "system::leader-locking-kube-controller-manager",
+        "User:system:kube-controller-manager,ServiceAccount:kube-controller-manager",
+    ),
+    "kube-system/system::leader-locking-kube-scheduler": (
+        "system::leader-locking-kube-scheduler", "User:system:kube-scheduler,ServiceAccount:kube-scheduler",
+    ),
+    "kube-system/system:controller:bootstrap-signer": (
+        "system:controller:bootstrap-signer", "ServiceAccount:bootstrap-signer",
+    ),
+    "kube-system/system:controller:cloud-provider": (
+        "system:controller:cloud-provider", "ServiceAccount:cloud-provider",
+    ),
+    "kube-system/system:controller:token-cleaner": ("system:controller:token-cleaner", "ServiceAccount:token-cleaner"),
+    "kube-system/raftsman:controllers:token-cleaner": (
+        "system:controller:token-cleaner", "User:system:kube-controller-manager",
+    ),
+    "kube-system/raftsman:controllers:bootstrap-signer": (
+        "system:controller:bootstrap-signer", "User:system:kube-controller-manager",
+    ),
+    "kube-public/system:controller:bootstrap-signer": (
+        "system:controller:bootstrap-signer", "ServiceAccount:bootstrap-signer",
+    ),
+    "kube-public/raftsman:controllers:bootstrap-signer": (
+        "system:controller:bootstrap-signer", "User:system:kube-controller-manager",
+    ),
+}  # fmt: skip

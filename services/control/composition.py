@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from raftsman.controller import Controller
+from raftsman.services.controllers.certificate_approver import CertificateApprover
+from raftsman.services.controllers.certificate_cleaner import CertificateCleaner
+from raftsman.services.controllers.certificate_signer import Authority, CertificateSigner
+from raftsman.services.controllers.cluster_role_aggregation import ClusterRoleAggregationController
 from raftsman.services.controllers.deployment import DeploymentController
 from raftsman.services.controllers.endpoint_slices import EndpointSliceController
 from raftsman.services.controllers.endpoints import EndpointsController
@@ -40,4 +44,16 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         EndpointsMirrorController(),
         PodCollector(),
         GarbageCollector(),
+        ClusterRoleAggregationController(),
+        CertificateApprover(),
+        CertificateCleaner(),
+        *_signers(config),
     )
+
+
+def _signers(config: Config) -> tuple[Controller, ...]:
+    """OSError or ValueError if the authority's files are not what they should be."""
+    if config.cluster_signing_cert_file is None or config.cluster_signing_key_file is None:
+        return ()
+    authority = Authority.load(config.cluster_signing_cert_file, config.cluster_signing_key_file)
+    return (CertificateSigner(authority, duration=config.cluster_signing_duration),)

@@ -178,8 +178,11 @@ class Authorizer:
         return list(role.parsed().rules) if role is not None else []
 
     def _aggregated(self, role: rbac.ClusterRole, above: frozenset[str] = frozenset()) -> list[rbac.PolicyRule]:
-        """A role's own rules and those of the roles that its aggregation selects by label, and so on."""
-        rules = list(role.rules)
+        """A role's own rules, or those of the roles that its aggregation selects by label, and so on.
+
+        What an aggregated role itself holds is a copy of those, made for readers by a controller.
+        """
+        rules = [] if role.HasField("aggregation_rule") else list(role.rules)
         if role.aggregation_rule.cluster_role_selectors:
             from raftsman import selectors
 
@@ -189,6 +192,22 @@ class Authorizer:
                 if other.name not in seen and any(one.matches(other.labels) for one in wanted):
                     rules += self._aggregated(other.parsed(), seen)
         return rules
+
+
+def covered(rule: rbac.PolicyRule, rules: Iterable[rbac.PolicyRule]) -> bool:
+    """Whether `rules` together allow all that `rule` allows."""
+    all_of_them = _Rules()
+    for one in rules:
+        all_of_them.add(one)
+    if rule.non_resource_urls:
+        return all(all_of_them.allow_path(verb, path) for path in rule.non_resource_urls for verb in rule.verbs)
+    return all(
+        all_of_them.allow(verb, _wider(group, resource), name)
+        for group in rule.api_groups
+        for resource in rule.resources
+        for verb in rule.verbs
+        for name in (rule.resource_names or ("",))
+    )
 
 
 def _wider(group: str, what: str) -> list[_Key]:
