@@ -31,7 +31,7 @@ from raftsman.store.raft import clock, events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
 
-CHUNK_BYTES = 128 << 10
+CHUNK_BYTES = 256 << 10
 CHUNK_OPERATIONS = 1_024
 REQUEST_S = 7.0
 READS_MAX = 20_000

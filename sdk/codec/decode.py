@@ -20,6 +20,7 @@ from raftsman import errors
 from . import formats, plan
 
 T = TypeVar("T", bound=protobuf.Message)
+Object = TypeVar("Object")
 Decode = Callable[[Any, Any, str, "list[errors.Cause]"], None]
 
 # Reasons of causes. The first two are about names that are not the schema's: a server may be asked to let them pass.
@@ -32,10 +33,10 @@ DEPTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded(Generic[T]):
+class Decoded(Generic[Object]):
     """The message, complete but for what `problems` name."""
 
-    message: T
+    message: Object
     problems: tuple[errors.Cause, ...]
 
     @property

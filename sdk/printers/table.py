@@ -78,6 +78,7 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "configmaps": cluster.config_map,
     "secrets": cluster.secret,
     "leases.coordination.k8s.io": cluster.lease,
+    "customresourcedefinitions.apiextensions.k8s.io": cluster.role,
     "roles.rbac.authorization.k8s.io": cluster.role,
     "clusterroles.rbac.authorization.k8s.io": cluster.role,
     "rolebindings.rbac.authorization.k8s.io": cluster.role_binding,

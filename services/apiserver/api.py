@@ -10,6 +10,7 @@ from .access.identity import User
 from .admission.resource_quota import Accounts
 from .config import Config
 from .kinds import Kind
+from .registry import Registry
 from .storage.allocation import Allocator
 from .storage.objects import Objects
 from .storage.store import Store
@@ -21,6 +22,7 @@ from .watchcache.kind_cache import KindCache
 class Api:
     config: Config
     kinds: dict[str, Kind]
+    registry: Registry
     store: Store
     feed: Feed
     objects: Objects
@@ -29,7 +31,7 @@ class Api:
     accounts: Accounts = field(default_factory=Accounts)
 
     def cache(self, kind: Kind) -> KindCache:
-        return self.feed.caches[kind.resource.qualified]
+        return self.feed.cache(kind)
 
     def allow(
         self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = ""

@@ -45,6 +45,12 @@ def not_served(resource: Resource, verb: str, needs: str) -> ApiError:
     )
 
 
+def unsupported_media(why: str) -> ApiError:
+    error = ApiError(f"the body of the request was in an unknown format: {why}")
+    error.status.reason, error.status.code = "UnsupportedMediaType", 415
+    return error
+
+
 def invalid(resource: Resource, name: str, causes: Sequence[Cause], *, immutable: bool = False) -> ApiError:
     """All causes in one error; `immutable` when every one of them is a change of what may not change."""
     texts = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from raftsman.autoscaling import v1 as autoscaling
 from raftsman.resources import Resource
 
+from .representation import Representation, Typed
 from .validation.causes import Causes
 
 Default = Callable[[Any], None]
@@ -22,6 +24,57 @@ NameRule = Callable[[str], list[str]]
 
 def _nothing(*_: Any) -> None:
     return None
+
+
+class Columns(Protocol):
+    """A kind's table."""
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """The columnDefinitions of a Table."""
+
+    def cells(self, obj: Any) -> list[Any]:
+        """One for each column."""
+
+
+class Scaling(Protocol):
+    """Where an object's scale is."""
+
+    def read(self, obj: Any, scale: autoscaling.Scale) -> None:
+        """Say how many replicas are wanted, how many there are, and what selects them."""
+
+    def write(self, obj: Any, replicas: int) -> None:
+        """Want so many."""
+
+
+class Workload:
+    """The scale of built-in workloads."""
+
+    def read(self, obj: Any, scale: autoscaling.Scale) -> None:
+        from raftsman import selectors
+
+        scale.spec.replicas = obj.spec.replicas
+        scale.status.replicas = obj.status.replicas
+        scale.status.selector = str(selectors.from_label_selector(obj.spec.selector))
+
+    def write(self, obj: Any, replicas: int) -> None:
+        obj.spec.replicas = replicas
+
+
+class Printed:
+    """The columns of a built-in kind: the printers'."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
+
+    def definitions(self) -> list[dict[str, Any]]:
+        from raftsman import printers
+
+        return printers.definitions(self._resource)
+
+    def cells(self, obj: Any) -> list[Any]:
+        from raftsman import printers
+
+        return list(printers.typed_cells(self._resource, obj))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +120,36 @@ class Kind:
     selectable: frozenset[str] = frozenset()
     fields_of: Callable[[Any], Mapping[str, str]] | None = None
     node_of: Callable[[Any], str] | None = None
+    # How objects are held: as the resource's messages, unless said otherwise.
+    form: Representation = field(default=None, compare=False)  # type: ignore[assignment]
+    # What `kubectl get` prints: as the resource says, unless said otherwise.
+    columns: Columns = field(default=None, compare=False)  # type: ignore[assignment]
+    list_kind: str = ""
+    # Told to whoever uses the kind: that its version is deprecated.
+    warning: str = ""
+    scale: Scaling = field(default_factory=Workload, compare=False)
+    # Of custom resources: the schema as it was written.
+    schema: Mapping[str, Any] | None = None
+    # Of a kind with several versions, the one in which objects are stored; None if it is this one.
+    storage: Kind | None = None
+    # Whether nothing new may be created, because the kind is on its way out.
+    closed: bool = False
+    # Before an object is marked as being deleted.
+    prepare_delete: Default = _nothing
     message: type[Any] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "message", self.resource.message)
+        if self.form is None:
+            object.__setattr__(self, "form", Typed(self.resource))
+        if self.columns is None:
+            object.__setattr__(self, "columns", Printed(self.resource))
+        object.__setattr__(self, "list_kind", self.list_kind or f"{self.resource.kind}List")
+
+    @property
+    def stored_as(self) -> Kind:
+        """The kind of the version in which objects are stored."""
+        return self.storage or self
 
     @property
     def stored(self) -> bool:

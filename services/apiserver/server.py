@@ -25,7 +25,9 @@ from .access.tokens import Tokens
 from .aggregation.requestheader import FrontProxy
 from .api import Api
 from .config import Config
+from .custom.served import Definitions
 from .declarations import table
+from .registry import Registry
 from .rest import about, checks
 from .rest.handler import Handler
 from .rpc import Router
@@ -70,6 +72,7 @@ class Server:
             config.etcd_servers, ca=config.etcd_cafile, cert=config.etcd_certfile, key=config.etcd_keyfile
         )
         self.api = _composed(config, self._store)
+        self._definitions = Definitions(self.api)
         self._peers = terminator.Peers()
         self._tokens = _tokens(config, self.api)
         self._agents = Agents(config)
@@ -94,6 +97,7 @@ class Server:
         from . import bootstrap
 
         await bootstrap.run(self.api)
+        self._tasks.append(asyncio.create_task(self._definitions.run(), name="definitions"))
         self._tasks.append(asyncio.create_task(bootstrap.keep(self.api), name="bootstrap"))
         await self._serve_grpc()
         config = self._config
@@ -179,6 +183,7 @@ class Server:
 
 def _composed(config: Config, store: Store) -> Api:
     kinds = table()
+    registry = Registry(kinds.values())
     sealer = Sealer.from_file(config.encryption_key_file)
     leases = {name: LeasePool(store, kind.ttl_s) for name, kind in kinds.items() if kind.ttl_s}
 
@@ -192,7 +197,14 @@ def _composed(config: Config, store: Store) -> Api:
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)
     return Api(
-        config=config, kinds=kinds, store=store, feed=feed, objects=objects, authorizer=authorizer, allocator=allocator
+        config=config,
+        kinds=kinds,
+        registry=registry,
+        store=store,
+        feed=feed,
+        objects=objects,
+        authorizer=authorizer,
+        allocator=allocator,
     )
 
 

@@ -12,7 +12,7 @@ from raftsman.store import commands
 
 from . import clock
 
-ENTRY_BYTES = 128 << 10
+ENTRY_BYTES = 1 << 20
 ENTRY_OPERATIONS_MAX = 4096
 WAITING_MAX = 50_000
 WAITING_BYTES_MAX = 256 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from raftsman.admissionregistration import v1 as admissionregistration
 from raftsman.apiextensions import v1 as apiextensions
 from raftsman.apiregistration import v1 as apiregistration
+from raftsman.services.apiserver.custom import definition
 from raftsman.services.apiserver.defaulting import registrations as registration_defaults
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.validation import names, registrations
@@ -34,7 +35,12 @@ def kinds() -> tuple[Kind, ...]:
         kind(
             admissionregistration.ValidatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
         ),
-        kind(apiextensions.CustomResourceDefinition, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
+        kind(
+            apiextensions.CustomResourceDefinition, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
+            default=definition.default, complete_create=definition.complete_create,
+            prepare_update=definition.prepare_update, prepare_delete=definition.prepare_delete,
+            validate=definition.validate, validate_update=definition.update, validate_status=definition.status,
+        ),
         kind(
             apiregistration.APIService, name_rule=names.path_segment, **WITH_STATUS, unconditional_update=False,
             default=registration_defaults.api_service,

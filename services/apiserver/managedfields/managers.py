@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from raftsman import codec, errors
+from raftsman import errors
 from raftsman.meta import v1 as meta
 
-from . import messages, trees
+from . import trees
+from .messages import Changes
 from .sets import EMPTY, FieldSet, text
+from .shapes import Source
 
 APPLY, UPDATE = "Apply", "Update"
 ANCIENT = "ancient-changes"
@@ -95,10 +97,10 @@ def encode(entries: Entries, metadata: meta.ObjectMeta) -> None:
         one.fields_v1.raw = entry.raw or orjson.dumps(entry.fields.to_json())
 
 
-def created(manager: Manager, obj: Any) -> Entries:
-    """The entries of a new object."""
-    fields = owned(messages.fields(obj))
-    return owning(manager, fields) if fields else {}
+def created(manager: Manager, fields: FieldSet) -> Entries:
+    """The entries of a new object with these fields."""
+    mine = owned(fields)
+    return owning(manager, mine) if mine else {}
 
 
 def owned(fields: FieldSet) -> FieldSet:
@@ -111,9 +113,8 @@ def owning(manager: Manager, fields: FieldSet) -> Entries:
     return {manager: Entry(fields, int(time.time()))}
 
 
-def updated(entries: Entries, manager: Manager, old: Any, new: Any) -> Entries:
-    """The entries after an update from old to new."""
-    changes = messages.compared(old, new)
+def updated(entries: Entries, manager: Manager, changes: Changes) -> Entries:
+    """The entries after an update that changes this."""
     taken = owned(changes.added.union(changes.changed))
     removed = owned(changes.removed)
     if not taken and not removed:
@@ -164,14 +165,11 @@ class Applied:
     fields: FieldSet
 
 
-def apply(
-    entries: Entries, manager: Manager, live: dict[str, Any], config: dict[str, Any], message: type[Any]
-) -> Applied:
+def apply(entries: Entries, manager: Manager, live: dict[str, Any], config: dict[str, Any], source: Source) -> Applied:
     """Merge a configuration into the live tree. errors.BadRequest where it contradicts itself."""
-    descriptor = message.DESCRIPTOR
     try:
-        fields = owned(trees.fields(config, descriptor))
-        tree = trees.merged(live, config, descriptor)
+        fields = owned(trees.fields(config, source))
+        tree = trees.merged(live, config, source)
         before = entries.get(manager)
         if before is not None:
             dropped = before.fields.difference(fields)
@@ -180,7 +178,7 @@ def apply(
                 if other != manager:
                     others = others.union(entry.fields)
             gone = dropped.difference(others.union(fields))
-            tree = trees.pruned(tree, _without_owned_below(gone, others.union(fields)), descriptor)
+            tree = trees.pruned(tree, _without_owned_below(gone, others.union(fields)), source)
     except ValueError as error:
         raise errors.BadRequest(f"the configuration cannot be applied: {error}") from None
     return Applied(tree, fields)
@@ -199,9 +197,8 @@ def _without_owned_below(gone: FieldSet, owned: FieldSet) -> FieldSet:
     return FieldSet(member=gone.member, children=children)
 
 
-def after_apply(entries: Entries, manager: Manager, applied: FieldSet, old: Any, new: Any, *, force: bool) -> Entries:
-    """The entries after an apply made new of old. errors.Conflict names the fields of others that it would change."""
-    changes = messages.compared(old, new)
+def after_apply(entries: Entries, manager: Manager, applied: FieldSet, changes: Changes, *, force: bool) -> Entries:
+    """The entries after an apply that changes this. errors.Conflict names the fields of others that it would change."""
     taken = changes.added.union(changes.changed).intersection(applied)
     conflicts = {
         other: both
@@ -237,10 +234,3 @@ def _conflict(conflicts: dict[Manager, FieldSet]) -> errors.ApiError:
     count = len(causes)
     start = f"Apply failed with {count} conflict{'s' if count > 1 else ''}: "
     return errors.Conflict(start + "\n".join(told), causes=tuple(causes))
-
-
-def json_of(message: Any) -> dict[str, Any]:
-    """The live object as what a configuration is merged into."""
-    tree = codec.to_json(message)
-    tree["metadata"].pop("managedFields", None)
-    return tree

@@ -12,7 +12,7 @@ import json
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor
 from raftsman.codec import plan
@@ -35,6 +35,13 @@ ATOMIC_MAPS = frozenset({
     ("raftsman.core.v1.ReplicationControllerSpec", "selector"),
     ("raftsman.discovery.v1.Endpoint", "deprecatedTopology"),
 })  # fmt: skip
+
+
+class Structure(Protocol):
+    """The fields of what has no message."""
+
+    def named(self, name: str) -> Shape | None:
+        """The field of that name; None if there can be none."""
 
 
 class Kind(enum.Enum):
@@ -66,7 +73,7 @@ class Shape:
     name: str
     attribute: str
     kind: Kind
-    message: Descriptor | None = None
+    message: Source | None = None
     keys: tuple[Key, ...] = ()
     pointer: bool = False
     always: bool = False
@@ -75,6 +82,15 @@ class Shape:
     @property
     def element(self) -> str:
         return f"f:{self.name}"
+
+
+Source = Descriptor | Structure
+"""Where the fields of a struct are found: a message's descriptor, or a schema."""
+
+
+def named(source: Source, name: str) -> Shape | None:
+    """The field of that JSON name; None if there is none."""
+    return by_name(source).get(name) if isinstance(source, Descriptor) else source.named(name)
 
 
 def granular(descriptor: Descriptor | None) -> bool:

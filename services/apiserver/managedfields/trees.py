@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor
-
 from .sets import LEAF, FieldSet, item_key, set_item
-from .shapes import Kind, Shape, by_name
+from .shapes import Kind, Shape, Source, named
 
 
-def fields(tree: Mapping[str, Any], descriptor: Descriptor) -> FieldSet:
+def fields(tree: Mapping[str, Any], source: Source) -> FieldSet:
     """Every field that a configuration names, zeros and nulls too. Names that are no fields are left out."""
-    shapes = by_name(descriptor)
-    children = {shapes[name].element: _of(shapes[name], value) for name, value in tree.items() if name in shapes}
+    children = {}
+    for name, value in tree.items():
+        shape = named(source, name)
+        if shape is not None:
+            children[shape.element] = _of(shape, value)
     return FieldSet(children=children)
 
 
@@ -39,10 +40,10 @@ def _of(shape: Shape, value: Any) -> FieldSet:
     return LEAF
 
 
-def _struct(value: Any, descriptor: Descriptor | None) -> FieldSet:
-    if descriptor is None or not isinstance(value, Mapping):
+def _struct(value: Any, source: Source | None) -> FieldSet:
+    if source is None or not isinstance(value, Mapping):
         return LEAF
-    return fields(value, descriptor) or LEAF
+    return fields(value, source) or LEAF
 
 
 def keyed(shape: Shape, items: list[Any]) -> dict[str, Any]:
@@ -66,12 +67,11 @@ _JSON_TYPES: dict[Kind, type[Any]] = {
 }  # fmt: skip
 
 
-def merged(live: Any, applied: Any, descriptor: Descriptor) -> dict[str, Any]:
+def merged(live: Any, applied: Any, source: Source) -> dict[str, Any]:
     """A configuration laid over what is there: what it names is as it says, all else stays."""
     out = dict(live)
-    shapes = by_name(descriptor)
     for name, value in applied.items():
-        shape = shapes.get(name)
+        shape = named(source, name)
         if shape is None or name not in out or out[name] is None:
             out[name] = value
         else:
@@ -81,7 +81,8 @@ def merged(live: Any, applied: Any, descriptor: Descriptor) -> dict[str, Any]:
 
 def _merged_value(shape: Shape, live: Any, applied: Any) -> Any:
     # A value of another type than the field's goes on as it is: decoding tells what is wrong with it.
-    if shape.kind is Kind.LEAF or not isinstance(applied, _JSON_TYPES[shape.kind]):
+    types = _JSON_TYPES.get(shape.kind)
+    if types is None or not isinstance(applied, types) or not isinstance(live, types):
         return applied
     if shape.kind is Kind.STRUCT:
         assert shape.message is not None
@@ -116,13 +117,13 @@ def _merged_list(shape: Shape, live: list[Any], applied: list[Any]) -> list[Any]
     return result + [ours[key] for key in waiting]
 
 
-def pruned(tree: dict[str, Any], gone: FieldSet, descriptor: Descriptor) -> dict[str, Any]:
+def pruned(tree: dict[str, Any], gone: FieldSet, source: Source) -> dict[str, Any]:
     """The tree without the fields in `gone`."""
     out = dict(tree)
-    shapes = by_name(descriptor)
-    for name, shape in shapes.items():
-        below = gone.children.get(shape.element)
-        if below is None or name not in out:
+    for element, below in gone.children.items():
+        name = element[2:]
+        shape = named(source, name) if element.startswith("f:") else None
+        if shape is None or name not in out:
             continue
         value = _pruned_value(shape, out[name], below)
         if value is None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 from google.protobuf import message as protobuf
-from raftsman import codec, errors, printers
-from raftsman.resources import Resource
+from raftsman import codec, errors
+from raftsman.dynamic import v1 as dynamic
+from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
 from raftsman.services.apiserver.verbs import read
-from raftsman.services.apiserver.watchcache.object import CachedObject, encode_all, whole_json
+from raftsman.services.apiserver.watchcache.object import CachedObject, encode_all
 
 from . import media, requests
 from .http import Answer, Request
@@ -48,46 +49,48 @@ def of_message(message: protobuf.Message, wanted: Wanted) -> bytes:
     return dumped(codec.to_json(message), wanted.media)
 
 
-def of_object(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+def of_object(kind: Kind, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+    resource = kind.resource
     if wanted.media == media.PROTOBUF:
         return wire.enveloped(resource.api_version, resource.kind, data)
-    message = resource.message.FromString(data)
+    message = kind.form.parse(data)
     if wanted.view is View.TABLE:
-        return dumped(table(resource, [message], {"resourceVersion": message.metadata.resource_version}, include))
+        return dumped(table(kind, [message], {"resourceVersion": message.metadata.resource_version}, include))
     if wanted.view is View.METADATA:
         return dumped(partial(message))
-    return dumped(codec.to_json(message), wanted.media)
+    return dumped(kind.form.tree(message), wanted.media)
 
 
 def of_found(found: CachedObject, wanted: Wanted, *, include: str = "") -> bytes:
     """An object as the cache has it, whose JSON is kept."""
     if wanted.media == media.JSON and wanted.view is View.WHOLE:
-        return whole_json(found.kind, found.json)
-    return of_object(found.kind.resource, found.data, wanted, include=include)
+        return found.kind.form.whole(found.json)
+    return of_object(found.kind, found.data, wanted, include=include)
 
 
-async def of_page(resource: Resource, page: read.Page, wanted: Wanted, *, include: str = "") -> bytes:
+async def of_page(kind: Kind, page: read.Page, wanted: Wanted, *, include: str = "") -> bytes:
     """A list as the cache has it, whose items' JSON is kept."""
     if wanted.media != media.JSON or wanted.view is not View.WHOLE:
-        return of_list(resource, read.serialised(page), wanted, include=include)
+        return of_list(kind, read.serialised(page), wanted, include=include)
     await encode_all(page.found)
-    head = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": codec.to_json(page.header)}
+    head = {"kind": kind.list_kind, "apiVersion": kind.resource.api_version, "metadata": codec.to_json(page.header)}
     return dumped(head)[:-1] + b',"items":[' + b",".join([one.json for one in page.found]) + b"]}"
 
 
-def of_list(resource: Resource, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+def of_list(kind: Kind, data: bytes, wanted: Wanted, *, include: str = "") -> bytes:
+    resource = kind.resource
     if wanted.media == media.PROTOBUF:
-        return wire.enveloped(resource.api_version, f"{resource.kind}List", data)
-    assert resource.list_message is not None, resource.qualified
-    message = resource.list_message.FromString(data)
-    metadata = codec.to_json(message.metadata)
+        return wire.enveloped(resource.api_version, kind.list_kind, data)
+    listed = dynamic.ListResponse.FromString(data)
+    found = [kind.form.parse(item) for item in listed.items]
+    metadata = codec.to_json(listed.metadata)
     if wanted.view is View.TABLE:
-        return dumped(table(resource, message.items, metadata, include))
+        return dumped(table(kind, found, metadata, include))
     if wanted.view in (View.METADATA, View.METADATA_LIST):
-        items = [partial(item) for item in message.items]
+        items = [partial(item) for item in found]
         return dumped({"kind": View.METADATA_LIST.value, "apiVersion": _META, "metadata": metadata, "items": items})
-    items = [codec.to_json(item, type_meta=False) for item in message.items]
-    tree = {"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata, "items": items}
+    items = [kind.form.tree(item, type_meta=False) for item in found]
+    tree = {"kind": kind.list_kind, "apiVersion": resource.api_version, "metadata": metadata, "items": items}
     return dumped(tree, wanted.media)
 
 
@@ -97,22 +100,22 @@ def partial(message: Any) -> dict[str, Any]:
 
 
 def table(
-    resource: Resource, found: Sequence[Any], metadata: dict[str, Any], include: str, *, headed: bool = True
+    kind: Kind, found: Sequence[Any], metadata: dict[str, Any], include: str, *, headed: bool = True
 ) -> dict[str, Any]:
     """A Table of objects. `include`: how much of each object a row carries: None, Metadata (the default), Object."""
     if include not in ("", "None", "Metadata", "Object"):
         raise errors.BadRequest(f'includeObject "{include}" is none of None, Metadata, Object')
-    columns = printers.definitions(resource) if headed else []
-    rows = [_row(resource, message, include) for message in found]
+    columns = kind.columns.definitions() if headed else []
+    rows = [_row(kind, message, include) for message in found]
     return {
         "kind": "Table", "apiVersion": _META, "metadata": metadata, "columnDefinitions": columns, "rows": rows,
     }  # fmt: skip
 
 
-def _row(resource: Resource, message: Any, include: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"cells": printers.typed_cells(resource, message)}
+def _row(kind: Kind, message: Any, include: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"cells": kind.columns.cells(message)}
     if include == "Object":
-        row["object"] = codec.to_json(message)
+        row["object"] = kind.form.tree(message)
     elif include != "None":
         row["object"] = partial(message)
     return row

@@ -21,6 +21,7 @@ from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.access.tokens import Tokens
 from raftsman.services.apiserver.aggregation.proxy import Proxy
 from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
     bind,
@@ -36,7 +37,7 @@ from raftsman.services.apiserver.verbs import (
     write,
 )
 
-from . import builtin, checks, documents, measured, media, paths, requests, terminals, watches, websocket
+from . import builtin, checks, custom, documents, measured, media, paths, requests, terminals, watches, websocket
 from .about import About
 from .catalog import Catalog
 from .http import Answer, Exchange, Request
@@ -65,7 +66,8 @@ class Handler:
     ) -> None:
         self._api, self._authenticator, self._agents = api, authenticator, agents
         self._issuer = issuer
-        self.catalog = Catalog(builtin.group_versions)
+        self.catalog = Catalog(builtin.group_versions, functools.partial(custom.group_versions, api.registry))
+        api.registry.listeners.append(self.catalog.forget)
         self.proxy = Proxy(api, self.catalog)
         self._about = About(api, issuer, self.catalog, health)
         self._running = self._streams = 0
@@ -73,7 +75,7 @@ class Handler:
     async def __call__(self, request: Request, exchange: Exchange) -> None:
         started = time.perf_counter()
         status = "200"
-        target = paths.target(request.path)
+        target = paths.target(request.path, self._api.registry)
         counters = None if target is None else measured.of(request, target)
         lasts = measured.lasts(request, target)
         self._running += 1
@@ -130,7 +132,7 @@ class Handler:
     # -- objects
 
     async def _resource(self, user: User, request: Request, exchange: Exchange, target: Target) -> None:
-        kind = self._api.kinds[target.resource.qualified]
+        kind = self._api.registry.of(target.resource)
         agent = request.headers.get("user-agent", "").partition("/")[0].strip() or "unknown"
         call = Call(user, kind, [], rest=True, agent=agent)
         if request.method in ("GET", "HEAD") and (target.watch or requests.flag(request, "watch")):
@@ -155,8 +157,8 @@ class Handler:
         return None
 
     async def _one(self, call: Call, request: Request, target: Target) -> Answer:
-        api, resource = self._api, target.resource
-        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
+        api = self._api
+        wanted = _form(call, request, _ONE)
         status_on_removal = False
         if request.method in ("GET", "HEAD"):
             found = await read.got(api, call, requests.get(request, target))
@@ -172,17 +174,17 @@ class Handler:
         else:
             raise paths.not_allowed()
         if status_on_removal:
-            left = resource.message.FromString(data)
+            left = call.kind.form.parse(data)
             if not left.metadata.HasField("deletion_timestamp"):
                 return _message(_deleted(target, left), wanted)
-        return _object(resource, data, wanted, request, status=201 if call.created else 200)
+        return _object(call.kind, data, wanted, request, status=201 if call.created else 200)
 
     async def _review(self, call: Call, request: Request, target: Target) -> Answer:
         if request.method != "POST" or target.name:
             raise paths.not_allowed()
         data = await reviews.create(self._api, self._issuer, call, requests.write(request, target).SerializeToString())
         wanted = media.negotiate(request.headers.get("accept", ""))
-        return _object(target.resource, data, wanted, request, status=201)
+        return _object(call.kind, data, wanted, request, status=201)
 
     async def _put(self, verb: Any, call: Call, request: Request, target: Target) -> bytes:
         """An update whose object must be the one that the path names."""
@@ -192,16 +194,15 @@ class Handler:
         return data
 
     async def _many(self, call: Call, request: Request, target: Target) -> Answer:
-        api, resource = self._api, target.resource
-        accept = request.headers.get("accept", "")
+        api = self._api
         if request.method == "POST":
-            wanted = media.negotiate(accept, views=_ONE)
+            wanted = _form(call, request, _ONE)
             data = await write.create(api, call, requests.write(request, target).SerializeToString())
-            return _object(resource, data, wanted, request, status=201)
-        wanted = media.negotiate(accept, views=_MANY)
+            return _object(call.kind, data, wanted, request, status=201)
+        wanted = _form(call, request, _MANY)
         if request.method in ("GET", "HEAD"):
             page = await read.listed(api, call, requests.list_(request, target))
-            body = await documents.of_page(resource, page, wanted, include=request.first("includeObject"))
+            body = await documents.of_page(call.kind, page, wanted, include=request.first("includeObject"))
             return Answer(200, body, _media(wanted))
         if request.method == "DELETE":
             data = await delete.delete_collection(
@@ -209,7 +210,7 @@ class Handler:
             )
         else:
             raise paths.not_allowed()
-        body = documents.of_list(resource, data, wanted, include=request.first("includeObject"))
+        body = documents.of_list(call.kind, data, wanted, include=request.first("includeObject"))
         return Answer(200, body, _media(wanted))
 
     async def _part(self, call: Call, request: Request, target: Target) -> Answer:
@@ -233,17 +234,17 @@ class Handler:
         return await found(call, request, target)
 
     async def _status(self, call: Call, request: Request, target: Target) -> Answer:
-        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
-        return _object(target.resource, await self._put(write.update_status, call, request, target), wanted, request)
+        wanted = _form(call, request, _ONE)
+        return _object(call.kind, await self._put(write.update_status, call, request, target), wanted, request)
 
     async def _put_part(self, call: Call, request: Request, target: Target) -> Answer:
-        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
+        wanted = _form(call, request, _ONE)
         update = functools.partial(write.update_part, part=target.subresource)
-        return _object(target.resource, await self._put(update, call, request, target), wanted, request)
+        return _object(call.kind, await self._put(update, call, request, target), wanted, request)
 
     async def _finalize(self, call: Call, request: Request, target: Target) -> Answer:
-        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
-        return _object(target.resource, await self._put(finalize.finalize, call, request, target), wanted, request)
+        wanted = _form(call, request, _ONE)
+        return _object(call.kind, await self._put(finalize.finalize, call, request, target), wanted, request)
 
     async def _scale(self, call: Call, request: Request, target: Target) -> Answer:
         wanted = media.negotiate(request.headers.get("accept", ""))
@@ -283,9 +284,9 @@ class Handler:
     async def _watch(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
         if target.subresource:
             raise paths.not_allowed()
-        wanted = media.negotiate(request.headers.get("accept", ""), views=_ONE)
+        wanted = _form(call, request, _ONE)
         raw = requests.watch(request, target).SerializeToString()
-        events = watches.Events(exchange, target.resource, wanted, include=request.first("includeObject"))
+        events = watches.Events(exchange, call.kind, wanted, include=request.first("includeObject"))
         run = functools.partial(watch.watch, self._api, call, raw, form=events.form, pipe=events)
         await self._streaming(watches.serve(request, exchange, events, run))
 
@@ -330,8 +331,13 @@ def _typed(request: Request, target: Target, message: type[Any]) -> Any:
     return decoded.message
 
 
-def _object(resource: Any, data: bytes, wanted: Wanted, request: Request, *, status: int = 200) -> Answer:
-    body = documents.of_object(resource, data, wanted, include=request.first("includeObject"))
+def _form(call: Call, request: Request, views: frozenset[View]) -> Wanted:
+    """How the client wants objects of the call's kind."""
+    return media.negotiate(request.headers.get("accept", ""), views=views, protobuf=call.kind.form.binary)
+
+
+def _object(kind: Kind, data: bytes, wanted: Wanted, request: Request, *, status: int = 200) -> Answer:
+    body = documents.of_object(kind, data, wanted, include=request.first("includeObject"))
     return Answer(status, body, _media(wanted))
 
 

@@ -40,10 +40,11 @@ def negotiate(
     *,
     views: frozenset[View] = frozenset({View.WHOLE}),
     versions: Mapping[View, tuple[str, ...]] = MappingProxyType({}),
+    protobuf: bool = True,
 ) -> Wanted:
     """The first form in Accept that the server writes, by quality. errors.ApiError (406) if there is none.
 
-    `versions` are those that a view is written in, where not all are the same.
+    `versions` are those that a view is written in, where not all are the same. `protobuf` is not there for all kinds.
     """
     for _, media, parameters in sorted(_clauses(accept or JSON), key=lambda clause: -clause[0]):
         view_name = parameters.get("as", "")
@@ -57,7 +58,7 @@ def negotiate(
             return Wanted(JSON, view, parameters.get("v", ""), parameters.get("stream") == "watch")
         if media in _YAMLS and view is View.WHOLE:
             return Wanted(YAML)
-        if media == PROTOBUF and view in (View.WHOLE, View.DISCOVERY):
+        if media == PROTOBUF and protobuf and view in (View.WHOLE, View.DISCOVERY):
             return Wanted(PROTOBUF, view, parameters.get("v", ""), parameters.get("stream") == "watch")
     error = errors.ApiError(f"only the following media types are accepted: {JSON}, {YAML}, {PROTOBUF}")
     error.status.reason, error.status.code = "NotAcceptable", 406

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
-from raftsman import errors, resources
+from raftsman import errors
 from raftsman.resources import Resource
+from raftsman.services.apiserver.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,7 @@ class Target:
     watch: bool = False
 
 
-@functools.cache
-def _served() -> dict[tuple[str, str, str], Resource]:
-    return {(one.group, one.version, one.name): one for one in resources.served()}
-
-
-def target(path: str) -> Target | None:
+def target(path: str, registry: Registry) -> Target | None:
     """What a path under /api/VERSION/ or /apis/GROUP/VERSION/ names; None if it is nothing that is served."""
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
@@ -37,18 +32,19 @@ def target(path: str) -> Target | None:
     watch = rest[0] == "watch" and len(rest) > 1
     if watch:
         rest = rest[1:]
-    return _in_version(group, version, rest, watch=watch)
+    return _in_version(registry, (group, version), rest, watch=watch)
 
 
-def _in_version(group: str, version: str, rest: list[str], *, watch: bool) -> Target | None:
+def _in_version(registry: Registry, group_version: tuple[str, str], rest: list[str], *, watch: bool) -> Target | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2:
-        inside = _served().get((group, version, rest[2]))
-        if inside is not None and inside.namespaced:
+        inside = registry.of_path(*group_version, rest[2])
+        if inside is not None and inside.resource.namespaced:
             namespace, rest = rest[1], rest[2:]
-    resource = _served().get((group, version, rest[0]))
-    if resource is None or len(rest) > 3 or "" in rest:
+    kind = registry.of_path(*group_version, rest[0])
+    if kind is None or len(rest) > 3 or "" in rest:
         return None
+    resource = kind.resource
     name, subresource = (rest[1] if len(rest) > 1 else ""), (rest[2] if len(rest) > 2 else "")
     if name and resource.namespaced and not namespace:
         return None

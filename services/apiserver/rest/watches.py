@@ -12,10 +12,10 @@ from typing import Any
 
 from raftsman import codec, errors
 from raftsman.meta import v1 as meta
-from raftsman.resources import Resource
 from raftsman.runtime import v1 as runtime
+from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
-from raftsman.services.apiserver.watchcache.watcher import TYPES, Form
+from raftsman.services.apiserver.watchcache.watcher import TYPES, Form, Over
 
 from . import documents, media
 from .http import Exchange, Request
@@ -28,8 +28,8 @@ TIMEOUT_S = 1800
 class Events:
     """Writes one watch's events to an exchange, which begins with the first or with `begin`."""
 
-    def __init__(self, exchange: Exchange, resource: Resource, wanted: Wanted, *, include: str) -> None:
-        self._exchange, self._resource, self._wanted, self._include = exchange, resource, wanted, include
+    def __init__(self, exchange: Exchange, kind: Kind, wanted: Wanted, *, include: str) -> None:
+        self._exchange, self._kind, self._wanted, self._include = exchange, kind, wanted, include
         self._headed = True
 
     def begin(self) -> None:
@@ -71,18 +71,18 @@ class Events:
             await self._exchange.write(_line("ERROR", codec.to_json(error.status)))
 
     def _event(self, type_: str, data: bytes) -> bytes:
-        resource, view = self._resource, self._wanted.view
-        message = resource.message.FromString(data)
+        kind, view = self._kind, self._wanted.view
+        message = kind.form.parse(data)
         if view is View.TABLE:
             metadata = {"resourceVersion": message.metadata.resource_version}
-            tree = documents.table(resource, [message], metadata, self._include, headed=self._headed)
+            tree = documents.table(kind, [message], metadata, self._include, headed=self._headed)
             self._headed = False
             if type_ == "BOOKMARK":
                 tree["rows"] = []
             return _line(type_, tree)
         if view is View.METADATA:
             return _line(type_, documents.partial(message))
-        return _line(type_, codec.to_json(message))
+        return _line(type_, kind.form.tree(message))
 
 
 def _line(type_: str, tree: Any) -> bytes:
@@ -104,6 +104,8 @@ async def serve(request: Request, exchange: Exchange, events: Events, run: Any) 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await run(events.write)
+    except Over:
+        events.begin()
     except errors.Expired as error:
         await events.fail(error)
     except errors.ApiError as error:

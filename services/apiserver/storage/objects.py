@@ -146,10 +146,10 @@ class Objects:
 
     def sealed(self, kind: Kind, key: bytes, body: bytes) -> bytes:
         """The stored value of an object's bytes."""
-        return self._sealer.seal(kind.resource, key, body)
+        return self._sealer.seal(kind.resource, key, body, codec=kind.form.codec)
 
     def cached(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
-        return self._feed.caches[kind.resource.qualified].get(namespace, name)
+        return self._feed.cache(kind).get(namespace, name)
 
     async def current(self, kind: Kind, namespace: str, name: str) -> CachedObject | None:
         """What the store has now."""
@@ -270,8 +270,7 @@ def _answered(found: CachedObject, wanted: Change) -> CachedObject:
 
 def serialise(kind: Kind, obj: Any) -> bytes:
     """The stored bytes: the same for equal objects, without resourceVersion. errors.BadRequest if they are too many."""
-    obj.metadata.ClearField("resource_version")
-    body: bytes = obj.SerializeToString(deterministic=True)
+    body = kind.form.serialise(obj)
     if len(body) > OBJECT_BYTES_MAX:
         raise errors.BadRequest(f"{kind.resource.kind} of {len(body)} bytes: an object may have {OBJECT_BYTES_MAX}")
     return body

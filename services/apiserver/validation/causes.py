@@ -54,6 +54,9 @@ class Causes:
         told = "Invalid value" if value is OMITTED else f"Invalid value: {quoted(value)}"
         self._add(path, "FieldValueInvalid", f"{told}: {why}" if why else told)
 
+    def type_invalid(self, path: str, value: object, why: str) -> None:
+        self._add(path, "FieldValueTypeInvalid", f"Invalid value: {quoted(value)}: {why}")
+
     def required(self, path: str, why: str = "") -> None:
         self._add(path, "FieldValueRequired", f"Required value: {why}" if why else "Required value")
 

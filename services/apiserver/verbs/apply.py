@@ -13,7 +13,7 @@ from raftsman import errors
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.api import Api
-from raftsman.services.apiserver.managedfields import managers, messages
+from raftsman.services.apiserver.managedfields import managers
 from raftsman.services.apiserver.managedfields.managers import Entries
 from raftsman.services.apiserver.managedfields.sets import FieldSet
 from raftsman.services.apiserver.rpc import Call
@@ -42,7 +42,7 @@ async def apply(api: Api, call: Call, request: meta.PatchRequest) -> bytes:
     problems: list[errors.Cause] = []
     obj = decoding.from_tree(call, config, request.options, problems=problems)
     decoding.settle_namespace(call.kind, obj.metadata, namespace)
-    fields = managers.apply({}, ownership.manager_of(call, managers.APPLY), {}, config, call.kind.message).fields
+    fields = managers.apply({}, ownership.manager_of(call, managers.APPLY), {}, config, call.kind.form.shapes).fields
     owners = _Applying(fields, force=request.options.force)
     made = await create_object(api, call, obj, dry_run=dry_run, problems=problems, owners=owners)
     call.created = True
@@ -58,11 +58,12 @@ async def _onto(api: Api, call: Call, request: meta.PatchRequest, config: dict[s
             raise failures.conflict(kind.resource, request.name)
         call.warnings.clear()
         live = found.parsed()
-        tree = managers.json_of(live)
+        tree = kind.form.tree(live)
+        tree["metadata"].pop("managedFields", None)
         tree.pop("apiVersion", None)
         tree.pop("kind", None)
         manager = ownership.manager_of(call, managers.APPLY, request.subresource)
-        applied = managers.apply(entries_of(call, live), manager, tree, config, kind.message)
+        applied = managers.apply(entries_of(call, live), manager, tree, config, kind.form.shapes)
         applied.tree["metadata"].pop("resourceVersion", None)
         problems: list[errors.Cause] = []
         new = decoding.from_tree(call, applied.tree, request.options, problems=problems)
@@ -91,7 +92,9 @@ class _Applying:
         before = entries_of(call, old)
         ownership.keep(new, old)
         manager = ownership.manager_of(call, managers.APPLY, subresource)
-        after = managers.after_apply(before, manager, self._fields, old, new, force=self._force)
+        after = managers.after_apply(
+            before, manager, self._fields, call.kind.form.compared(old, new), force=self._force
+        )
         if after != before or not old.metadata.managed_fields:
             managers.encode(after, new.metadata)
 
@@ -100,7 +103,7 @@ def entries_of(call: Call, live: Any) -> Entries:
     entries = managers.decoded(live.metadata.managed_fields)
     if not entries:
         before = managers.Manager(BEFORE, managers.UPDATE, call.kind.resource.api_version)
-        entries = managers.owning(before, managers.owned(messages.fields(live)))
+        entries = managers.owning(before, managers.owned(call.kind.form.fields(live)))
     return entries
 
 

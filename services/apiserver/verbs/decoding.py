@@ -42,6 +42,8 @@ async def decoded(call: Call, request: meta.WriteRequest, *, problems: list[erro
 
 
 def _message(kind: Kind, data: bytes) -> Any:
+    if not kind.form.binary:
+        raise failures.unsupported_media(f"{kind.resource.qualified} has no protobuf form")
     try:
         obj = kind.message.FromString(data)
     except DecodeError as error:
@@ -50,22 +52,10 @@ def _message(kind: Kind, data: bytes) -> Any:
     obj.DiscardUnknownFields()
     if obj.ByteSize() != known:
         raise errors.BadRequest(f"the {kind.resource.kind} has protobuf fields that this server does not know")
-    return _as_manifests_say_it(kind, obj)
-
-
-def _as_manifests_say_it(kind: Kind, obj: Any) -> Any:
-    """The same, with set to its zero value what a manifest would leave out left out, and the like.
-
-    Else a patch, which goes through JSON, would change an object in more than what it names.
-    """
-    from raftsman import codec
-
     try:
-        again = codec.from_json(codec.to_json(obj), kind.message)
+        return kind.form.normal(obj)
     except ValueError as error:
         raise errors.BadRequest(f"the {kind.resource.kind} cannot be written as JSON: {error}") from None
-    # What cannot be read back (a bad quantity) is for validation to tell.
-    return obj if again.problems else again.message
 
 
 def settle_namespace(kind: Kind, metadata: meta.ObjectMeta, namespace: str) -> None:
@@ -111,7 +101,7 @@ def from_tree(
     """A typed object of a JSON tree; unknown and doubled fields are errors, warnings or nothing, as `options` say."""
     from raftsman import codec
 
-    result = codec.from_json(tree, call.kind.message)
+    result = call.kind.form.decode(tree)
     lenient = options.field_validation in (meta.FIELD_VALIDATION_WARN, meta.FIELD_VALIDATION_IGNORE)
     found = result.wrong if lenient else (*doubled, *result.problems)
     if problems is None:

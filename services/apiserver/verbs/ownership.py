@@ -45,14 +45,15 @@ class _Updating:
     """Creates and updates of any kind."""
 
     def created(self, call: Call, obj: Any) -> None:
-        managers.encode(managers.created(manager_of(call, managers.UPDATE), obj), obj.metadata)
+        managers.encode(managers.created(manager_of(call, managers.UPDATE), call.kind.form.fields(obj)), obj.metadata)
 
     def changed(self, call: Call, new: Any, old: Any, *, subresource: str = "") -> None:
         sent = new.metadata.managed_fields
         given = bool(sent) and list(sent) != list(old.metadata.managed_fields)
         before = _sent(sent) if given else managers.decoded(old.metadata.managed_fields)
         keep(new, old)
-        after = managers.updated(before, manager_of(call, managers.UPDATE, subresource), old, new)
+        changes = call.kind.form.compared(old, new)
+        after = managers.updated(before, manager_of(call, managers.UPDATE, subresource), changes)
         if given or after is not before:
             managers.encode(after, new.metadata)
 

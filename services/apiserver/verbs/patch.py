@@ -32,6 +32,10 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
         return await apply.apply(api, call, request)
     ownership.settle_manager(call, request.options)
     body = _body(request)
+    if request.type == meta.PATCH_TYPE_STRATEGIC_MERGE and kind.form.strategic is None:
+        raise failures.unsupported_media(
+            f"{kind.resource.qualified} takes JSON patches, merge patches and apply patches"
+        )
     if request.subresource == "scale" and "scale" in kind.subresources:
         return await scale.patched(api, call, request, body)
     if request.subresource not in ("", *kind.parts) and not (request.subresource == "status" and kind.has_status):
@@ -71,23 +75,21 @@ def _body(request: meta.PatchRequest) -> Any:
 def _changed(
     call: Call, found: CachedObject, request: meta.PatchRequest, body: Any, problems: list[errors.Cause]
 ) -> Any:
-    from raftsman import codec
-
     kind = call.kind
     call.warnings.clear()
-    tree = codec.to_json(found.parsed())
+    tree = kind.form.tree(found.parsed())
     tree.setdefault("apiVersion", kind.resource.api_version)
     tree.setdefault("kind", kind.resource.kind)
     before = tree["metadata"].pop("resourceVersion", None)
     if request.type == meta.PATCH_TYPE_JSON and before is not None:
         tree["metadata"]["resourceVersion"] = before
-    changed = patched_tree(tree, request.type, body, kind.message)
+    changed = patched_tree(tree, request.type, body, kind.form.strategic)
     if (changed.get("apiVersion"), changed.get("kind")) != (kind.resource.api_version, kind.resource.kind):
         raise errors.BadRequest("a patch may not change apiVersion or kind")
     return decoding.from_tree(call, changed, request.options, problems=problems)
 
 
-def patched_tree(tree: dict[str, Any], type_: int, body: Any, message: type[Any]) -> dict[str, Any]:
+def patched_tree(tree: dict[str, Any], type_: int, body: Any, message: type[Any] | None) -> dict[str, Any]:
     """The patched tree. errors.BadRequest or errors.Invalid if the patch does not fit."""
     from raftsman import patch as patches
 

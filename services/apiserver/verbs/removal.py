@@ -31,6 +31,8 @@ def deleted(kind: Kind, obj: Any, options: meta.DeleteOptions, *, now: float | N
     """What a delete makes of `obj` (which may be changed): removed, or marked. errors.Conflict on a precondition."""
     _preconditions(kind, obj.metadata, options)
     _propagation(obj.metadata, options)
+    if not obj.metadata.HasField("deletion_timestamp"):
+        kind.prepare_delete(obj)
     grace = _grace(obj, options)
     now = time.time() if now is None else now
     if obj.metadata.HasField("deletion_timestamp"):

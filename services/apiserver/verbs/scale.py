@@ -11,6 +11,7 @@ from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.admission import chain
 from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.validation.causes import Causes
@@ -24,7 +25,7 @@ async def get(api: Api, call: Call, raw: bytes) -> bytes:
     request = meta.GetRequest.FromString(raw)
     kind = call.kind
     api.allow(call.user, "get", kind, namespace=request.namespace, name=request.name, subresource="scale")
-    return _scale_of(await read.fetch(api, kind, request)).SerializeToString()
+    return _scale_of(kind, await read.fetch(api, kind, request)).SerializeToString()
 
 
 async def update(api: Api, call: Call, raw: bytes) -> bytes:
@@ -47,7 +48,7 @@ async def update(api: Api, call: Call, raw: bytes) -> bytes:
     stored = await api.allocator.update(
         call.kind, metadata.name, change, namespace=namespace, dry_run=request.options.dry_run
     )
-    return _scale_of(stored).SerializeToString()
+    return _scale_of(call.kind, stored).SerializeToString()
 
 
 async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -> bytes:
@@ -57,7 +58,7 @@ async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -
     from . import patch
 
     async def change(found: CachedObject) -> Change:
-        tree = codec.to_json(_scale_of(found), type_meta=False)
+        tree = codec.to_json(_scale_of(call.kind, found), type_meta=False)
         tree = patch.patched_tree(tree, request.type, body, autoscaling.Scale)
         tree.pop("apiVersion", None)
         tree.pop("kind", None)
@@ -71,7 +72,7 @@ async def patched(api: Api, call: Call, request: meta.PatchRequest, body: Any) -
     stored = await api.allocator.update(
         call.kind, request.name, change, namespace=request.namespace, dry_run=request.options.dry_run
     )
-    return _scale_of(stored).SerializeToString()
+    return _scale_of(call.kind, stored).SerializeToString()
 
 
 async def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> Change:
@@ -79,20 +80,18 @@ async def _scaled(api: Api, call: Call, found: CachedObject, replicas: int) -> C
         causes = Causes()
         causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise failures.invalid(call.kind.resource, found.name, causes.found)
-    before, scale = _scale_of(found), _scale_of(found)
+    before, scale = _scale_of(call.kind, found), _scale_of(call.kind, found)
     scale.spec.replicas = replicas
     await chain.admit(
         api, call, Operation.UPDATE, namespace=found.namespace, name=found.name, new=scale, old=before,
         subresource="scale",
     )  # fmt: skip
     new = found.parsed()
-    new.spec.replicas = scale.spec.replicas
+    call.kind.scale.write(new, scale.spec.replicas)
     return await prepared_update(api, call, new, found.parsed(), admit=False)
 
 
-def _scale_of(found: CachedObject) -> autoscaling.Scale:
-    from raftsman import selectors
-
+def _scale_of(kind: Kind, found: CachedObject) -> autoscaling.Scale:
     workload = found.parsed()
     metadata = workload.metadata
     scale = autoscaling.Scale()
@@ -100,7 +99,5 @@ def _scale_of(found: CachedObject) -> autoscaling.Scale:
         setattr(scale.metadata, field, getattr(metadata, field))
     scale.metadata.resource_version = str(found.revision)
     scale.metadata.creation_timestamp.CopyFrom(metadata.creation_timestamp)
-    scale.spec.replicas = workload.spec.replicas
-    scale.status.replicas = workload.status.replicas
-    scale.status.selector = str(selectors.from_label_selector(workload.spec.selector))
+    kind.scale.read(workload, scale)
     return scale

@@ -15,7 +15,7 @@ from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.watchcache import selection as selections
 from raftsman.services.apiserver.watchcache import watcher as watchers
-from raftsman.services.apiserver.watchcache.object import encode_all, item_json, whole_json
+from raftsman.services.apiserver.watchcache.object import encode_all
 from raftsman.services.apiserver.watchcache.selection import Selection
 from raftsman.services.apiserver.watchcache.watcher import Form, Pipe, Watcher
 
@@ -73,13 +73,12 @@ async def _start(
 
 def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False) -> bytes:
     """The frame of a BOOKMARK event."""
-    marked = kind.message()
-    marked.metadata.resource_version = str(revision)
+    marked = kind.form.empty()
     if initial_end:
         marked.metadata.annotations[INITIAL_EVENTS_END] = "true"
+    data = kind.form.opened(kind.form.serialise(marked), revision)
     if form is Form.JSON:
-        return watchers.line(watchers.BOOKMARK, whole_json(kind, item_json(marked)))
-    data = marked.SerializeToString()
+        return watchers.line(watchers.BOOKMARK, kind.form.whole(kind.form.item(data)))
     if form is Form.ENVELOPED:
         return watchers.enveloped(watchers.BOOKMARK, kind, data)
     return watchers.frame(watchers.BOOKMARK, data)
@@ -87,10 +86,10 @@ def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False
 
 def send_bookmarks(api: Api) -> None:
     """Tell every watch that wants it how far it is; called once a minute."""
-    for kind in filter(lambda kind: kind.stored, api.kinds.values()):
+    for cache in api.feed.caches.values():
         frames: dict[Form, bytes] = {}
-        for watcher in api.cache(kind).watchers():
+        for watcher in cache.watchers():
             if watcher.bookmarks:
                 if watcher.form not in frames:
-                    frames[watcher.form] = bookmark(kind, api.feed.revision, watcher.form)
+                    frames[watcher.form] = bookmark(cache.kind, api.feed.revision, watcher.form)
                 watcher.push(frames[watcher.form])

@@ -55,6 +55,8 @@ async def create_object(
 ) -> CachedObject:
     """Through the whole pipeline. A generated name that is taken is generated again."""
     kind = call.kind
+    if kind.closed:
+        raise errors.MethodNotSupported("create not allowed while custom resource definition is terminating")
     generated = not obj.metadata.name and bool(obj.metadata.generate_name)
     for _ in range(GENERATE_RETRIES_MAX if generated else 1):
         if generated:
@@ -155,8 +157,7 @@ async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> byte
     async def change(found: CachedObject) -> Change:
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, metadata.name)
-        new = kind.message()
-        new.CopyFrom(sent)
+        new = kind.form.copy(sent)
         return await prepared_update(api, call, new, found.parsed(), subresource=subresource, problems=problems)
 
     stored = await api.allocator.update(
@@ -214,18 +215,15 @@ def _settled(kind: Kind, new: Any, old: Any, subresource: str) -> Any:
     """What was sent, with what this part of the object may not touch taken over from the old one."""
     _carry(kind, new.metadata, old.metadata)
     if subresource:
-        changed = type(new)()
-        changed.CopyFrom(old)
+        changed = kind.form.copy(old)
         if subresource in kind.parts:
             kind.parts[subresource].take(changed, new)
         else:
-            changed.status.CopyFrom(new.status)
+            kind.form.take_status(changed, new)
             kind.prepare_status(changed, old)
         return changed
     if kind.has_status:
-        new.ClearField("status")
-        if old.HasField("status"):
-            new.status.CopyFrom(old.status)
+        kind.form.take_status(new, old)
     kind.prepare_update(new, old)
     kind.default(new)
     return new
@@ -261,12 +259,5 @@ def _bump(kind: Kind, new: Any, old: Any) -> None:
     """The generation counts changes of what is wanted: all but metadata and status."""
     if not kind.has_generation:
         return
-    ours, theirs = type(new)(), type(new)()
-    ours.CopyFrom(new)
-    theirs.CopyFrom(old)
-    for one in (ours, theirs):
-        one.ClearField("metadata")
-        if kind.has_status:
-            one.ClearField("status")
-    if ours != theirs:
+    if not kind.form.same_wish(new, old, status=kind.has_status):
         new.metadata.generation = old.metadata.generation + 1

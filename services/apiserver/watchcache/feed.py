@@ -5,7 +5,8 @@ revisions went back (another store answers), everything is listed anew and all w
 answers it tries again every RETRY_MIN_S to RETRY_MAX_S.
 
 A linearizable read asks the store for its newest revision and waits until the cache has it; all that wait share one
-question. Keys that are no object (allocations) go to `on_other`.
+question. Keys that are no object (allocations) go to `on_other`. Objects of a kind that is not known yet, which a
+custom resource's may be after a start, wait in `_unclaimed` until the kind is adopted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from raftsman.services.apiserver.storage.store import Compacted, Store, translat
 
 from .kind_cache import KindCache
 from .object import CachedObject
+from .watcher import Over
 
 RETRY_MIN_S = 0.05
 RETRY_MAX_S = 1.0
@@ -39,6 +41,7 @@ _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
 OnOther = Callable[[bytes, bytes | None], None]
 OnListed = Callable[[], None]
+Key = tuple[str, str]
 
 
 class Feed:
@@ -47,17 +50,29 @@ class Feed:
     def __init__(
         self, store: Store, sealer: Sealer, kinds: dict[str, Kind], *, on_other: OnOther, on_listed: OnListed
     ) -> None:
-        """`on_listed` before everything is taken in anew: what was derived from the cache is to be forgotten."""
+        """`on_listed` before everything is taken in anew: what was derived from the cache is to be forgotten.
+
+        `on_filled` is called after that.
+        """
         self.caches = {qualified: KindCache(kind) for qualified, kind in kinds.items()}
         self.revision = 0
         self.synced = asyncio.Event()
         self._store, self._sealer, self._on_other, self._on_listed = store, sealer, on_other, on_listed
         self.listings = 0
+        self.on_filled: Callable[[], None] = lambda: None
+        self._unclaimed: dict[str, dict[Key, kv_pb2.KeyValue]] = {}
         self._stream: Any = None
         self._complain_after = 0.0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._next_round: asyncio.Future[int] | None = None
         self._rounds: asyncio.Task[None] | None = None
+
+    def cache(self, kind: Kind) -> KindCache:
+        """errors.NotFound if the kind went while somebody was using it."""
+        found = self.caches.get(kind.resource.qualified)
+        if found is None:
+            raise errors.NotFound("the server could not find the requested resource")
+        return found
 
     # Reading at a revision
 
@@ -152,6 +167,7 @@ class Feed:
     async def _list(self) -> None:
         found: dict[str, list[CachedObject]] = {name: [] for name in self.caches}
         others: list[kv_pb2.KeyValue] = []
+        self._unclaimed.clear()
         revision = 0
         async for page_revision, page in self._store.pages(keys.ROOT, keys.ROOT_END):
             revision = page_revision
@@ -163,6 +179,7 @@ class Feed:
         for name, cache in self.caches.items():
             cache.replace(found[name], revision)
         self.revision = revision
+        self.on_filled()
         self.listings += 1
         self.synced.set()
         self._advance(revision)
@@ -172,7 +189,10 @@ class Feed:
     ) -> None:
         qualified, namespace, name = keys.parse(pair.key)
         if qualified not in found:
-            others.append(pair)
+            if "." in qualified:
+                self._unclaimed.setdefault(qualified, {})[namespace, name] = pair
+            else:
+                others.append(pair)
             return
         opened = self._opened(pair, self.caches[qualified].kind, namespace, name)
         if opened is not None:
@@ -226,10 +246,46 @@ class Feed:
         cache = self.caches.get(qualified)
         gone = event.type == kv_pb2.Event.DELETE
         if cache is None:
-            self._on_other(event.kv.key, None if gone else event.kv.value)
+            if "." in qualified:
+                self._keep_unclaimed(qualified, (namespace, name), None if gone else event.kv)
+            else:
+                self._on_other(event.kv.key, None if gone else event.kv.value)
             return
         new = None if gone else self._opened(event.kv, cache.kind, namespace, name)
         cache.apply(namespace, name, new, revision=event.kv.mod_revision)
+
+    def _keep_unclaimed(self, qualified: str, key: Key, pair: kv_pb2.KeyValue | None) -> None:
+        if pair is not None:
+            self._unclaimed.setdefault(qualified, {})[key] = pair
+        elif qualified in self._unclaimed:
+            self._unclaimed[qualified].pop(key, None)
+
+    # Kinds that come and go
+
+    def adopt(self, kind: Kind) -> KindCache:
+        """The cache of a kind that is served from now on, or is served in another way."""
+        qualified = kind.resource.qualified
+        cache = self.caches.get(qualified)
+        if cache is not None:
+            cache.become(kind)
+            return cache
+        cache = self.caches[qualified] = KindCache(kind)
+        pairs = self._unclaimed.pop(qualified, {})
+        found = (self._opened(pair, kind, *key) for key, pair in pairs.items())
+        cache.replace(filter(None, found), self.revision)
+        return cache
+
+    def drop(self, qualified: str) -> None:
+        """A kind is gone: its watches end, and what the store may still have of it is nobody's."""
+        cache = self.caches.pop(qualified, None)
+        if cache is None:
+            return
+        cache.close_watchers(Over("the resource is not served any more"))
+        for found in cache.values():
+            key = keys.of(cache.kind.resource, found.namespace, found.name)
+            value = self._sealer.seal(cache.kind.resource, key, found.stored(), codec=cache.kind.form.codec)
+            pair = kv_pb2.KeyValue(key=key, value=value, mod_revision=found.revision)
+            self._keep_unclaimed(qualified, (found.namespace, found.name), pair)
 
     def _opened(self, pair: kv_pb2.KeyValue, kind: Kind, namespace: str, name: str) -> CachedObject | None:
         try:

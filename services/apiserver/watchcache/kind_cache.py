@@ -21,7 +21,7 @@ from raftsman.services.apiserver.kinds import Kind
 
 from .object import CachedObject
 from .selection import Selection
-from .watcher import Change, Form, Watcher
+from .watcher import Change, Form, Over, Watcher
 
 WINDOW_CHANGES_MAX = 10_000
 WINDOW_BYTES_MAX = 16 << 20
@@ -83,6 +83,19 @@ class KindCache:
         self._window_bytes, self._complete_after = 0, revision
         for found in objects:
             self._store(found)
+
+    def become(self, kind: Kind) -> None:
+        """The same objects and changes, served in another way from now on. Watches end, to be taken up again."""
+        self.kind = kind
+        self.close_watchers(Over("the resource is served in another way now; watch again"))
+        held = [found.of(kind) for found in self.values()]
+        self._by_node.clear()
+        self._objects.clear()
+        for found in held:
+            self._store(found)
+        self._window = deque(
+            Change(one.revision, one.old and one.old.of(kind), one.new and one.new.of(kind)) for one in self._window
+        )
 
     def apply(self, namespace: str, name: str, new: CachedObject | None, *, revision: int) -> None:
         old = self.get(namespace, name)

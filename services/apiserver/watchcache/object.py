@@ -9,10 +9,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.storage import wire
 
 SLICE_OBJECTS = 64
 """So many are encoded at a time, some milliseconds, before others get their turn."""
@@ -25,18 +23,22 @@ class CachedObject:
 
     def __init__(self, kind: Kind, namespace: str, name: str, stored: bytes, revision: int) -> None:
         self.kind, self.namespace, self.name, self.revision = kind, namespace, name, revision
-        self.data = wire.with_revision(stored, revision)
+        self.data = kind.form.opened(stored, revision)
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] | None = None
         self._json: bytes | None = None
         self.node = kind.node_of(self.parsed()) if kind.node_of else ""
 
     def parsed(self) -> Any:
-        return self.kind.message.FromString(self.data)
+        return self.kind.form.parse(self.data)
 
     def stored(self) -> bytes:
         """The bytes without the resourceVersion."""
-        return wire.without_revision(self.data, self.revision)
+        return self.kind.form.closed(self.data, self.revision)
+
+    def of(self, kind: Kind) -> CachedObject:
+        """The same, seen as of another kind."""
+        return CachedObject(kind, self.namespace, self.name, self.stored(), self.revision)
 
     @property
     def encoded(self) -> bool:
@@ -45,14 +47,14 @@ class CachedObject:
 
     @property
     def json(self) -> bytes:
-        """As it stands in a list: without apiVersion and kind."""
+        """As it stands in a list: a built-in kind's without apiVersion and kind."""
         if self._json is None:
-            self._json = item_json(self.parsed())
+            self._json = self.kind.form.item(self.data)
         return self._json
 
     def data_at(self, revision: int) -> bytes:
         """The same state under a later revision, as a removal reports it."""
-        return wire.with_revision(self.stored(), revision)
+        return self.kind.form.opened(self.stored(), revision)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -87,16 +89,3 @@ async def encode_all(objects: Iterable[CachedObject]) -> None:
             made += 1
             if made % SLICE_OBJECTS == 0:
                 await asyncio.sleep(0)
-
-
-def item_json(message: Any) -> bytes:
-    """An object's JSON as it stands in a list."""
-    from raftsman import codec
-
-    return orjson.dumps(codec.to_json(message, type_meta=False))
-
-
-def whole_json(kind: Kind, item: bytes) -> bytes:
-    """The same as it stands alone."""
-    named = f'{{"kind":"{kind.resource.kind}","apiVersion":"{kind.resource.api_version}"'.encode()
-    return named + (b"," if item != b"{}" else b"") + item[1:]

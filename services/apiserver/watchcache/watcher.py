@@ -17,7 +17,7 @@ from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.storage import wire
 
-from .object import CachedObject, item_json, whole_json
+from .object import CachedObject
 from .selection import Selection
 
 EVENTS_MAX = 4096
@@ -39,6 +39,10 @@ class Pipe(Protocol):
 
     async def drained(self) -> None:
         """Return when there is room."""
+
+
+class Over(Unavailable):
+    """Nothing went wrong: the watch ends here, and can be taken up again where it ended."""
 
 
 class Form(enum.Enum):
@@ -93,7 +97,7 @@ class Change:
             return frame(DELETED, data)
         if form is Form.ENVELOPED:
             return enveloped(DELETED, kind, data)
-        return line(DELETED, whole_json(kind, item_json(kind.message.FromString(data))))
+        return line(DELETED, kind.form.whole(kind.form.item(data)))
 
     def type_for(self, selection: Selection) -> int:
         """What this is to somebody with that selection: 0 if nothing."""
@@ -230,4 +234,4 @@ def of_object(event_type: int, found: CachedObject, form: Form) -> bytes:
         return frame(event_type, found.data)
     if form is Form.ENVELOPED:
         return enveloped(event_type, found.kind, found.data)
-    return line(event_type, whole_json(found.kind, found.json))
+    return line(event_type, found.kind.form.whole(found.json))

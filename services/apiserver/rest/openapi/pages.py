@@ -20,7 +20,9 @@ from . import VERSION, gnostic, roots, swagger
 
 V2, V3 = "/openapi/v2", "/openapi/v3"
 _YEAR = datetime.timedelta(days=365)
-_V2_MEDIA = {media.JSON: media.JSON, gnostic.MEDIA: gnostic.MEDIA, gnostic.MEDIA.replace("@", "."): gnostic.MEDIA}
+# The answer's name has no @, which Go's clients cannot read.
+_V2_PROTOBUF = gnostic.MEDIA.replace("@", ".")
+_V2_MEDIA = {media.JSON: media.JSON, gnostic.MEDIA: _V2_PROTOBUF, _V2_PROTOBUF: _V2_PROTOBUF}
 _V3_MEDIA = {media.JSON: media.JSON}
 
 Versions = tuple[GroupVersion, ...]
