@@ -9,6 +9,7 @@ from raftsman import errors
 from raftsman.apiserver import v1 as apiserver
 from raftsman.authentication import v1 as authentication
 from raftsman.autoscaling import v1 as autoscaling
+from raftsman.certificates import v1 as certificates
 from raftsman.client.client import Patch
 from raftsman.client.types import Event, PatchType, PodBinding, Propagation
 from raftsman.core import v1 as core
@@ -113,6 +114,12 @@ class Client(BaseClient):
     def update_status(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
         """Replace the status and nothing else."""
         return self._portal.run(self._async.update_status(obj, dry_run=dry_run, timeout_s=timeout_s))
+
+    def update_approval(
+        self, request: certificates.CertificateSigningRequest, *, timeout_s: float | None = None
+    ) -> certificates.CertificateSigningRequest:
+        """Replace the conditions of a certificate signing request: approve or deny it."""
+        return self._portal.run(self._async.update_approval(request, timeout_s=timeout_s))
 
     def finalize(self, namespace: core.Namespace, *, timeout_s: float | None = None) -> core.Namespace:
         """Replace `spec.finalizers` of a namespace that is being deleted."""

@@ -208,6 +208,8 @@ Global___ReplicaSetWatchResponse: _TypeAlias = ReplicaSetWatchResponse  # noqa: 
 
 @_typing.final
 class ControllerRevisionWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -215,12 +217,17 @@ class ControllerRevisionWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ControllerRevision as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _controller_revision_pb2.ControllerRevision: ...
+    def object(self) -> _controller_revision_pb2.ControllerRevision:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -239,13 +246,18 @@ Global___ControllerRevisionWriteRequest: _TypeAlias = ControllerRevisionWriteReq
 
 @_typing.final
 class ControllerRevisionWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _controller_revision_pb2.ControllerRevision: ...
+    def object(self) -> _controller_revision_pb2.ControllerRevision:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -262,6 +274,8 @@ Global___ControllerRevisionWatchEvent: _TypeAlias = ControllerRevisionWatchEvent
 
 @_typing.final
 class ControllerRevisionWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -284,6 +298,8 @@ Global___ControllerRevisionWatchResponse: _TypeAlias = ControllerRevisionWatchRe
 
 @_typing.final
 class DaemonSetWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -291,12 +307,17 @@ class DaemonSetWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a DaemonSet as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _daemon_set_pb2.DaemonSet: ...
+    def object(self) -> _daemon_set_pb2.DaemonSet:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -315,13 +336,18 @@ Global___DaemonSetWriteRequest: _TypeAlias = DaemonSetWriteRequest  # noqa: Y015
 
 @_typing.final
 class DaemonSetWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _daemon_set_pb2.DaemonSet: ...
+    def object(self) -> _daemon_set_pb2.DaemonSet:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -338,6 +364,8 @@ Global___DaemonSetWatchEvent: _TypeAlias = DaemonSetWatchEvent  # noqa: Y015
 
 @_typing.final
 class DaemonSetWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -360,6 +388,8 @@ Global___DaemonSetWatchResponse: _TypeAlias = DaemonSetWatchResponse  # noqa: Y0
 
 @_typing.final
 class StatefulSetWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -367,12 +397,17 @@ class StatefulSetWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a StatefulSet as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _stateful_set_pb2.StatefulSet: ...
+    def object(self) -> _stateful_set_pb2.StatefulSet:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -391,13 +426,18 @@ Global___StatefulSetWriteRequest: _TypeAlias = StatefulSetWriteRequest  # noqa: 
 
 @_typing.final
 class StatefulSetWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _stateful_set_pb2.StatefulSet: ...
+    def object(self) -> _stateful_set_pb2.StatefulSet:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -414,6 +454,8 @@ Global___StatefulSetWatchEvent: _TypeAlias = StatefulSetWatchEvent  # noqa: Y015
 
 @_typing.final
 class StatefulSetWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

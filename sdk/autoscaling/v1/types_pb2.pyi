@@ -28,10 +28,15 @@ class ContainerResourceMetricSource(_message.Message):
     TARGET_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     target_average_utilization: _builtins.int
+    """Percent of what the containers request, on average."""
     container: _builtins.str
+    """Whose use counts in each pod."""
     @_builtins.property
-    def target_average_value(self) -> _types_pb2.Quantity: ...
+    def target_average_value(self) -> _types_pb2.Quantity:
+        """As an amount, on average."""
+
     def __init__(
         self,
         *,
@@ -74,10 +79,15 @@ class ContainerResourceMetricStatus(_message.Message):
     CURRENT_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     current_average_utilization: _builtins.int
+    """Percent of what the containers request, on average."""
     container: _builtins.str
+    """Whose use counts in each pod."""
     @_builtins.property
-    def current_average_value(self) -> _types_pb2.Quantity: ...
+    def current_average_value(self) -> _types_pb2.Quantity:
+        """As an amount, on average."""
+
     def __init__(
         self,
         *,
@@ -161,12 +171,19 @@ class ExternalMetricSource(_message.Message):
     TARGET_VALUE_FIELD_NUMBER: _builtins.int
     TARGET_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def metric_selector(self) -> _types_pb2.LabelSelector: ...
+    def metric_selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     @_builtins.property
-    def target_value(self) -> _types_pb2.Quantity: ...
+    def target_value(self) -> _types_pb2.Quantity:
+        """In all; either this or `target_average_value`."""
+
     @_builtins.property
-    def target_average_value(self) -> _types_pb2.Quantity: ...
+    def target_average_value(self) -> _types_pb2.Quantity:
+        """For each pod."""
+
     def __init__(
         self,
         *,
@@ -209,12 +226,19 @@ class ExternalMetricStatus(_message.Message):
     CURRENT_VALUE_FIELD_NUMBER: _builtins.int
     CURRENT_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def metric_selector(self) -> _types_pb2.LabelSelector: ...
+    def metric_selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     @_builtins.property
-    def current_value(self) -> _types_pb2.Quantity: ...
+    def current_value(self) -> _types_pb2.Quantity:
+        """In all."""
+
     @_builtins.property
-    def current_average_value(self) -> _types_pb2.Quantity: ...
+    def current_average_value(self) -> _types_pb2.Quantity:
+        """For each pod."""
+
     def __init__(
         self,
         *,
@@ -258,11 +282,17 @@ class HorizontalPodAutoscalerCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`ScalingActive`, `AbleToScale` or `ScalingLimited`."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -312,16 +342,27 @@ class MetricSpec(_message.Message):
     CONTAINER_RESOURCE_FIELD_NUMBER: _builtins.int
     EXTERNAL_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there: `Object`, `Pods`, `Resource`, `ContainerResource` or `External`."""
     @_builtins.property
-    def object(self) -> Global___ObjectMetricSource: ...
+    def object(self) -> Global___ObjectMetricSource:
+        """Of some other object, e.g. an ingress' requests."""
+
     @_builtins.property
-    def pods(self) -> Global___PodsMetricSource: ...
+    def pods(self) -> Global___PodsMetricSource:
+        """Of every pod, averaged."""
+
     @_builtins.property
-    def resource(self) -> Global___ResourceMetricSource: ...
+    def resource(self) -> Global___ResourceMetricSource:
+        """What pods use of their requests."""
+
     @_builtins.property
-    def container_resource(self) -> Global___ContainerResourceMetricSource: ...
+    def container_resource(self) -> Global___ContainerResourceMetricSource:
+        """What one container of each pod uses."""
+
     @_builtins.property
-    def external(self) -> Global___ExternalMetricSource: ...
+    def external(self) -> Global___ExternalMetricSource:
+        """Of something outside of the cluster."""
+
     def __init__(
         self,
         *,
@@ -376,16 +417,27 @@ class MetricStatus(_message.Message):
     CONTAINER_RESOURCE_FIELD_NUMBER: _builtins.int
     EXTERNAL_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there."""
     @_builtins.property
-    def object(self) -> Global___ObjectMetricStatus: ...
+    def object(self) -> Global___ObjectMetricStatus:
+        """Of some other object."""
+
     @_builtins.property
-    def pods(self) -> Global___PodsMetricStatus: ...
+    def pods(self) -> Global___PodsMetricStatus:
+        """Of every pod, averaged."""
+
     @_builtins.property
-    def resource(self) -> Global___ResourceMetricStatus: ...
+    def resource(self) -> Global___ResourceMetricStatus:
+        """What pods use of their requests."""
+
     @_builtins.property
-    def container_resource(self) -> Global___ContainerResourceMetricStatus: ...
+    def container_resource(self) -> Global___ContainerResourceMetricStatus:
+        """What one container of each pod uses."""
+
     @_builtins.property
-    def external(self) -> Global___ExternalMetricStatus: ...
+    def external(self) -> Global___ExternalMetricStatus:
+        """Of something outside of the cluster."""
+
     def __init__(
         self,
         *,
@@ -439,14 +491,23 @@ class ObjectMetricSource(_message.Message):
     SELECTOR_FIELD_NUMBER: _builtins.int
     AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def target(self) -> Global___CrossVersionObjectReference: ...
+    def target(self) -> Global___CrossVersionObjectReference:
+        """The object."""
+
     @_builtins.property
-    def target_value(self) -> _types_pb2.Quantity: ...
+    def target_value(self) -> _types_pb2.Quantity:
+        """What it should be."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     @_builtins.property
-    def average_value(self) -> _types_pb2.Quantity: ...
+    def average_value(self) -> _types_pb2.Quantity:
+        """What it should be for each pod, instead."""
+
     def __init__(
         self,
         *,
@@ -495,14 +556,23 @@ class ObjectMetricStatus(_message.Message):
     SELECTOR_FIELD_NUMBER: _builtins.int
     AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def target(self) -> Global___CrossVersionObjectReference: ...
+    def target(self) -> Global___CrossVersionObjectReference:
+        """The object."""
+
     @_builtins.property
-    def current_value(self) -> _types_pb2.Quantity: ...
+    def current_value(self) -> _types_pb2.Quantity:
+        """What it is."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     @_builtins.property
-    def average_value(self) -> _types_pb2.Quantity: ...
+    def average_value(self) -> _types_pb2.Quantity:
+        """What it is for each pod."""
+
     def __init__(
         self,
         *,
@@ -549,10 +619,15 @@ class PodsMetricSource(_message.Message):
     TARGET_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     SELECTOR_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def target_average_value(self) -> _types_pb2.Quantity: ...
+    def target_average_value(self) -> _types_pb2.Quantity:
+        """What it should be, on average."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     def __init__(
         self,
         *,
@@ -589,10 +664,15 @@ class PodsMetricStatus(_message.Message):
     CURRENT_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     SELECTOR_FIELD_NUMBER: _builtins.int
     metric_name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def current_average_value(self) -> _types_pb2.Quantity: ...
+    def current_average_value(self) -> _types_pb2.Quantity:
+        """What it is, on average."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     def __init__(
         self,
         *,
@@ -629,9 +709,13 @@ class ResourceMetricSource(_message.Message):
     TARGET_AVERAGE_UTILIZATION_FIELD_NUMBER: _builtins.int
     TARGET_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     target_average_utilization: _builtins.int
+    """Percent of what pods request, on average."""
     @_builtins.property
-    def target_average_value(self) -> _types_pb2.Quantity: ...
+    def target_average_value(self) -> _types_pb2.Quantity:
+        """As an amount, on average."""
+
     def __init__(
         self,
         *,
@@ -668,9 +752,13 @@ class ResourceMetricStatus(_message.Message):
     CURRENT_AVERAGE_UTILIZATION_FIELD_NUMBER: _builtins.int
     CURRENT_AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     current_average_utilization: _builtins.int
+    """Percent of what pods request, on average."""
     @_builtins.property
-    def current_average_value(self) -> _types_pb2.Quantity: ...
+    def current_average_value(self) -> _types_pb2.Quantity:
+        """As an amount, on average."""
+
     def __init__(
         self,
         *,

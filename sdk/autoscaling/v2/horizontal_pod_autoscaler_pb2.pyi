@@ -21,15 +21,21 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ContainerResourceMetricSource(_message.Message):
+    """What one container of each pod uses should be near a target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     container: _builtins.str
+    """Whose use counts in each pod."""
     @_builtins.property
-    def target(self) -> Global___MetricTarget: ...
+    def target(self) -> Global___MetricTarget:
+        """`Utilization` or `AverageValue`."""
+
     def __init__(
         self,
         *,
@@ -58,15 +64,21 @@ Global___ContainerResourceMetricSource: _TypeAlias = ContainerResourceMetricSour
 
 @_typing.final
 class ContainerResourceMetricStatus(_message.Message):
+    """What one container of each pod uses."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     container: _builtins.str
+    """Whose use counts in each pod."""
     @_builtins.property
-    def current(self) -> Global___MetricValueStatus: ...
+    def current(self) -> Global___MetricValueStatus:
+        """What it was when last looked at."""
+
     def __init__(
         self,
         *,
@@ -95,14 +107,19 @@ Global___ContainerResourceMetricStatus: _TypeAlias = ContainerResourceMetricStat
 
 @_typing.final
 class CrossVersionObjectReference(_message.Message):
+    """Names an object."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     API_VERSION_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """What it is."""
     name: _builtins.str
+    """What it is called."""
     api_version: _builtins.str
+    """E.g. apps/v1."""
     def __init__(
         self,
         *,
@@ -131,14 +148,20 @@ Global___CrossVersionObjectReference: _TypeAlias = CrossVersionObjectReference  
 
 @_typing.final
 class ExternalMetricSource(_message.Message):
+    """Something outside of the cluster should be near a target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     @_builtins.property
-    def target(self) -> Global___MetricTarget: ...
+    def target(self) -> Global___MetricTarget:
+        """`Value` or `AverageValue`."""
+
     def __init__(
         self,
         *,
@@ -162,14 +185,20 @@ Global___ExternalMetricSource: _TypeAlias = ExternalMetricSource  # noqa: Y015
 
 @_typing.final
 class ExternalMetricStatus(_message.Message):
+    """Something outside of the cluster."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     @_builtins.property
-    def current(self) -> Global___MetricValueStatus: ...
+    def current(self) -> Global___MetricValueStatus:
+        """What it was when last looked at."""
+
     def __init__(
         self,
         *,
@@ -193,14 +222,19 @@ Global___ExternalMetricStatus: _TypeAlias = ExternalMetricStatus  # noqa: Y015
 
 @_typing.final
 class HPAScalingPolicy(_message.Message):
+    """By how much replicas may change within a time."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     PERIOD_SECONDS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Pods` or `Percent`."""
     value: _builtins.int
+    """How much; above 0."""
     period_seconds: _builtins.int
+    """Within so many seconds, 1 to 1800."""
     def __init__(
         self,
         *,
@@ -229,6 +263,8 @@ Global___HPAScalingPolicy: _TypeAlias = HPAScalingPolicy  # noqa: Y015
 
 @_typing.final
 class HPAScalingRules(_message.Message):
+    """How fast replicas go one way."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STABILIZATION_WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
@@ -236,11 +272,17 @@ class HPAScalingRules(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     TOLERANCE_FIELD_NUMBER: _builtins.int
     stabilization_window_seconds: _builtins.int
+    """Wishes of the last so many seconds are looked at, the most cautious wins, 0 to 3600. Default 0 up, 300 down."""
     select_policy: _builtins.str
+    """Which policy counts: `Max` (default), `Min`, or `Disabled` for not at all."""
     @_builtins.property
-    def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___HPAScalingPolicy]: ...
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___HPAScalingPolicy]:
+        """At least one. By default 4 pods or 100% in 15 s up, 100% in 15 s down."""
+
     @_builtins.property
-    def tolerance(self) -> _types_pb2.Quantity: ...
+    def tolerance(self) -> _types_pb2.Quantity:
+        """How far a metric may be off before anything happens, as a share. Default 0.1."""
+
     def __init__(
         self,
         *,
@@ -270,17 +312,25 @@ Global___HPAScalingRules: _TypeAlias = HPAScalingRules  # noqa: Y015
 
 @_typing.final
 class HorizontalPodAutoscaler(_message.Message):
+    """Sets a workload's replicas by what its pods use or do."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """One for each workload."""
+
     @_builtins.property
-    def spec(self) -> Global___HorizontalPodAutoscalerSpec: ...
+    def spec(self) -> Global___HorizontalPodAutoscalerSpec:
+        """What is scaled, within which bounds, by which metrics."""
+
     @_builtins.property
-    def status(self) -> Global___HorizontalPodAutoscalerStatus: ...
+    def status(self) -> Global___HorizontalPodAutoscalerStatus:
+        """Written by the controller."""
+
     def __init__(
         self,
         *,
@@ -309,14 +359,20 @@ Global___HorizontalPodAutoscaler: _TypeAlias = HorizontalPodAutoscaler  # noqa: 
 
 @_typing.final
 class HorizontalPodAutoscalerBehavior(_message.Message):
+    """How fast replicas change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCALE_UP_FIELD_NUMBER: _builtins.int
     SCALE_DOWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def scale_up(self) -> Global___HPAScalingRules: ...
+    def scale_up(self) -> Global___HPAScalingRules:
+        """Towards more."""
+
     @_builtins.property
-    def scale_down(self) -> Global___HPAScalingRules: ...
+    def scale_down(self) -> Global___HPAScalingRules:
+        """Towards fewer."""
+
     def __init__(
         self,
         *,
@@ -340,6 +396,8 @@ Global___HorizontalPodAutoscalerBehavior: _TypeAlias = HorizontalPodAutoscalerBe
 
 @_typing.final
 class HorizontalPodAutoscalerCondition(_message.Message):
+    """One observed fact."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -348,11 +406,17 @@ class HorizontalPodAutoscalerCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`ScalingActive`, `AbleToScale` or `ScalingLimited`."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -391,14 +455,20 @@ Global___HorizontalPodAutoscalerCondition: _TypeAlias = HorizontalPodAutoscalerC
 
 @_typing.final
 class HorizontalPodAutoscalerList(_message.Message):
+    """A page of autoscalers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscaler]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscaler]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -417,6 +487,8 @@ Global___HorizontalPodAutoscalerList: _TypeAlias = HorizontalPodAutoscalerList  
 
 @_typing.final
 class HorizontalPodAutoscalerSpec(_message.Message):
+    """What is scaled, within which bounds, by which metrics."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCALE_TARGET_REF_FIELD_NUMBER: _builtins.int
@@ -425,13 +497,21 @@ class HorizontalPodAutoscalerSpec(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     BEHAVIOR_FIELD_NUMBER: _builtins.int
     min_replicas: _builtins.int
+    """Default 1."""
     max_replicas: _builtins.int
+    """Not below `min_replicas`."""
     @_builtins.property
-    def scale_target_ref(self) -> Global___CrossVersionObjectReference: ...
+    def scale_target_ref(self) -> Global___CrossVersionObjectReference:
+        """A kind with a scale subresource."""
+
     @_builtins.property
-    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSpec]: ...
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricSpec]:
+        """Whichever wants most wins. By default 80% of the cpu that pods request."""
+
     @_builtins.property
-    def behavior(self) -> Global___HorizontalPodAutoscalerBehavior: ...
+    def behavior(self) -> Global___HorizontalPodAutoscalerBehavior:
+        """How fast."""
+
     def __init__(
         self,
         *,
@@ -466,6 +546,8 @@ Global___HorizontalPodAutoscalerSpec: _TypeAlias = HorizontalPodAutoscalerSpec  
 
 @_typing.final
 class HorizontalPodAutoscalerStatus(_message.Message):
+    """What was observed and decided."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
@@ -475,14 +557,23 @@ class HorizontalPodAutoscalerStatus(_message.Message):
     CURRENT_METRICS_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """The generation of the spec that this is about."""
     current_replicas: _builtins.int
+    """How many there are."""
     desired_replicas: _builtins.int
+    """How many were wanted last."""
     @_builtins.property
-    def last_scale_time(self) -> _types_pb2.Time: ...
+    def last_scale_time(self) -> _types_pb2.Time:
+        """When replicas were last changed."""
+
     @_builtins.property
-    def current_metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricStatus]: ...
+    def current_metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricStatus]:
+        """In the order of the spec's."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscalerCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___HorizontalPodAutoscalerCondition]:
+        """By type."""
+
     def __init__(
         self,
         *,
@@ -518,13 +609,18 @@ Global___HorizontalPodAutoscalerStatus: _TypeAlias = HorizontalPodAutoscalerStat
 
 @_typing.final
 class MetricIdentifier(_message.Message):
+    """Which metric."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     SELECTOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What the metrics server calls it."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which of its series."""
+
     def __init__(
         self,
         *,
@@ -548,6 +644,8 @@ Global___MetricIdentifier: _TypeAlias = MetricIdentifier  # noqa: Y015
 
 @_typing.final
 class MetricSpec(_message.Message):
+    """One metric and its target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -557,16 +655,27 @@ class MetricSpec(_message.Message):
     CONTAINER_RESOURCE_FIELD_NUMBER: _builtins.int
     EXTERNAL_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there: `Object`, `Pods`, `Resource`, `ContainerResource` or `External`."""
     @_builtins.property
-    def object(self) -> Global___ObjectMetricSource: ...
+    def object(self) -> Global___ObjectMetricSource:
+        """Of some other object, e.g. an ingress' requests."""
+
     @_builtins.property
-    def pods(self) -> Global___PodsMetricSource: ...
+    def pods(self) -> Global___PodsMetricSource:
+        """Of every pod, averaged."""
+
     @_builtins.property
-    def resource(self) -> Global___ResourceMetricSource: ...
+    def resource(self) -> Global___ResourceMetricSource:
+        """What pods use of their requests."""
+
     @_builtins.property
-    def container_resource(self) -> Global___ContainerResourceMetricSource: ...
+    def container_resource(self) -> Global___ContainerResourceMetricSource:
+        """What one container of each pod uses."""
+
     @_builtins.property
-    def external(self) -> Global___ExternalMetricSource: ...
+    def external(self) -> Global___ExternalMetricSource:
+        """Of something outside of the cluster."""
+
     def __init__(
         self,
         *,
@@ -610,6 +719,8 @@ Global___MetricSpec: _TypeAlias = MetricSpec  # noqa: Y015
 
 @_typing.final
 class MetricStatus(_message.Message):
+    """One metric as it was when last looked at."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -619,16 +730,27 @@ class MetricStatus(_message.Message):
     CONTAINER_RESOURCE_FIELD_NUMBER: _builtins.int
     EXTERNAL_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there."""
     @_builtins.property
-    def object(self) -> Global___ObjectMetricStatus: ...
+    def object(self) -> Global___ObjectMetricStatus:
+        """Of some other object."""
+
     @_builtins.property
-    def pods(self) -> Global___PodsMetricStatus: ...
+    def pods(self) -> Global___PodsMetricStatus:
+        """Of every pod, averaged."""
+
     @_builtins.property
-    def resource(self) -> Global___ResourceMetricStatus: ...
+    def resource(self) -> Global___ResourceMetricStatus:
+        """What pods use of their requests."""
+
     @_builtins.property
-    def container_resource(self) -> Global___ContainerResourceMetricStatus: ...
+    def container_resource(self) -> Global___ContainerResourceMetricStatus:
+        """What one container of each pod uses."""
+
     @_builtins.property
-    def external(self) -> Global___ExternalMetricStatus: ...
+    def external(self) -> Global___ExternalMetricStatus:
+        """Of something outside of the cluster."""
+
     def __init__(
         self,
         *,
@@ -672,6 +794,8 @@ Global___MetricStatus: _TypeAlias = MetricStatus  # noqa: Y015
 
 @_typing.final
 class MetricTarget(_message.Message):
+    """What a metric should be."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -679,11 +803,17 @@ class MetricTarget(_message.Message):
     AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     AVERAGE_UTILIZATION_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there: `Value`, `AverageValue` or `Utilization`."""
     average_utilization: _builtins.int
+    """Percent of what pods request, on average."""
     @_builtins.property
-    def value(self) -> _types_pb2.Quantity: ...
+    def value(self) -> _types_pb2.Quantity:
+        """In all."""
+
     @_builtins.property
-    def average_value(self) -> _types_pb2.Quantity: ...
+    def average_value(self) -> _types_pb2.Quantity:
+        """For each pod."""
+
     def __init__(
         self,
         *,
@@ -717,16 +847,23 @@ Global___MetricTarget: _TypeAlias = MetricTarget  # noqa: Y015
 
 @_typing.final
 class MetricValueStatus(_message.Message):
+    """What a metric was."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: _builtins.int
     AVERAGE_VALUE_FIELD_NUMBER: _builtins.int
     AVERAGE_UTILIZATION_FIELD_NUMBER: _builtins.int
     average_utilization: _builtins.int
+    """Percent of what pods request, on average."""
     @_builtins.property
-    def value(self) -> _types_pb2.Quantity: ...
+    def value(self) -> _types_pb2.Quantity:
+        """In all."""
+
     @_builtins.property
-    def average_value(self) -> _types_pb2.Quantity: ...
+    def average_value(self) -> _types_pb2.Quantity:
+        """For each pod."""
+
     def __init__(
         self,
         *,
@@ -755,17 +892,25 @@ Global___MetricValueStatus: _TypeAlias = MetricValueStatus  # noqa: Y015
 
 @_typing.final
 class ObjectMetricSource(_message.Message):
+    """A metric of one object should be near a target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DESCRIBED_OBJECT_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     METRIC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def described_object(self) -> Global___CrossVersionObjectReference: ...
+    def described_object(self) -> Global___CrossVersionObjectReference:
+        """The object."""
+
     @_builtins.property
-    def target(self) -> Global___MetricTarget: ...
+    def target(self) -> Global___MetricTarget:
+        """`Value` or `AverageValue`."""
+
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     def __init__(
         self,
         *,
@@ -794,17 +939,25 @@ Global___ObjectMetricSource: _TypeAlias = ObjectMetricSource  # noqa: Y015
 
 @_typing.final
 class ObjectMetricStatus(_message.Message):
+    """A metric of one object."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     DESCRIBED_OBJECT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     @_builtins.property
-    def current(self) -> Global___MetricValueStatus: ...
+    def current(self) -> Global___MetricValueStatus:
+        """What it was when last looked at."""
+
     @_builtins.property
-    def described_object(self) -> Global___CrossVersionObjectReference: ...
+    def described_object(self) -> Global___CrossVersionObjectReference:
+        """The object."""
+
     def __init__(
         self,
         *,
@@ -833,14 +986,20 @@ Global___ObjectMetricStatus: _TypeAlias = ObjectMetricStatus  # noqa: Y015
 
 @_typing.final
 class PodsMetricSource(_message.Message):
+    """A metric of every pod, averaged, should be near a target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     @_builtins.property
-    def target(self) -> Global___MetricTarget: ...
+    def target(self) -> Global___MetricTarget:
+        """`AverageValue`."""
+
     def __init__(
         self,
         *,
@@ -864,14 +1023,20 @@ Global___PodsMetricSource: _TypeAlias = PodsMetricSource  # noqa: Y015
 
 @_typing.final
 class PodsMetricStatus(_message.Message):
+    """A metric of every pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METRIC_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metric(self) -> Global___MetricIdentifier: ...
+    def metric(self) -> Global___MetricIdentifier:
+        """Which."""
+
     @_builtins.property
-    def current(self) -> Global___MetricValueStatus: ...
+    def current(self) -> Global___MetricValueStatus:
+        """What it was when last looked at."""
+
     def __init__(
         self,
         *,
@@ -895,13 +1060,18 @@ Global___PodsMetricStatus: _TypeAlias = PodsMetricStatus  # noqa: Y015
 
 @_typing.final
 class ResourceMetricSource(_message.Message):
+    """What pods use should be near a target."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     @_builtins.property
-    def target(self) -> Global___MetricTarget: ...
+    def target(self) -> Global___MetricTarget:
+        """`Utilization` or `AverageValue`."""
+
     def __init__(
         self,
         *,
@@ -925,13 +1095,18 @@ Global___ResourceMetricSource: _TypeAlias = ResourceMetricSource  # noqa: Y015
 
 @_typing.final
 class ResourceMetricStatus(_message.Message):
+    """What pods use."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """`cpu` or `memory`."""
     @_builtins.property
-    def current(self) -> Global___MetricValueStatus: ...
+    def current(self) -> Global___MetricValueStatus:
+        """What it was when last looked at."""
+
     def __init__(
         self,
         *,

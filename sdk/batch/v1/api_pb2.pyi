@@ -25,6 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CronJobWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -32,12 +34,17 @@ class CronJobWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a CronJob as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _cron_job_pb2.CronJob: ...
+    def object(self) -> _cron_job_pb2.CronJob:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -56,13 +63,18 @@ Global___CronJobWriteRequest: _TypeAlias = CronJobWriteRequest  # noqa: Y015
 
 @_typing.final
 class CronJobWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _cron_job_pb2.CronJob: ...
+    def object(self) -> _cron_job_pb2.CronJob:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -79,6 +91,8 @@ Global___CronJobWatchEvent: _TypeAlias = CronJobWatchEvent  # noqa: Y015
 
 @_typing.final
 class CronJobWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -101,6 +115,8 @@ Global___CronJobWatchResponse: _TypeAlias = CronJobWatchResponse  # noqa: Y015
 
 @_typing.final
 class JobWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -108,12 +124,17 @@ class JobWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Job as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _job_pb2.Job: ...
+    def object(self) -> _job_pb2.Job:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -132,13 +153,18 @@ Global___JobWriteRequest: _TypeAlias = JobWriteRequest  # noqa: Y015
 
 @_typing.final
 class JobWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _job_pb2.Job: ...
+    def object(self) -> _job_pb2.Job:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -155,6 +181,8 @@ Global___JobWatchEvent: _TypeAlias = JobWatchEvent  # noqa: Y015
 
 @_typing.final
 class JobWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

@@ -848,6 +848,8 @@ Global___ServiceWatchResponse: _TypeAlias = ServiceWatchResponse  # noqa: Y015
 
 @_typing.final
 class LimitRangeWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -855,12 +857,17 @@ class LimitRangeWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a LimitRange as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _limit_range_pb2.LimitRange: ...
+    def object(self) -> _limit_range_pb2.LimitRange:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -879,13 +886,18 @@ Global___LimitRangeWriteRequest: _TypeAlias = LimitRangeWriteRequest  # noqa: Y0
 
 @_typing.final
 class LimitRangeWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _limit_range_pb2.LimitRange: ...
+    def object(self) -> _limit_range_pb2.LimitRange:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -902,6 +914,8 @@ Global___LimitRangeWatchEvent: _TypeAlias = LimitRangeWatchEvent  # noqa: Y015
 
 @_typing.final
 class LimitRangeWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -924,6 +938,8 @@ Global___LimitRangeWatchResponse: _TypeAlias = LimitRangeWatchResponse  # noqa: 
 
 @_typing.final
 class PersistentVolumeWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -931,12 +947,17 @@ class PersistentVolumeWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a PersistentVolume as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _persistent_volume_pb2.PersistentVolume: ...
+    def object(self) -> _persistent_volume_pb2.PersistentVolume:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -955,13 +976,18 @@ Global___PersistentVolumeWriteRequest: _TypeAlias = PersistentVolumeWriteRequest
 
 @_typing.final
 class PersistentVolumeWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _persistent_volume_pb2.PersistentVolume: ...
+    def object(self) -> _persistent_volume_pb2.PersistentVolume:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -978,6 +1004,8 @@ Global___PersistentVolumeWatchEvent: _TypeAlias = PersistentVolumeWatchEvent  # 
 
 @_typing.final
 class PersistentVolumeWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -1000,6 +1028,8 @@ Global___PersistentVolumeWatchResponse: _TypeAlias = PersistentVolumeWatchRespon
 
 @_typing.final
 class PersistentVolumeClaimWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -1007,12 +1037,17 @@ class PersistentVolumeClaimWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a PersistentVolumeClaim as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim: ...
+    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -1031,13 +1066,18 @@ Global___PersistentVolumeClaimWriteRequest: _TypeAlias = PersistentVolumeClaimWr
 
 @_typing.final
 class PersistentVolumeClaimWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim: ...
+    def object(self) -> _persistent_volume_claim_pb2.PersistentVolumeClaim:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -1054,6 +1094,8 @@ Global___PersistentVolumeClaimWatchEvent: _TypeAlias = PersistentVolumeClaimWatc
 
 @_typing.final
 class PersistentVolumeClaimWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -1076,6 +1118,8 @@ Global___PersistentVolumeClaimWatchResponse: _TypeAlias = PersistentVolumeClaimW
 
 @_typing.final
 class PodTemplateWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -1083,12 +1127,17 @@ class PodTemplateWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a PodTemplate as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _pod_template_pb2.PodTemplate: ...
+    def object(self) -> _pod_template_pb2.PodTemplate:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -1107,13 +1156,18 @@ Global___PodTemplateWriteRequest: _TypeAlias = PodTemplateWriteRequest  # noqa: 
 
 @_typing.final
 class PodTemplateWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _pod_template_pb2.PodTemplate: ...
+    def object(self) -> _pod_template_pb2.PodTemplate:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -1130,6 +1184,8 @@ Global___PodTemplateWatchEvent: _TypeAlias = PodTemplateWatchEvent  # noqa: Y015
 
 @_typing.final
 class PodTemplateWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -1152,6 +1208,8 @@ Global___PodTemplateWatchResponse: _TypeAlias = PodTemplateWatchResponse  # noqa
 
 @_typing.final
 class ReplicationControllerWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -1159,12 +1217,17 @@ class ReplicationControllerWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ReplicationController as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _replication_controller_pb2.ReplicationController: ...
+    def object(self) -> _replication_controller_pb2.ReplicationController:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -1183,13 +1246,18 @@ Global___ReplicationControllerWriteRequest: _TypeAlias = ReplicationControllerWr
 
 @_typing.final
 class ReplicationControllerWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _replication_controller_pb2.ReplicationController: ...
+    def object(self) -> _replication_controller_pb2.ReplicationController:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -1206,6 +1274,8 @@ Global___ReplicationControllerWatchEvent: _TypeAlias = ReplicationControllerWatc
 
 @_typing.final
 class ReplicationControllerWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -1228,6 +1298,8 @@ Global___ReplicationControllerWatchResponse: _TypeAlias = ReplicationControllerW
 
 @_typing.final
 class ResourceQuotaWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -1235,12 +1307,17 @@ class ResourceQuotaWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ResourceQuota as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _resource_quota_pb2.ResourceQuota: ...
+    def object(self) -> _resource_quota_pb2.ResourceQuota:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -1259,13 +1336,18 @@ Global___ResourceQuotaWriteRequest: _TypeAlias = ResourceQuotaWriteRequest  # no
 
 @_typing.final
 class ResourceQuotaWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _resource_quota_pb2.ResourceQuota: ...
+    def object(self) -> _resource_quota_pb2.ResourceQuota:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -1282,6 +1364,8 @@ Global___ResourceQuotaWatchEvent: _TypeAlias = ResourceQuotaWatchEvent  # noqa: 
 
 @_typing.final
 class ResourceQuotaWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

@@ -29,7 +29,9 @@ class ModifyVolumeStatus(_message.Message):
     TARGET_VOLUME_ATTRIBUTES_CLASS_NAME_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     target_volume_attributes_class_name: _builtins.str
+    """The class that it is being changed to."""
     status: _builtins.str
+    """`Pending`, `InProgress` or `Infeasible`."""
     def __init__(
         self,
         *,
@@ -111,13 +113,21 @@ class PersistentVolumeClaimCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """E.g. Resizing, FileSystemResizePending, ModifyingVolume."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_probe_time(self) -> _types_pb2.Time: ...
+    def last_probe_time(self) -> _types_pb2.Time:
+        """When it was last looked at."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -268,19 +278,33 @@ class PersistentVolumeClaimStatus(_message.Message):
     CURRENT_VOLUME_ATTRIBUTES_CLASS_NAME_FIELD_NUMBER: _builtins.int
     MODIFY_VOLUME_STATUS_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
+    """`Pending`, `Bound`, or `Lost` once its volume is gone."""
     current_volume_attributes_class_name: _builtins.str
+    """The class whose qualities the volume has now."""
     @_builtins.property
-    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the bound volume allows."""
+
     @_builtins.property
-    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """How large the bound volume is."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeClaimCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersistentVolumeClaimCondition]:
+        """By type, while it is changed."""
+
     @_builtins.property
-    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """How large it is to become, while it grows."""
+
     @_builtins.property
-    def allocated_resource_statuses(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def allocated_resource_statuses(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """How far growing is, by resource, e.g. NodeResizePending."""
+
     @_builtins.property
-    def modify_volume_status(self) -> Global___ModifyVolumeStatus: ...
+    def modify_volume_status(self) -> Global___ModifyVolumeStatus:
+        """While it is changed to another class."""
+
     def __init__(
         self,
         *,

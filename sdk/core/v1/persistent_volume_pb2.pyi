@@ -31,9 +31,13 @@ class AzureFilePersistentVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     SECRET_NAMESPACE_FIELD_NUMBER: _builtins.int
     secret_name: _builtins.str
+    """A secret with the account's name and key."""
     share_name: _builtins.str
+    """The share within the account."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     secret_namespace: _builtins.str
+    """The claim's by default."""
     def __init__(
         self,
         *,
@@ -102,21 +106,37 @@ class CSIPersistentVolumeSource(_message.Message):
     CONTROLLER_EXPAND_SECRET_REF_FIELD_NUMBER: _builtins.int
     NODE_EXPAND_SECRET_REF_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name, as its CSIDriver is called."""
     volume_handle: _builtins.str
+    """What the driver calls the volume."""
     read_only: _builtins.bool
+    """Passed to the driver when it is published. Default false."""
     fs_type: _builtins.str
+    """Passed to the driver, which has a default of its own."""
     @_builtins.property
-    def volume_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def volume_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Passed to the driver as they are."""
+
     @_builtins.property
-    def controller_publish_secret_ref(self) -> Global___SecretReference: ...
+    def controller_publish_secret_ref(self) -> Global___SecretReference:
+        """What the driver needs for attaching."""
+
     @_builtins.property
-    def node_stage_secret_ref(self) -> Global___SecretReference: ...
+    def node_stage_secret_ref(self) -> Global___SecretReference:
+        """What the driver needs for staging on a node."""
+
     @_builtins.property
-    def node_publish_secret_ref(self) -> Global___SecretReference: ...
+    def node_publish_secret_ref(self) -> Global___SecretReference:
+        """What the driver needs for mounting."""
+
     @_builtins.property
-    def controller_expand_secret_ref(self) -> Global___SecretReference: ...
+    def controller_expand_secret_ref(self) -> Global___SecretReference:
+        """What the driver needs for making it larger."""
+
     @_builtins.property
-    def node_expand_secret_ref(self) -> Global___SecretReference: ...
+    def node_expand_secret_ref(self) -> Global___SecretReference:
+        """What the driver needs for that on a node."""
+
     def __init__(
         self,
         *,
@@ -187,13 +207,21 @@ class CephFSPersistentVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """The folder within the file system; / by default."""
     user: _builtins.str
+    """The Ceph user; admin by default."""
     secret_file: _builtins.str
+    """A file on the node with the user's key."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of Ceph's monitors."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """The user's key, instead of the file."""
+
     def __init__(
         self,
         *,
@@ -242,10 +270,15 @@ class CinderPersistentVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     SECRET_REF_FIELD_NUMBER: _builtins.int
     volume_id: _builtins.str
+    """The volume's number at Cinder."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """How to reach OpenStack."""
+
     def __init__(
         self,
         *,
@@ -309,12 +342,19 @@ class FlexPersistentVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name."""
     fs_type: _builtins.str
+    """Passed to the driver, which has a default of its own."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """What the driver needs to know and nobody else."""
+
     @_builtins.property
-    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Passed to the driver as they are."""
+
     def __init__(
         self,
         *,
@@ -358,9 +398,13 @@ class GlusterfsPersistentVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     ENDPOINTS_NAMESPACE_FIELD_NUMBER: _builtins.int
     endpoints: _builtins.str
+    """The Endpoints object that names the servers."""
     path: _builtins.str
+    """The volume's name at Gluster."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     endpoints_namespace: _builtins.str
+    """The claim's by default."""
     def __init__(
         self,
         *,
@@ -410,18 +454,31 @@ class ISCSIPersistentVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     INITIATOR_NAME_FIELD_NUMBER: _builtins.int
     target_portal: _builtins.str
+    """The target's address, with its port unless 860 or 3260."""
     iqn: _builtins.str
+    """The target's qualified name."""
     lun: _builtins.int
+    """The number of the unit at the target."""
     iscsi_interface: _builtins.str
+    """The initiator's interface; `default` (TCP) by default."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     chap_auth_discovery: _builtins.bool
+    """Whether discovery is authenticated."""
     chap_auth_session: _builtins.bool
+    """Whether the session is authenticated."""
     initiator_name: _builtins.str
+    """A qualified name instead of the node's own."""
     @_builtins.property
-    def portals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def portals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further addresses of the same target."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """Names and passwords for both."""
+
     def __init__(
         self,
         *,
@@ -493,7 +550,9 @@ class LocalVolumeSource(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     FS_TYPE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """On the node: a folder, or a block device."""
     fs_type: _builtins.str
+    """For a block device: what it is formatted with if it is empty."""
     def __init__(
         self,
         *,
@@ -623,49 +682,93 @@ class PersistentVolumeSource(_message.Message):
     STORAGEOS_FIELD_NUMBER: _builtins.int
     CSI_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def gce_persistent_disk(self) -> _types_pb2_1.GCEPersistentDiskVolumeSource: ...
+    def gce_persistent_disk(self) -> _types_pb2_1.GCEPersistentDiskVolumeSource:
+        """A disk at Google."""
+
     @_builtins.property
-    def aws_elastic_block_store(self) -> _types_pb2_1.AWSElasticBlockStoreVolumeSource: ...
+    def aws_elastic_block_store(self) -> _types_pb2_1.AWSElasticBlockStoreVolumeSource:
+        """A disk at AWS."""
+
     @_builtins.property
-    def host_path(self) -> _types_pb2_1.HostPathVolumeSource: ...
+    def host_path(self) -> _types_pb2_1.HostPathVolumeSource:
+        """A folder of whichever node the pod is on; for one node only."""
+
     @_builtins.property
-    def glusterfs(self) -> Global___GlusterfsPersistentVolumeSource: ...
+    def glusterfs(self) -> Global___GlusterfsPersistentVolumeSource:
+        """A volume at Gluster."""
+
     @_builtins.property
-    def nfs(self) -> _types_pb2_1.NFSVolumeSource: ...
+    def nfs(self) -> _types_pb2_1.NFSVolumeSource:
+        """An export of an NFS server."""
+
     @_builtins.property
-    def rbd(self) -> Global___RBDPersistentVolumeSource: ...
+    def rbd(self) -> Global___RBDPersistentVolumeSource:
+        """An image at Ceph."""
+
     @_builtins.property
-    def iscsi(self) -> Global___ISCSIPersistentVolumeSource: ...
+    def iscsi(self) -> Global___ISCSIPersistentVolumeSource:
+        """A disk over iSCSI."""
+
     @_builtins.property
-    def cinder(self) -> Global___CinderPersistentVolumeSource: ...
+    def cinder(self) -> Global___CinderPersistentVolumeSource:
+        """A volume at OpenStack."""
+
     @_builtins.property
-    def cephfs(self) -> Global___CephFSPersistentVolumeSource: ...
+    def cephfs(self) -> Global___CephFSPersistentVolumeSource:
+        """A file system of Ceph."""
+
     @_builtins.property
-    def fc(self) -> _types_pb2_1.FCVolumeSource: ...
+    def fc(self) -> _types_pb2_1.FCVolumeSource:
+        """A disk over Fibre Channel."""
+
     @_builtins.property
-    def flocker(self) -> _types_pb2_1.FlockerVolumeSource: ...
+    def flocker(self) -> _types_pb2_1.FlockerVolumeSource:
+        """A dataset at Flocker."""
+
     @_builtins.property
-    def flex_volume(self) -> Global___FlexPersistentVolumeSource: ...
+    def flex_volume(self) -> Global___FlexPersistentVolumeSource:
+        """Anything, by a driver on the node."""
+
     @_builtins.property
-    def azure_file(self) -> Global___AzureFilePersistentVolumeSource: ...
+    def azure_file(self) -> Global___AzureFilePersistentVolumeSource:
+        """A share at Azure."""
+
     @_builtins.property
-    def vsphere_volume(self) -> _types_pb2_1.VsphereVirtualDiskVolumeSource: ...
+    def vsphere_volume(self) -> _types_pb2_1.VsphereVirtualDiskVolumeSource:
+        """A disk at vSphere."""
+
     @_builtins.property
-    def quobyte(self) -> _types_pb2_1.QuobyteVolumeSource: ...
+    def quobyte(self) -> _types_pb2_1.QuobyteVolumeSource:
+        """A volume at Quobyte."""
+
     @_builtins.property
-    def azure_disk(self) -> _types_pb2_1.AzureDiskVolumeSource: ...
+    def azure_disk(self) -> _types_pb2_1.AzureDiskVolumeSource:
+        """A disk at Azure."""
+
     @_builtins.property
-    def photon_persistent_disk(self) -> _types_pb2_1.PhotonPersistentDiskVolumeSource: ...
+    def photon_persistent_disk(self) -> _types_pb2_1.PhotonPersistentDiskVolumeSource:
+        """A disk at Photon."""
+
     @_builtins.property
-    def portworx_volume(self) -> _types_pb2_1.PortworxVolumeSource: ...
+    def portworx_volume(self) -> _types_pb2_1.PortworxVolumeSource:
+        """A volume at Portworx."""
+
     @_builtins.property
-    def scale_io(self) -> Global___ScaleIOPersistentVolumeSource: ...
+    def scale_io(self) -> Global___ScaleIOPersistentVolumeSource:
+        """A volume at ScaleIO."""
+
     @_builtins.property
-    def local(self) -> Global___LocalVolumeSource: ...
+    def local(self) -> Global___LocalVolumeSource:
+        """A disk or folder of one node; needs `node_affinity`."""
+
     @_builtins.property
-    def storageos(self) -> Global___StorageOSPersistentVolumeSource: ...
+    def storageos(self) -> Global___StorageOSPersistentVolumeSource:
+        """A volume at StorageOS."""
+
     @_builtins.property
-    def csi(self) -> Global___CSIPersistentVolumeSource: ...
+    def csi(self) -> Global___CSIPersistentVolumeSource:
+        """Anything, by a CSI driver."""
+
     def __init__(
         self,
         *,
@@ -825,21 +928,37 @@ class PersistentVolumeSpec(_message.Message):
     NODE_AFFINITY_FIELD_NUMBER: _builtins.int
     VOLUME_ATTRIBUTES_CLASS_NAME_FIELD_NUMBER: _builtins.int
     persistent_volume_reclaim_policy: _builtins.str
+    """What becomes of it after its claim: `Retain`, `Delete`, or `Recycle` (out of use)."""
     storage_class_name: _builtins.str
+    """Claims of this class take it; "" is no class."""
     volume_mode: _builtins.str
+    """`Filesystem` (default) or `Block`."""
     volume_attributes_class_name: _builtins.str
+    """The class whose qualities it has."""
     @_builtins.property
-    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """How large it is, under `storage`."""
+
     @_builtins.property
-    def persistent_volume_source(self) -> Global___PersistentVolumeSource: ...
+    def persistent_volume_source(self) -> Global___PersistentVolumeSource:
+        """What it is; exactly one."""
+
     @_builtins.property
-    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How it may be mounted."""
+
     @_builtins.property
-    def claim_ref(self) -> _types_pb2_1.ObjectReference: ...
+    def claim_ref(self) -> _types_pb2_1.ObjectReference:
+        """Whose it is. Set beforehand, it waits for that claim."""
+
     @_builtins.property
-    def mount_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def mount_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As for mount(8), e.g. ro, soft."""
+
     @_builtins.property
-    def node_affinity(self) -> Global___VolumeNodeAffinity: ...
+    def node_affinity(self) -> Global___VolumeNodeAffinity:
+        """The nodes that reach it; cannot be changed afterwards."""
+
     def __init__(
         self,
         *,
@@ -900,10 +1019,15 @@ class PersistentVolumeStatus(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     LAST_PHASE_TRANSITION_TIME_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
+    """`Pending`, `Available`, `Bound`, `Released` or `Failed`."""
     message: _builtins.str
+    """A sentence for people."""
     reason: _builtins.str
+    """One word."""
     @_builtins.property
-    def last_phase_transition_time(self) -> _types_pb2.Time: ...
+    def last_phase_transition_time(self) -> _types_pb2.Time:
+        """When `phase` last changed."""
+
     def __init__(
         self,
         *,
@@ -950,15 +1074,25 @@ class RBDPersistentVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     image: _builtins.str
+    """The image's name."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     pool: _builtins.str
+    """Where the image is. Default rbd."""
     user: _builtins.str
+    """The Ceph user. Default admin."""
     keyring: _builtins.str
+    """A file on the node with the user's key. Default /etc/ceph/keyring."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of Ceph's monitors."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """The user's key, instead of the file."""
+
     def __init__(
         self,
         *,
@@ -1023,16 +1157,27 @@ class ScaleIOPersistentVolumeSource(_message.Message):
     FS_TYPE_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     gateway: _builtins.str
+    """The address of its API."""
     system: _builtins.str
+    """The system's name."""
     ssl_enabled: _builtins.bool
+    """Whether the gateway speaks TLS. Default false."""
     protection_domain: _builtins.str
+    """The domain's name."""
     storage_pool: _builtins.str
+    """The pool's name."""
     storage_mode: _builtins.str
+    """`ThinProvisioned` (default) or `ThickProvisioned`."""
     volume_name: _builtins.str
+    """A volume that is there."""
     fs_type: _builtins.str
+    """The file system on it. Default xfs."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___SecretReference: ...
+    def secret_ref(self) -> Global___SecretReference:
+        """Name and password."""
+
     def __init__(
         self,
         *,
@@ -1139,11 +1284,17 @@ class StorageOSPersistentVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     SECRET_REF_FIELD_NUMBER: _builtins.int
     volume_name: _builtins.str
+    """A volume's name within its namespace."""
     volume_namespace: _builtins.str
+    """The claim's by default."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> _types_pb2_1.ObjectReference: ...
+    def secret_ref(self) -> _types_pb2_1.ObjectReference:
+        """How to reach its API."""
+
     def __init__(
         self,
         *,

@@ -79,11 +79,17 @@ class ReplicationControllerCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """E.g. ReplicaFailure."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word, e.g. FailedCreate."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -234,12 +240,19 @@ class ReplicationControllerStatus(_message.Message):
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     replicas: _builtins.int
+    """Pods that there are."""
     fully_labeled_replicas: _builtins.int
+    """Those with all labels of the template."""
     ready_replicas: _builtins.int
+    """Those that are ready."""
     available_replicas: _builtins.int
+    """Those ready for at least `min_ready_seconds`."""
     observed_generation: _builtins.int
+    """The generation of the spec that this is about."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicationControllerCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplicationControllerCondition]:
+        """By type."""
+
     def __init__(
         self,
         *,

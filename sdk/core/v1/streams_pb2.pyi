@@ -345,6 +345,7 @@ class ExecRequest(_message.Message):
     STDIN_CLOSED_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     stdin: _builtins.bytes
+    """Bytes for the command's input."""
     stdin_closed: _builtins.bool
     """No more input."""
     @_builtins.property

@@ -31,9 +31,13 @@ class AWSElasticBlockStoreVolumeSource(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     volume_id: _builtins.str
+    """The disk, e.g. vol-0a1b2c3d."""
     fs_type: _builtins.str
+    """The file system on it, e.g. ext4; ext4 by default."""
     partition: _builtins.int
+    """Which partition, from 1; 0 is the whole disk."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     def __init__(
         self,
         *,
@@ -75,11 +79,17 @@ class Affinity(_message.Message):
     POD_AFFINITY_FIELD_NUMBER: _builtins.int
     POD_ANTI_AFFINITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def node_affinity(self) -> Global___NodeAffinity: ...
+    def node_affinity(self) -> Global___NodeAffinity:
+        """By the labels of nodes."""
+
     @_builtins.property
-    def pod_affinity(self) -> Global___PodAffinity: ...
+    def pod_affinity(self) -> Global___PodAffinity:
+        """Near pods that are already there."""
+
     @_builtins.property
-    def pod_anti_affinity(self) -> Global___PodAntiAffinity: ...
+    def pod_anti_affinity(self) -> Global___PodAntiAffinity:
+        """Away from pods that are already there."""
+
     def __init__(
         self,
         *,
@@ -115,7 +125,9 @@ class AppArmorProfile(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     LOCALHOST_PROFILE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`RuntimeDefault`, `Unconfined`, or `Localhost` for one that the node has loaded."""
     localhost_profile: _builtins.str
+    """The name that the node loaded it under; only for `Localhost`."""
     def __init__(
         self,
         *,
@@ -145,7 +157,9 @@ class AvoidPods(_message.Message):
 
     PREFER_AVOID_PODS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def prefer_avoid_pods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferAvoidPodsEntry]: ...
+    def prefer_avoid_pods(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferAvoidPodsEntry]:
+        """One for each controller whose pods are unwelcome."""
+
     def __init__(
         self,
         *,
@@ -172,11 +186,17 @@ class AzureDiskVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     disk_name: _builtins.str
+    """The disk's name in the storage account."""
     disk_uri: _builtins.str
+    """Where the disk is."""
     caching_mode: _builtins.str
+    """What the host caches: `None`, `ReadOnly` or `ReadWrite`."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     kind: _builtins.str
+    """`Shared`, `Dedicated` or `Managed`: whose storage account it is in."""
     def __init__(
         self,
         *,
@@ -228,8 +248,11 @@ class AzureFileVolumeSource(_message.Message):
     SHARE_NAME_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     secret_name: _builtins.str
+    """A secret of the pod's namespace with the account's name and key."""
     share_name: _builtins.str
+    """The share within the account."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     def __init__(
         self,
         *,
@@ -288,12 +311,19 @@ class CSIVolumeSource(_message.Message):
     VOLUME_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     NODE_PUBLISH_SECRET_REF_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name, as its CSIDriver is called."""
     read_only: _builtins.bool
+    """Whether the driver is asked for a mount without writing. Default false."""
     fs_type: _builtins.str
+    """Passed to the driver, which has a default of its own."""
     @_builtins.property
-    def volume_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def volume_attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Passed to the driver as they are."""
+
     @_builtins.property
-    def node_publish_secret_ref(self) -> Global___LocalObjectReference: ...
+    def node_publish_secret_ref(self) -> Global___LocalObjectReference:
+        """What the driver needs for mounting; a secret of the pod's namespace."""
+
     def __init__(
         self,
         *,
@@ -369,13 +399,21 @@ class CephFSVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """The folder within the file system; / by default."""
     user: _builtins.str
+    """The Ceph user; admin by default."""
     secret_file: _builtins.str
+    """A file on the node with the user's key."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of Ceph's monitors."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """The user's key, instead of the file."""
+
     def __init__(
         self,
         *,
@@ -424,10 +462,15 @@ class CinderVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     SECRET_REF_FIELD_NUMBER: _builtins.int
     volume_id: _builtins.str
+    """The volume's number at Cinder."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """How to reach OpenStack."""
+
     def __init__(
         self,
         *,
@@ -471,11 +514,17 @@ class ClusterTrustBundleProjection(_message.Message):
     OPTIONAL_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """One bundle; not together with `signer_name`."""
     signer_name: _builtins.str
+    """Every bundle of a signer that `label_selector` selects."""
     optional: _builtins.bool
+    """Whether the pod starts while there is no such bundle."""
     path: _builtins.str
+    """The file's path within the volume."""
     @_builtins.property
-    def label_selector(self) -> _types_pb2.LabelSelector: ...
+    def label_selector(self) -> _types_pb2.LabelSelector:
+        """With `signer_name`: nothing selects nothing, an empty one everything."""
+
     def __init__(
         self,
         *,
@@ -905,8 +954,11 @@ class ContainerExtendedResourceRequest(_message.Message):
     RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     REQUEST_NAME_FIELD_NUMBER: _builtins.int
     container_name: _builtins.str
+    """Whose request it is."""
     resource_name: _builtins.str
+    """What was asked for, e.g. example.com/gpu."""
     request_name: _builtins.str
+    """The request of the claim that stands for it."""
     def __init__(
         self,
         *,
@@ -999,7 +1051,9 @@ class ContainerResizePolicy(_message.Message):
     RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     RESTART_POLICY_FIELD_NUMBER: _builtins.int
     resource_name: _builtins.str
+    """`cpu` or `memory`."""
     restart_policy: _builtins.str
+    """What a change of it does to the running container: `NotRequired` (default) or `RestartContainer`."""
     def __init__(
         self,
         *,
@@ -1030,8 +1084,11 @@ class ContainerRestartRule(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     EXIT_CODES_FIELD_NUMBER: _builtins.int
     action: _builtins.str
+    """`Restart`, or `RestartAllContainers` for the whole pod."""
     @_builtins.property
-    def exit_codes(self) -> Global___ContainerRestartRuleOnExitCodes: ...
+    def exit_codes(self) -> Global___ContainerRestartRuleOnExitCodes:
+        """After which exits it applies."""
+
     def __init__(
         self,
         *,
@@ -1062,8 +1119,11 @@ class ContainerRestartRuleOnExitCodes(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     operator: _builtins.str
+    """`In` or `NotIn`."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 to 255 codes, each 0 to 255."""
+
     def __init__(
         self,
         *,
@@ -1815,45 +1875,85 @@ class EphemeralContainerCommon(_message.Message):
     STDIN_ONCE_FIELD_NUMBER: _builtins.int
     TTY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike that of any other container of the pod."""
     image: _builtins.str
+    """What to run."""
     working_dir: _builtins.str
+    """Instead of the image's."""
     restart_policy: _builtins.str
+    """Not allowed here: it never starts again."""
     termination_message_path: _builtins.str
+    """The file whose end becomes the message of its end. Default /dev/termination-log."""
     termination_message_policy: _builtins.str
+    """`File` (default), or `FallbackToLogsOnError`."""
     image_pull_policy: _builtins.str
+    """`Always`, `IfNotPresent` or `Never`."""
     stdin: _builtins.bool
+    """Keep its input open for attach."""
     stdin_once: _builtins.bool
+    """Close its input after the first attach ends."""
     tty: _builtins.bool
+    """Give it a terminal; needs `stdin`."""
     @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instead of the image's entry point."""
+
     @_builtins.property
-    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def args(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Instead of the image's arguments."""
+
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerPort]:
+        """Not allowed here."""
+
     @_builtins.property
-    def env_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvFromSource]: ...
+    def env_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvFromSource]:
+        """Whole config maps and secrets as variables."""
+
     @_builtins.property
-    def env(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvVar]: ...
+    def env(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnvVar]:
+        """Single variables; they win over `env_from`."""
+
     @_builtins.property
-    def resources(self) -> Global___ResourceRequirements: ...
+    def resources(self) -> Global___ResourceRequirements:
+        """Not allowed here: it takes from what the pod has."""
+
     @_builtins.property
-    def resize_policy(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerResizePolicy]: ...
+    def resize_policy(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerResizePolicy]:
+        """Not allowed here."""
+
     @_builtins.property
-    def restart_policy_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRestartRule]: ...
+    def restart_policy_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRestartRule]:
+        """Not allowed here."""
+
     @_builtins.property
-    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMount]: ...
+    def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMount]:
+        """Volumes of the pod; without subPath."""
+
     @_builtins.property
-    def volume_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeDevice]: ...
+    def volume_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeDevice]:
+        """Volumes of the pod as block devices."""
+
     @_builtins.property
-    def liveness_probe(self) -> Global___Probe: ...
+    def liveness_probe(self) -> Global___Probe:
+        """Not allowed here."""
+
     @_builtins.property
-    def readiness_probe(self) -> Global___Probe: ...
+    def readiness_probe(self) -> Global___Probe:
+        """Not allowed here."""
+
     @_builtins.property
-    def startup_probe(self) -> Global___Probe: ...
+    def startup_probe(self) -> Global___Probe:
+        """Not allowed here."""
+
     @_builtins.property
-    def lifecycle(self) -> Global___Lifecycle: ...
+    def lifecycle(self) -> Global___Lifecycle:
+        """Not allowed here."""
+
     @_builtins.property
-    def security_context(self) -> Global___SecurityContext: ...
+    def security_context(self) -> Global___SecurityContext:
+        """What it may do; wins over the pod's."""
+
     def __init__(
         self,
         *,
@@ -1962,7 +2062,9 @@ class EphemeralVolumeSource(_message.Message):
 
     VOLUME_CLAIM_TEMPLATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def volume_claim_template(self) -> Global___PersistentVolumeClaimTemplate: ...
+    def volume_claim_template(self) -> Global___PersistentVolumeClaimTemplate:
+        """What the claim is made from; it is called POD-VOLUME and goes with the pod."""
+
     def __init__(
         self,
         *,
@@ -2014,12 +2116,19 @@ class FCVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     WWIDS_FIELD_NUMBER: _builtins.int
     lun: _builtins.int
+    """The number of the unit at the target."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def target_wwns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def target_wwns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """World wide names of the targets; with `lun`."""
+
     @_builtins.property
-    def wwids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def wwids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """World wide identifiers, instead of targets and unit."""
+
     def __init__(
         self,
         *,
@@ -2129,12 +2238,19 @@ class FlexVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name."""
     fs_type: _builtins.str
+    """Passed to the driver, which has a default of its own."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """What the driver needs to know and nobody else."""
+
     @_builtins.property
-    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Passed to the driver as they are."""
+
     def __init__(
         self,
         *,
@@ -2176,7 +2292,9 @@ class FlockerVolumeSource(_message.Message):
     DATASET_NAME_FIELD_NUMBER: _builtins.int
     DATASET_UUID_FIELD_NUMBER: _builtins.int
     dataset_name: _builtins.str
+    """By name; `dataset_uuid` is better."""
     dataset_uuid: _builtins.str
+    """By number."""
     def __init__(
         self,
         *,
@@ -2209,9 +2327,13 @@ class GCEPersistentDiskVolumeSource(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     pd_name: _builtins.str
+    """The disk's name."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     partition: _builtins.int
+    """Which partition, from 1; 0 is the whole disk."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     def __init__(
         self,
         *,
@@ -2286,8 +2408,11 @@ class GitRepoVolumeSource(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     DIRECTORY_FIELD_NUMBER: _builtins.int
     repository: _builtins.str
+    """What to clone."""
     revision: _builtins.str
+    """Which commit."""
     directory: _builtins.str
+    """Where within the volume; not upwards."""
     def __init__(
         self,
         *,
@@ -2324,8 +2449,11 @@ class GlusterfsVolumeSource(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     endpoints: _builtins.str
+    """The Endpoints object that names the servers."""
     path: _builtins.str
+    """The volume's name at Gluster."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     def __init__(
         self,
         *,
@@ -2549,18 +2677,31 @@ class ISCSIVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     INITIATOR_NAME_FIELD_NUMBER: _builtins.int
     target_portal: _builtins.str
+    """The target's address, with its port unless 860 or 3260."""
     iqn: _builtins.str
+    """The target's qualified name."""
     lun: _builtins.int
+    """The number of the unit at the target."""
     iscsi_interface: _builtins.str
+    """The initiator's interface; `default` (TCP) by default."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     chap_auth_discovery: _builtins.bool
+    """Whether discovery is authenticated."""
     chap_auth_session: _builtins.bool
+    """Whether the session is authenticated."""
     initiator_name: _builtins.str
+    """A qualified name instead of the node's own."""
     @_builtins.property
-    def portals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def portals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further addresses of the same target."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """Names and passwords for both."""
+
     def __init__(
         self,
         *,
@@ -2632,7 +2773,9 @@ class ImageVolumeSource(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     PULL_POLICY_FIELD_NUMBER: _builtins.int
     reference: _builtins.str
+    """An image or artifact, as a container's image is named."""
     pull_policy: _builtins.str
+    """`Always`, `IfNotPresent` or `Never`; by default `Always` for the tag latest, else `IfNotPresent`."""
     def __init__(
         self,
         *,
@@ -2662,6 +2805,7 @@ class ImageVolumeStatus(_message.Message):
 
     IMAGE_REF_FIELD_NUMBER: _builtins.int
     image_ref: _builtins.str
+    """The digest that was mounted."""
     def __init__(
         self,
         *,
@@ -2870,9 +3014,13 @@ class List(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.RawExtension]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.RawExtension]:
+        """Any objects."""
+
     def __init__(
         self,
         *,
@@ -2963,9 +3111,13 @@ class NodeAffinity(_message.Message):
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     PREFERRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def required_during_scheduling_ignored_during_execution(self) -> Global___NodeSelector: ...
+    def required_during_scheduling_ignored_during_execution(self) -> Global___NodeSelector:
+        """Without such a node the pod waits."""
+
     @_builtins.property
-    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferredSchedulingTerm]: ...
+    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreferredSchedulingTerm]:
+        """The sum of the weights that a node meets counts for it."""
+
     def __init__(
         self,
         *,
@@ -3013,10 +3165,15 @@ class NodeAllocatableResourceClaimStatus(_message.Message):
     CONTAINERS_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     resource_claim_name: _builtins.str
+    """The claim that takes from the node."""
     @_builtins.property
-    def containers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def containers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which of the pod's containers use it."""
+
     @_builtins.property
-    def resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """How much of the node's own resources it takes."""
+
     def __init__(
         self,
         *,
@@ -3042,6 +3199,7 @@ class NodeProxyOptions(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """Below the agent's own address, e.g. metrics."""
     def __init__(
         self,
         *,
@@ -3065,7 +3223,9 @@ class NodeSelector(_message.Message):
 
     NODE_SELECTOR_TERMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def node_selector_terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorTerm]: ...
+    def node_selector_terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorTerm]:
+        """Any one of them is enough; there must be one."""
+
     def __init__(
         self,
         *,
@@ -3089,9 +3249,13 @@ class NodeSelectorRequirement(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Of the label; of the field metadata.name in `match_fields`."""
     operator: _builtins.str
+    """`In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None for `Exists` and `DoesNotExist`; one whole number for `Gt` and `Lt`."""
+
     def __init__(
         self,
         *,
@@ -3123,9 +3287,13 @@ class NodeSelectorTerm(_message.Message):
     MATCH_EXPRESSIONS_FIELD_NUMBER: _builtins.int
     MATCH_FIELDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorRequirement]: ...
+    def match_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorRequirement]:
+        """By labels; all must hold."""
+
     @_builtins.property
-    def match_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorRequirement]: ...
+    def match_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeSelectorRequirement]:
+        """By fields; only metadata.name is known."""
+
     def __init__(
         self,
         *,
@@ -3264,19 +3432,33 @@ class PersistentVolumeClaimSpec(_message.Message):
     DATA_SOURCE_REF_FIELD_NUMBER: _builtins.int
     VOLUME_ATTRIBUTES_CLASS_NAME_FIELD_NUMBER: _builtins.int
     volume_name: _builtins.str
+    """The volume it is bound to; may be said beforehand."""
     storage_class_name: _builtins.str
+    """Left out: the default class. "": none, so only volumes without one."""
     volume_mode: _builtins.str
+    """`Filesystem` (default) or `Block`."""
     volume_attributes_class_name: _builtins.str
+    """Qualities that may be changed later, by the name of a VolumeAttributesClass."""
     @_builtins.property
-    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def access_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`ReadWriteOnce`, `ReadOnlyMany`, `ReadWriteMany` or `ReadWriteOncePod`; the volume must allow all."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Only volumes with such labels; such a claim is not provisioned."""
+
     @_builtins.property
-    def resources(self) -> Global___VolumeResourceRequirements: ...
+    def resources(self) -> Global___VolumeResourceRequirements:
+        """How much, at least, under `requests.storage`. It may grow later where the class allows that."""
+
     @_builtins.property
-    def data_source(self) -> Global___TypedLocalObjectReference: ...
+    def data_source(self) -> Global___TypedLocalObjectReference:
+        """What it begins as: a snapshot or another claim."""
+
     @_builtins.property
-    def data_source_ref(self) -> Global___TypedObjectReference: ...
+    def data_source_ref(self) -> Global___TypedObjectReference:
+        """As `data_source`, of any kind and from other namespaces too; the two are kept alike."""
+
     def __init__(
         self,
         *,
@@ -3338,9 +3520,13 @@ class PersistentVolumeClaimTemplate(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Labels and annotations for the claim; no name."""
+
     @_builtins.property
-    def spec(self) -> Global___PersistentVolumeClaimSpec: ...
+    def spec(self) -> Global___PersistentVolumeClaimSpec:
+        """What the claim asks for."""
+
     def __init__(
         self,
         *,
@@ -3371,7 +3557,9 @@ class PersistentVolumeClaimVolumeSource(_message.Message):
     CLAIM_NAME_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     claim_name: _builtins.str
+    """A claim of the pod's namespace."""
     read_only: _builtins.bool
+    """For every mount of it in this pod. Default false."""
     def __init__(
         self,
         *,
@@ -3402,7 +3590,9 @@ class PhotonPersistentDiskVolumeSource(_message.Message):
     PD_ID_FIELD_NUMBER: _builtins.int
     FS_TYPE_FIELD_NUMBER: _builtins.int
     pd_id: _builtins.str
+    """The disk's number."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     def __init__(
         self,
         *,
@@ -3433,9 +3623,13 @@ class PodAffinity(_message.Message):
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     PREFERRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def required_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodAffinityTerm]: ...
+    def required_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodAffinityTerm]:
+        """Without such a place the pod waits; all must hold."""
+
     @_builtins.property
-    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedPodAffinityTerm]: ...
+    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedPodAffinityTerm]:
+        """The sum of the weights that a place meets counts for it."""
+
     def __init__(
         self,
         *,
@@ -3463,16 +3657,27 @@ class PodAffinityTerm(_message.Message):
     MATCH_LABEL_KEYS_FIELD_NUMBER: _builtins.int
     MISMATCH_LABEL_KEYS_FIELD_NUMBER: _builtins.int
     topology_key: _builtins.str
+    """What a place is: nodes with the same value of this label are one."""
     @_builtins.property
-    def label_selector(self) -> _types_pb2.LabelSelector: ...
+    def label_selector(self) -> _types_pb2.LabelSelector:
+        """Which pods. Nothing selects none."""
+
     @_builtins.property
-    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In which namespaces; the pod's own if neither this nor `namespace_selector` is there."""
+
     @_builtins.property
-    def namespace_selector(self) -> _types_pb2.LabelSelector: ...
+    def namespace_selector(self) -> _types_pb2.LabelSelector:
+        """Further namespaces, by their labels; an empty one selects all."""
+
     @_builtins.property
-    def match_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def match_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels whose value must be the pod's own, e.g. pod-template-hash."""
+
     @_builtins.property
-    def mismatch_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def mismatch_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels whose value must not be the pod's own."""
+
     def __init__(
         self,
         *,
@@ -3511,9 +3716,13 @@ class PodAntiAffinity(_message.Message):
     REQUIRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     PREFERRED_DURING_SCHEDULING_IGNORED_DURING_EXECUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def required_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodAffinityTerm]: ...
+    def required_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodAffinityTerm]:
+        """Places with such pods are out of the question."""
+
     @_builtins.property
-    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedPodAffinityTerm]: ...
+    def preferred_during_scheduling_ignored_during_execution(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightedPodAffinityTerm]:
+        """The sum of the weights that a place meets counts against it."""
+
     def __init__(
         self,
         *,
@@ -3540,10 +3749,15 @@ class PodAttachOptions(_message.Message):
     TTY_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
     stdin: _builtins.bool
+    """Send the container's input. Default false."""
     stdout: _builtins.bool
+    """Take its output. Default true."""
     stderr: _builtins.bool
+    """Take its error output. Default true."""
     tty: _builtins.bool
+    """Whether it has a terminal; its error output is then part of its output."""
     container: _builtins.str
+    """Which; the only one, or the default one, if left out."""
     def __init__(
         self,
         *,
@@ -3614,13 +3828,21 @@ class PodCertificateProjection(_message.Message):
     CERTIFICATE_CHAIN_PATH_FIELD_NUMBER: _builtins.int
     USER_ANNOTATIONS_FIELD_NUMBER: _builtins.int
     signer_name: _builtins.str
+    """Who signs, e.g. example.com/workload."""
     key_type: _builtins.str
+    """`RSA3072`, `RSA4096`, `ECDSAP256`, `ECDSAP384`, `ECDSAP521` or `ED25519`."""
     max_expiration_seconds: _builtins.int
+    """Lifetime at most, from 3600. Default 86400."""
     credential_bundle_path: _builtins.str
+    """One file with the key and the whole chain, better than two that change apart."""
     key_path: _builtins.str
+    """A file with the key alone."""
     certificate_chain_path: _builtins.str
+    """A file with the chain alone."""
     @_builtins.property
-    def user_annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def user_annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Passed to the signer."""
+
     def __init__(
         self,
         *,
@@ -3822,12 +4044,19 @@ class PodExecOptions(_message.Message):
     CONTAINER_FIELD_NUMBER: _builtins.int
     COMMAND_FIELD_NUMBER: _builtins.int
     stdin: _builtins.bool
+    """Send the command's input. Default false."""
     stdout: _builtins.bool
+    """Take its output."""
     stderr: _builtins.bool
+    """Take its error output."""
     tty: _builtins.bool
+    """Give it a terminal; its error output is then part of its output."""
     container: _builtins.str
+    """Which; the only one, or the default one, if left out."""
     @_builtins.property
-    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def command(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The program and its arguments; no shell unless it is one."""
+
     def __init__(
         self,
         *,
@@ -3874,8 +4103,11 @@ class PodExtendedResourceClaimStatus(_message.Message):
     REQUEST_MAPPINGS_FIELD_NUMBER: _builtins.int
     RESOURCE_CLAIM_NAME_FIELD_NUMBER: _builtins.int
     resource_claim_name: _builtins.str
+    """The claim, in the pod's namespace."""
     @_builtins.property
-    def request_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerExtendedResourceRequest]: ...
+    def request_mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerExtendedResourceRequest]:
+        """Which containers' requests it stands for."""
+
     def __init__(
         self,
         *,
@@ -3933,16 +4165,27 @@ class PodLogOptions(_message.Message):
     INSECURE_SKIP_TLS_VERIFY_BACKEND_FIELD_NUMBER: _builtins.int
     STREAM_FIELD_NUMBER: _builtins.int
     container: _builtins.str
+    """Which; the only one, or the default one, if left out."""
     follow: _builtins.bool
+    """Go on with what it writes from now on. Default false."""
     previous: _builtins.bool
+    """Of the container before its last restart."""
     since_seconds: _builtins.int
+    """Only lines not older than this."""
     timestamps: _builtins.bool
+    """Begin each line with its time."""
     tail_lines: _builtins.int
+    """Only so many lines from the end."""
     limit_bytes: _builtins.int
+    """At most so many bytes."""
     insecure_skip_tls_verify_backend: _builtins.bool
+    """Refused: nodes' certificates are verified."""
     stream: _builtins.str
+    """`All`; `Stdout` and `Stderr` alone are not served yet."""
     @_builtins.property
-    def since_time(self) -> _types_pb2.Time: ...
+    def since_time(self) -> _types_pb2.Time:
+        """Only lines not older than this; not together with `since_seconds`."""
+
     def __init__(
         self,
         *,
@@ -4036,7 +4279,9 @@ class PodPortForwardOptions(_message.Message):
 
     PORTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In the pod; at least one."""
+
     def __init__(
         self,
         *,
@@ -4058,6 +4303,7 @@ class PodProxyOptions(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """At the pod."""
     def __init__(
         self,
         *,
@@ -4107,8 +4353,11 @@ class PodResourceClaim(_message.Message):
     RESOURCE_CLAIM_NAME_FIELD_NUMBER: _builtins.int
     RESOURCE_CLAIM_TEMPLATE_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What containers call it."""
     resource_claim_name: _builtins.str
+    """A claim that is there; either this or a template."""
     resource_claim_template_name: _builtins.str
+    """A template for a claim of the pod's own."""
     def __init__(
         self,
         *,
@@ -4144,7 +4393,9 @@ class PodResourceClaimStatus(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RESOURCE_CLAIM_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As in the pod's spec."""
     resource_claim_name: _builtins.str
+    """The claim; none if it needs none."""
     def __init__(
         self,
         *,
@@ -4174,6 +4425,7 @@ class PodSchedulingGate(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the pod; who put it there takes it away."""
     def __init__(
         self,
         *,
@@ -4197,6 +4449,7 @@ class PodSchedulingGroup(_message.Message):
 
     POD_GROUP_NAME_FIELD_NUMBER: _builtins.int
     pod_group_name: _builtins.str
+    """Pods of one name are placed together."""
     def __init__(
         self,
         *,
@@ -4345,7 +4598,9 @@ class PodSignature(_message.Message):
 
     POD_CONTROLLER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pod_controller(self) -> _types_pb2.OwnerReference: ...
+    def pod_controller(self) -> _types_pb2.OwnerReference:
+        """Pods of this controller."""
+
     def __init__(
         self,
         *,
@@ -4950,9 +5205,13 @@ class PodStatusResult(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Of the pod."""
+
     @_builtins.property
-    def status(self) -> Global___PodStatus: ...
+    def status(self) -> Global___PodStatus:
+        """What is reported for it."""
+
     def __init__(
         self,
         *,
@@ -5021,8 +5280,11 @@ class PortworxVolumeSource(_message.Message):
     FS_TYPE_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     volume_id: _builtins.str
+    """The volume's number."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     def __init__(
         self,
         *,
@@ -5084,11 +5346,17 @@ class PreferAvoidPodsEntry(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def pod_signature(self) -> Global___PodSignature: ...
+    def pod_signature(self) -> Global___PodSignature:
+        """Which pods."""
+
     @_builtins.property
-    def eviction_time(self) -> _types_pb2.Time: ...
+    def eviction_time(self) -> _types_pb2.Time:
+        """When they were sent away."""
+
     def __init__(
         self,
         *,
@@ -5129,8 +5397,11 @@ class PreferredSchedulingTerm(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     PREFERENCE_FIELD_NUMBER: _builtins.int
     weight: _builtins.int
+    """1 to 100."""
     @_builtins.property
-    def preference(self) -> Global___NodeSelectorTerm: ...
+    def preference(self) -> Global___NodeSelectorTerm:
+        """Which nodes."""
+
     def __init__(
         self,
         *,
@@ -5327,11 +5598,17 @@ class QuobyteVolumeSource(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     TENANT_FIELD_NUMBER: _builtins.int
     registry: _builtins.str
+    """Addresses of the registries, host:port, with commas between them."""
     volume: _builtins.str
+    """A volume that is there."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     user: _builtins.str
+    """Who owns what is written."""
     group: _builtins.str
+    """The group of what is written."""
     tenant: _builtins.str
+    """Whose volume it is; set by the provisioner."""
     def __init__(
         self,
         *,
@@ -5388,15 +5665,25 @@ class RBDVolumeSource(_message.Message):
     SECRET_REF_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     image: _builtins.str
+    """The image's name."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     pool: _builtins.str
+    """Where the image is. Default rbd."""
     user: _builtins.str
+    """The Ceph user. Default admin."""
     keyring: _builtins.str
+    """A file on the node with the user's key. Default /etc/ceph/keyring."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def monitors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of Ceph's monitors."""
+
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """The user's key, instead of the file."""
+
     def __init__(
         self,
         *,
@@ -5454,9 +5741,13 @@ class RangeAllocation(_message.Message):
     RANGE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     range: _builtins.str
+    """What it is allocated from."""
     data: _builtins.bytes
+    """One bit for each, set if it is taken."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Whose name says what is allocated."""
+
     def __init__(
         self,
         *,
@@ -5569,8 +5860,11 @@ class ResourceHealth(_message.Message):
     HEALTH_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     resource_id: _builtins.str
+    """Unique within the resource, e.g. a device's number."""
     health: _builtins.str
+    """`Healthy`, `Unhealthy` or `Unknown`."""
     message: _builtins.str
+    """A sentence for people."""
     def __init__(
         self,
         *,
@@ -5684,8 +5978,11 @@ class ResourceStatus(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """E.g. cpu, example.com/gpu, or claim:NAME/REQUEST."""
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceHealth]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceHealth]:
+        """One for each device that the container got."""
+
     def __init__(
         self,
         *,
@@ -5713,9 +6010,13 @@ class SELinuxOptions(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     user: _builtins.str
+    """As in `user:role:type:level`."""
     role: _builtins.str
+    """As in `user:role:type:level`."""
     type: _builtins.str
+    """As in `user:role:type:level`."""
     level: _builtins.str
+    """As in `user:role:type:level`, e.g. s0:c1,c2."""
     def __init__(
         self,
         *,
@@ -5764,16 +6065,27 @@ class ScaleIOVolumeSource(_message.Message):
     FS_TYPE_FIELD_NUMBER: _builtins.int
     READ_ONLY_FIELD_NUMBER: _builtins.int
     gateway: _builtins.str
+    """The address of its API."""
     system: _builtins.str
+    """The system's name."""
     ssl_enabled: _builtins.bool
+    """Whether the gateway speaks TLS. Default false."""
     protection_domain: _builtins.str
+    """The domain's name."""
     storage_pool: _builtins.str
+    """The pool's name."""
     storage_mode: _builtins.str
+    """`ThinProvisioned` (default) or `ThickProvisioned`."""
     volume_name: _builtins.str
+    """A volume that is there."""
     fs_type: _builtins.str
+    """The file system on it. Default xfs."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """Name and password."""
+
     def __init__(
         self,
         *,
@@ -6232,6 +6544,7 @@ class ServiceProxyOptions(_message.Message):
 
     PATH_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """At one of its endpoints."""
     def __init__(
         self,
         *,
@@ -6283,11 +6596,17 @@ class StorageOSVolumeSource(_message.Message):
     READ_ONLY_FIELD_NUMBER: _builtins.int
     SECRET_REF_FIELD_NUMBER: _builtins.int
     volume_name: _builtins.str
+    """A volume's name within its namespace."""
     volume_namespace: _builtins.str
+    """The pod's by default."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     read_only: _builtins.bool
+    """Mounted without writing. Default false."""
     @_builtins.property
-    def secret_ref(self) -> Global___LocalObjectReference: ...
+    def secret_ref(self) -> Global___LocalObjectReference:
+        """How to reach its API."""
+
     def __init__(
         self,
         *,
@@ -6458,8 +6777,11 @@ class TopologySelectorLabelRequirement(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Of the node's label."""
     @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them."""
+
     def __init__(
         self,
         *,
@@ -6484,7 +6806,9 @@ class TopologySelectorTerm(_message.Message):
 
     MATCH_LABEL_EXPRESSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def match_label_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologySelectorLabelRequirement]: ...
+    def match_label_expressions(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologySelectorLabelRequirement]:
+        """All must hold."""
+
     def __init__(
         self,
         *,
@@ -6513,15 +6837,25 @@ class TopologySpreadConstraint(_message.Message):
     NODE_TAINTS_POLICY_FIELD_NUMBER: _builtins.int
     MATCH_LABEL_KEYS_FIELD_NUMBER: _builtins.int
     max_skew: _builtins.int
+    """By how many pods a place may have more than the emptiest one; at least 1."""
     topology_key: _builtins.str
+    """What a place is: nodes with the same value of this label are one."""
     when_unsatisfiable: _builtins.str
+    """`DoNotSchedule` (default): the pod waits. `ScheduleAnyway`: it only counts."""
     min_domains: _builtins.int
+    """With fewer places than this the emptiest counts as 0. Default 1."""
     node_affinity_policy: _builtins.str
+    """Whether nodes that the pod does not select count: `Honor` (default, they do not) or `Ignore`."""
     node_taints_policy: _builtins.str
+    """Whether nodes with taints that the pod does not tolerate count: `Honor` or `Ignore` (default)."""
     @_builtins.property
-    def label_selector(self) -> _types_pb2.LabelSelector: ...
+    def label_selector(self) -> _types_pb2.LabelSelector:
+        """Which pods are counted, in the pod's namespace."""
+
     @_builtins.property
-    def match_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def match_label_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels whose value must be the pod's own, e.g. pod-template-hash."""
+
     def __init__(
         self,
         *,
@@ -6703,7 +7037,9 @@ class VolumeDevice(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DEVICE_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """A volume of the pod that is a claim of mode `Block`."""
     device_path: _builtins.str
+    """Where the container finds it, e.g. /dev/xvda."""
     def __init__(
         self,
         *,
@@ -6812,11 +7148,17 @@ class VolumeMountStatus(_message.Message):
     RECURSIVE_READ_ONLY_FIELD_NUMBER: _builtins.int
     VOLUME_STATUS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As in the container's mounts."""
     mount_path: _builtins.str
+    """As in the container's mounts."""
     read_only: _builtins.bool
+    """Whether it is mounted without writing."""
     recursive_read_only: _builtins.str
+    """`Disabled` or `Enabled`: what became of `IfPossible`."""
     @_builtins.property
-    def volume_status(self) -> Global___VolumeStatus: ...
+    def volume_status(self) -> Global___VolumeStatus:
+        """More, for some types of volume."""
+
     def __init__(
         self,
         *,
@@ -7327,7 +7669,9 @@ class VolumeStatus(_message.Message):
 
     IMAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def image(self) -> Global___ImageVolumeStatus: ...
+    def image(self) -> Global___ImageVolumeStatus:
+        """Of a volume from an image."""
+
     def __init__(
         self,
         *,
@@ -7354,9 +7698,13 @@ class VsphereVirtualDiskVolumeSource(_message.Message):
     STORAGE_POLICY_NAME_FIELD_NUMBER: _builtins.int
     STORAGE_POLICY_ID_FIELD_NUMBER: _builtins.int
     volume_path: _builtins.str
+    """Where the disk is."""
     fs_type: _builtins.str
+    """The file system on it; ext4 by default."""
     storage_policy_name: _builtins.str
+    """The policy's name."""
     storage_policy_id: _builtins.str
+    """The policy's number."""
     def __init__(
         self,
         *,
@@ -7397,8 +7745,11 @@ class WeightedPodAffinityTerm(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     POD_AFFINITY_TERM_FIELD_NUMBER: _builtins.int
     weight: _builtins.int
+    """1 to 100."""
     @_builtins.property
-    def pod_affinity_term(self) -> Global___PodAffinityTerm: ...
+    def pod_affinity_term(self) -> Global___PodAffinityTerm:
+        """Which places."""
+
     def __init__(
         self,
         *,
@@ -7431,9 +7782,13 @@ class WindowsSecurityContextOptions(_message.Message):
     RUN_AS_USER_NAME_FIELD_NUMBER: _builtins.int
     HOST_PROCESS_FIELD_NUMBER: _builtins.int
     gmsa_credential_spec_name: _builtins.str
+    """The name of a managed account's description."""
     gmsa_credential_spec: _builtins.str
+    """The description itself, filled in by a webhook."""
     run_as_user_name: _builtins.str
+    """Whom the entry point runs as."""
     host_process: _builtins.bool
+    """Whether the container is a process of the host."""
     def __init__(
         self,
         *,

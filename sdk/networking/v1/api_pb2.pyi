@@ -28,6 +28,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class IngressWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -35,12 +37,17 @@ class IngressWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Ingress as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _ingress_pb2.Ingress: ...
+    def object(self) -> _ingress_pb2.Ingress:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -59,13 +66,18 @@ Global___IngressWriteRequest: _TypeAlias = IngressWriteRequest  # noqa: Y015
 
 @_typing.final
 class IngressWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _ingress_pb2.Ingress: ...
+    def object(self) -> _ingress_pb2.Ingress:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -82,6 +94,8 @@ Global___IngressWatchEvent: _TypeAlias = IngressWatchEvent  # noqa: Y015
 
 @_typing.final
 class IngressWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -104,6 +118,8 @@ Global___IngressWatchResponse: _TypeAlias = IngressWatchResponse  # noqa: Y015
 
 @_typing.final
 class IngressClassWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -111,12 +127,17 @@ class IngressClassWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a IngressClass as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _ingress_class_pb2.IngressClass: ...
+    def object(self) -> _ingress_class_pb2.IngressClass:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -135,13 +156,18 @@ Global___IngressClassWriteRequest: _TypeAlias = IngressClassWriteRequest  # noqa
 
 @_typing.final
 class IngressClassWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _ingress_class_pb2.IngressClass: ...
+    def object(self) -> _ingress_class_pb2.IngressClass:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -158,6 +184,8 @@ Global___IngressClassWatchEvent: _TypeAlias = IngressClassWatchEvent  # noqa: Y0
 
 @_typing.final
 class IngressClassWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -180,6 +208,8 @@ Global___IngressClassWatchResponse: _TypeAlias = IngressClassWatchResponse  # no
 
 @_typing.final
 class IPAddressWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -187,12 +217,17 @@ class IPAddressWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a IPAddress as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _ip_address_pb2.IPAddress: ...
+    def object(self) -> _ip_address_pb2.IPAddress:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -211,13 +246,18 @@ Global___IPAddressWriteRequest: _TypeAlias = IPAddressWriteRequest  # noqa: Y015
 
 @_typing.final
 class IPAddressWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _ip_address_pb2.IPAddress: ...
+    def object(self) -> _ip_address_pb2.IPAddress:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -234,6 +274,8 @@ Global___IPAddressWatchEvent: _TypeAlias = IPAddressWatchEvent  # noqa: Y015
 
 @_typing.final
 class IPAddressWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -256,6 +298,8 @@ Global___IPAddressWatchResponse: _TypeAlias = IPAddressWatchResponse  # noqa: Y0
 
 @_typing.final
 class NetworkPolicyWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -263,12 +307,17 @@ class NetworkPolicyWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a NetworkPolicy as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _network_policy_pb2.NetworkPolicy: ...
+    def object(self) -> _network_policy_pb2.NetworkPolicy:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -287,13 +336,18 @@ Global___NetworkPolicyWriteRequest: _TypeAlias = NetworkPolicyWriteRequest  # no
 
 @_typing.final
 class NetworkPolicyWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _network_policy_pb2.NetworkPolicy: ...
+    def object(self) -> _network_policy_pb2.NetworkPolicy:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -310,6 +364,8 @@ Global___NetworkPolicyWatchEvent: _TypeAlias = NetworkPolicyWatchEvent  # noqa: 
 
 @_typing.final
 class NetworkPolicyWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -332,6 +388,8 @@ Global___NetworkPolicyWatchResponse: _TypeAlias = NetworkPolicyWatchResponse  # 
 
 @_typing.final
 class ServiceCIDRWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -339,12 +397,17 @@ class ServiceCIDRWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ServiceCIDR as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _service_cidr_pb2.ServiceCIDR: ...
+    def object(self) -> _service_cidr_pb2.ServiceCIDR:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -363,13 +426,18 @@ Global___ServiceCIDRWriteRequest: _TypeAlias = ServiceCIDRWriteRequest  # noqa: 
 
 @_typing.final
 class ServiceCIDRWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _service_cidr_pb2.ServiceCIDR: ...
+    def object(self) -> _service_cidr_pb2.ServiceCIDR:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -386,6 +454,8 @@ Global___ServiceCIDRWatchEvent: _TypeAlias = ServiceCIDRWatchEvent  # noqa: Y015
 
 @_typing.final
 class ServiceCIDRWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class IngressClass(_message.Message):
+    """A kind of ingress: which controller acts on it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The annotation ingressclass.kubernetes.io/is-default-class makes it the default."""
+
     @_builtins.property
-    def spec(self) -> Global___IngressClassSpec: ...
+    def spec(self) -> Global___IngressClassSpec:
+        """Who and how."""
+
     def __init__(
         self,
         *,
@@ -52,14 +58,20 @@ Global___IngressClass: _TypeAlias = IngressClass  # noqa: Y015
 
 @_typing.final
 class IngressClassList(_message.Message):
+    """A page of ingress classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -78,6 +90,8 @@ Global___IngressClassList: _TypeAlias = IngressClassList  # noqa: Y015
 
 @_typing.final
 class IngressClassParametersReference(_message.Message):
+    """An object that configures a class further."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUP_FIELD_NUMBER: _builtins.int
@@ -86,10 +100,15 @@ class IngressClassParametersReference(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     NAMESPACE_FIELD_NUMBER: _builtins.int
     api_group: _builtins.str
+    """Of its kind; "" is the core group."""
     kind: _builtins.str
+    """What it is."""
     name: _builtins.str
+    """What it is called."""
     scope: _builtins.str
+    """`Cluster` (default) or `Namespace`."""
     namespace: _builtins.str
+    """Where it is; exactly for scope `Namespace`."""
     def __init__(
         self,
         *,
@@ -128,13 +147,18 @@ Global___IngressClassParametersReference: _TypeAlias = IngressClassParametersRef
 
 @_typing.final
 class IngressClassSpec(_message.Message):
+    """Who acts on ingresses of a class."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTROLLER_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     controller: _builtins.str
+    """The controller's name, domain-prefixed, e.g. example.com/ingress; cannot be changed."""
     @_builtins.property
-    def parameters(self) -> Global___IngressClassParametersReference: ...
+    def parameters(self) -> Global___IngressClassParametersReference:
+        """More for the controller."""
+
     def __init__(
         self,
         *,

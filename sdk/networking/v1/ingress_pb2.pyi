@@ -22,15 +22,21 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class HTTPIngressPath(_message.Message):
+    """Where requests for one path go."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
     PATH_TYPE_FIELD_NUMBER: _builtins.int
     BACKEND_FIELD_NUMBER: _builtins.int
     path: _builtins.str
+    """As `path_type` takes it; begins with /."""
     path_type: _builtins.str
+    """`Exact`, `Prefix` by the path's parts, or `ImplementationSpecific`."""
     @_builtins.property
-    def backend(self) -> Global___IngressBackend: ...
+    def backend(self) -> Global___IngressBackend:
+        """Who answers."""
+
     def __init__(
         self,
         *,
@@ -59,11 +65,15 @@ Global___HTTPIngressPath: _TypeAlias = HTTPIngressPath  # noqa: Y015
 
 @_typing.final
 class HTTPIngressRuleValue(_message.Message):
+    """Paths of one host."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATHS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___HTTPIngressPath]: ...
+    def paths(self) -> _containers.RepeatedCompositeFieldContainer[Global___HTTPIngressPath]:
+        """The longest that fits wins; an exact one before a prefix."""
+
     def __init__(
         self,
         *,
@@ -79,17 +89,25 @@ Global___HTTPIngressRuleValue: _TypeAlias = HTTPIngressRuleValue  # noqa: Y015
 
 @_typing.final
 class Ingress(_message.Message):
+    """How HTTP from outside reaches services: by host and path. An ingress controller acts on it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Annotations are how controllers are told more."""
+
     @_builtins.property
-    def spec(self) -> Global___IngressSpec: ...
+    def spec(self) -> Global___IngressSpec:
+        """What goes where."""
+
     @_builtins.property
-    def status(self) -> Global___IngressStatus: ...
+    def status(self) -> Global___IngressStatus:
+        """Where the controller takes traffic."""
+
     def __init__(
         self,
         *,
@@ -118,14 +136,20 @@ Global___Ingress: _TypeAlias = Ingress  # noqa: Y015
 
 @_typing.final
 class IngressBackend(_message.Message):
+    """Who answers: a service or something else."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICE_FIELD_NUMBER: _builtins.int
     RESOURCE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def service(self) -> Global___IngressServiceBackend: ...
+    def service(self) -> Global___IngressServiceBackend:
+        """A service of the ingress' namespace."""
+
     @_builtins.property
-    def resource(self) -> _types_pb2_1.TypedLocalObjectReference: ...
+    def resource(self) -> _types_pb2_1.TypedLocalObjectReference:
+        """An object of the ingress' namespace that the controller knows; not together with `service`."""
+
     def __init__(
         self,
         *,
@@ -149,14 +173,20 @@ Global___IngressBackend: _TypeAlias = IngressBackend  # noqa: Y015
 
 @_typing.final
 class IngressList(_message.Message):
+    """A page of ingresses."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ingress]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ingress]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -175,15 +205,21 @@ Global___IngressList: _TypeAlias = IngressList  # noqa: Y015
 
 @_typing.final
 class IngressLoadBalancerIngress(_message.Message):
+    """One address of the balancer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IP_FIELD_NUMBER: _builtins.int
     HOSTNAME_FIELD_NUMBER: _builtins.int
     PORTS_FIELD_NUMBER: _builtins.int
     ip: _builtins.str
+    """For balancers by address."""
     hostname: _builtins.str
+    """For balancers by name."""
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressPortStatus]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressPortStatus]:
+        """The state of each port."""
+
     def __init__(
         self,
         *,
@@ -208,11 +244,15 @@ Global___IngressLoadBalancerIngress: _TypeAlias = IngressLoadBalancerIngress  # 
 
 @_typing.final
 class IngressLoadBalancerStatus(_message.Message):
+    """Where traffic is taken."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressLoadBalancerIngress]: ...
+    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressLoadBalancerIngress]:
+        """One for each address."""
+
     def __init__(
         self,
         *,
@@ -228,14 +268,19 @@ Global___IngressLoadBalancerStatus: _TypeAlias = IngressLoadBalancerStatus  # no
 
 @_typing.final
 class IngressPortStatus(_message.Message):
+    """Whether one port works."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORT_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     port: _builtins.int
+    """Of the balancer."""
     protocol: _builtins.str
+    """`TCP`, `UDP` or `SCTP`."""
     error: _builtins.str
+    """Why it does not work; absent if it does."""
     def __init__(
         self,
         *,
@@ -264,13 +309,18 @@ Global___IngressPortStatus: _TypeAlias = IngressPortStatus  # noqa: Y015
 
 @_typing.final
 class IngressRule(_message.Message):
+    """What becomes of requests for one host."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HOST_FIELD_NUMBER: _builtins.int
     INGRESS_RULE_VALUE_FIELD_NUMBER: _builtins.int
     host: _builtins.str
+    """A name without port, or *.example.com for one label more; left out, every host."""
     @_builtins.property
-    def ingress_rule_value(self) -> Global___IngressRuleValue: ...
+    def ingress_rule_value(self) -> Global___IngressRuleValue:
+        """Its paths; without any, everything goes to the default backend."""
+
     def __init__(
         self,
         *,
@@ -294,11 +344,15 @@ Global___IngressRule: _TypeAlias = IngressRule  # noqa: Y015
 
 @_typing.final
 class IngressRuleValue(_message.Message):
+    """What a rule is about."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HTTP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def http(self) -> Global___HTTPIngressRuleValue: ...
+    def http(self) -> Global___HTTPIngressRuleValue:
+        """Paths over HTTP."""
+
     def __init__(
         self,
         *,
@@ -316,13 +370,18 @@ Global___IngressRuleValue: _TypeAlias = IngressRuleValue  # noqa: Y015
 
 @_typing.final
 class IngressServiceBackend(_message.Message):
+    """A service and its port."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The service's."""
     @_builtins.property
-    def port(self) -> Global___ServiceBackendPort: ...
+    def port(self) -> Global___ServiceBackendPort:
+        """By name or number."""
+
     def __init__(
         self,
         *,
@@ -346,6 +405,8 @@ Global___IngressServiceBackend: _TypeAlias = IngressServiceBackend  # noqa: Y015
 
 @_typing.final
 class IngressSpec(_message.Message):
+    """What goes where."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INGRESS_CLASS_NAME_FIELD_NUMBER: _builtins.int
@@ -353,12 +414,19 @@ class IngressSpec(_message.Message):
     TLS_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     ingress_class_name: _builtins.str
+    """Whose ingress it is; the default class if left out at creation."""
     @_builtins.property
-    def default_backend(self) -> Global___IngressBackend: ...
+    def default_backend(self) -> Global___IngressBackend:
+        """Who answers what no rule is for. Needed without rules."""
+
     @_builtins.property
-    def tls(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressTLS]: ...
+    def tls(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressTLS]:
+        """Certificates, by host; the controller picks by the name that the client asks for."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___IngressRule]:
+        """By host."""
+
     def __init__(
         self,
         *,
@@ -384,11 +452,15 @@ Global___IngressSpec: _TypeAlias = IngressSpec  # noqa: Y015
 
 @_typing.final
 class IngressStatus(_message.Message):
+    """What the controller says."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LOAD_BALANCER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def load_balancer(self) -> Global___IngressLoadBalancerStatus: ...
+    def load_balancer(self) -> Global___IngressLoadBalancerStatus:
+        """Where traffic is taken."""
+
     def __init__(
         self,
         *,
@@ -406,13 +478,18 @@ Global___IngressStatus: _TypeAlias = IngressStatus  # noqa: Y015
 
 @_typing.final
 class IngressTLS(_message.Message):
+    """A certificate for some hosts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     HOSTS_FIELD_NUMBER: _builtins.int
     SECRET_NAME_FIELD_NUMBER: _builtins.int
     secret_name: _builtins.str
+    """A secret of type kubernetes.io/tls in the ingress' namespace."""
     @_builtins.property
-    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose it is; those in the certificate by default."""
+
     def __init__(
         self,
         *,
@@ -431,12 +508,16 @@ Global___IngressTLS: _TypeAlias = IngressTLS  # noqa: Y015
 
 @_typing.final
 class ServiceBackendPort(_message.Message):
+    """A port of a service; either field."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As the service calls it."""
     number: _builtins.int
+    """1 to 65535."""
     def __init__(
         self,
         *,

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class IPAddress(_message.Message):
+    """One service address that is taken. Made by the server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is the address in its canonical form."""
+
     @_builtins.property
-    def spec(self) -> Global___IPAddressSpec: ...
+    def spec(self) -> Global___IPAddressSpec:
+        """Who has it."""
+
     def __init__(
         self,
         *,
@@ -52,14 +58,20 @@ Global___IPAddress: _TypeAlias = IPAddress  # noqa: Y015
 
 @_typing.final
 class IPAddressList(_message.Message):
+    """A page of addresses."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___IPAddress]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___IPAddress]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -78,11 +90,15 @@ Global___IPAddressList: _TypeAlias = IPAddressList  # noqa: Y015
 
 @_typing.final
 class IPAddressSpec(_message.Message):
+    """Who has an address."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARENT_REF_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def parent_ref(self) -> Global___ParentReference: ...
+    def parent_ref(self) -> Global___ParentReference:
+        """The service; cannot be changed."""
+
     def __init__(
         self,
         *,
@@ -100,6 +116,8 @@ Global___IPAddressSpec: _TypeAlias = IPAddressSpec  # noqa: Y015
 
 @_typing.final
 class ParentReference(_message.Message):
+    """Names the object that has an address."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
@@ -107,9 +125,13 @@ class ParentReference(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     resource: _builtins.str
+    """The plural, e.g. services."""
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called."""
     def __init__(
         self,
         *,

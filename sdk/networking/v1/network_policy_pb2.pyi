@@ -21,13 +21,18 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class IPBlock(_message.Message):
+    """Addresses outside of the cluster, mostly."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CIDR_FIELD_NUMBER: _builtins.int
     EXCEPT_FIELD_FIELD_NUMBER: _builtins.int
     cidr: _builtins.str
+    """E.g. 192.0.2.0/24 or 2001:db8::/64."""
     @_builtins.property
-    def except_field(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def except_field(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of `cidr` that are left out."""
+
     def __init__(
         self,
         *,
@@ -46,14 +51,20 @@ Global___IPBlock: _TypeAlias = IPBlock  # noqa: Y015
 
 @_typing.final
 class NetworkPolicy(_message.Message):
+    """Which traffic some pods may take and send. A pod that no policy selects may do everything."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """It counts for pods of its namespace."""
+
     @_builtins.property
-    def spec(self) -> Global___NetworkPolicySpec: ...
+    def spec(self) -> Global___NetworkPolicySpec:
+        """Whom it is about and what is allowed."""
+
     def __init__(
         self,
         *,
@@ -77,14 +88,20 @@ Global___NetworkPolicy: _TypeAlias = NetworkPolicy  # noqa: Y015
 
 @_typing.final
 class NetworkPolicyEgressRule(_message.Message):
+    """Traffic that may be sent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORTS_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPort]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def to(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPeer]: ...
+    def to(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPeer]:
+        """Any one of them; everywhere if there are none."""
+
     def __init__(
         self,
         *,
@@ -101,14 +118,20 @@ Global___NetworkPolicyEgressRule: _TypeAlias = NetworkPolicyEgressRule  # noqa: 
 
 @_typing.final
 class NetworkPolicyIngressRule(_message.Message):
+    """Traffic that may be taken."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PORTS_FIELD_NUMBER: _builtins.int
     FROM_FIELD_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPort]: ...
+    def ports(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPort]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def from_field(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPeer]: ...
+    def from_field(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyPeer]:
+        """Any one of them; everybody if there are none."""
+
     def __init__(
         self,
         *,
@@ -125,14 +148,20 @@ Global___NetworkPolicyIngressRule: _TypeAlias = NetworkPolicyIngressRule  # noqa
 
 @_typing.final
 class NetworkPolicyList(_message.Message):
+    """A page of network policies."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicy]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicy]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -151,17 +180,25 @@ Global___NetworkPolicyList: _TypeAlias = NetworkPolicyList  # noqa: Y015
 
 @_typing.final
 class NetworkPolicyPeer(_message.Message):
+    """The other side: pods, namespaces or addresses."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_SELECTOR_FIELD_NUMBER: _builtins.int
     NAMESPACE_SELECTOR_FIELD_NUMBER: _builtins.int
     IP_BLOCK_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pod_selector(self) -> _types_pb2.LabelSelector: ...
+    def pod_selector(self) -> _types_pb2.LabelSelector:
+        """In the policy's namespace, or in those that `namespace_selector` selects; an empty one selects all."""
+
     @_builtins.property
-    def namespace_selector(self) -> _types_pb2.LabelSelector: ...
+    def namespace_selector(self) -> _types_pb2.LabelSelector:
+        """All pods in such namespaces, or those of `pod_selector`; an empty one selects all."""
+
     @_builtins.property
-    def ip_block(self) -> Global___IPBlock: ...
+    def ip_block(self) -> Global___IPBlock:
+        """Addresses; not together with the others."""
+
     def __init__(
         self,
         *,
@@ -190,15 +227,21 @@ Global___NetworkPolicyPeer: _TypeAlias = NetworkPolicyPeer  # noqa: Y015
 
 @_typing.final
 class NetworkPolicyPort(_message.Message):
+    """Ports of one protocol."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PROTOCOL_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     END_PORT_FIELD_NUMBER: _builtins.int
     protocol: _builtins.str
+    """`TCP` (default), `UDP` or `SCTP`."""
     end_port: _builtins.int
+    """The last port of a range from `port`, which must then be a number."""
     @_builtins.property
-    def port(self) -> _types_pb2.IntOrString: ...
+    def port(self) -> _types_pb2.IntOrString:
+        """A number, or a name that pods give; all ports if left out."""
+
     def __init__(
         self,
         *,
@@ -227,6 +270,8 @@ Global___NetworkPolicyPort: _TypeAlias = NetworkPolicyPort  # noqa: Y015
 
 @_typing.final
 class NetworkPolicySpec(_message.Message):
+    """Whom a policy is about and what is allowed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POD_SELECTOR_FIELD_NUMBER: _builtins.int
@@ -234,13 +279,21 @@ class NetworkPolicySpec(_message.Message):
     EGRESS_FIELD_NUMBER: _builtins.int
     POLICY_TYPES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pod_selector(self) -> _types_pb2.LabelSelector: ...
+    def pod_selector(self) -> _types_pb2.LabelSelector:
+        """Pods of the policy's namespace; an empty one selects all."""
+
     @_builtins.property
-    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyIngressRule]: ...
+    def ingress(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyIngressRule]:
+        """What is allowed in; nothing, if it is empty and the policy is about that."""
+
     @_builtins.property
-    def egress(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyEgressRule]: ...
+    def egress(self) -> _containers.RepeatedCompositeFieldContainer[Global___NetworkPolicyEgressRule]:
+        """What is allowed out; nothing, if it is empty and the policy is about that."""
+
     @_builtins.property
-    def policy_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def policy_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`Ingress`, `Egress`. By default `Ingress`, and `Egress` if there are egress rules."""
+
     def __init__(
         self,
         *,

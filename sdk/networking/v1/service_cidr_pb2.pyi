@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ServiceCIDR(_message.Message):
+    """A range that addresses of services are taken from."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The one called `kubernetes` is the server's own."""
+
     @_builtins.property
-    def spec(self) -> Global___ServiceCIDRSpec: ...
+    def spec(self) -> Global___ServiceCIDRSpec:
+        """The range."""
+
     @_builtins.property
-    def status(self) -> Global___ServiceCIDRStatus: ...
+    def status(self) -> Global___ServiceCIDRStatus:
+        """Whether addresses may be taken from it."""
+
     def __init__(
         self,
         *,
@@ -60,14 +68,20 @@ Global___ServiceCIDR: _TypeAlias = ServiceCIDR  # noqa: Y015
 
 @_typing.final
 class ServiceCIDRList(_message.Message):
+    """A page of service ranges."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceCIDR]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceCIDR]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -86,11 +100,15 @@ Global___ServiceCIDRList: _TypeAlias = ServiceCIDRList  # noqa: Y015
 
 @_typing.final
 class ServiceCIDRSpec(_message.Message):
+    """One range, or two of different families."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CIDRS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def cidrs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. 10.96.0.0/16."""
+
     def __init__(
         self,
         *,
@@ -106,11 +124,15 @@ Global___ServiceCIDRSpec: _TypeAlias = ServiceCIDRSpec  # noqa: Y015
 
 @_typing.final
 class ServiceCIDRStatus(_message.Message):
+    """What was observed of a range."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]:
+        """`Ready`: addresses are taken from it."""
+
     def __init__(
         self,
         *,

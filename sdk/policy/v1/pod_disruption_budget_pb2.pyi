@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PodDisruptionBudget(_message.Message):
+    """How many of some pods may be taken away on purpose at one time. Evictions keep to it, deletions do not."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """It counts for pods of its namespace."""
+
     @_builtins.property
-    def spec(self) -> Global___PodDisruptionBudgetSpec: ...
+    def spec(self) -> Global___PodDisruptionBudgetSpec:
+        """Which pods, how many."""
+
     @_builtins.property
-    def status(self) -> Global___PodDisruptionBudgetStatus: ...
+    def status(self) -> Global___PodDisruptionBudgetStatus:
+        """How many may go now."""
+
     def __init__(
         self,
         *,
@@ -60,14 +68,20 @@ Global___PodDisruptionBudget: _TypeAlias = PodDisruptionBudget  # noqa: Y015
 
 @_typing.final
 class PodDisruptionBudgetList(_message.Message):
+    """A page of disruption budgets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodDisruptionBudget]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodDisruptionBudget]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -86,6 +100,8 @@ Global___PodDisruptionBudgetList: _TypeAlias = PodDisruptionBudgetList  # noqa: 
 
 @_typing.final
 class PodDisruptionBudgetSpec(_message.Message):
+    """Either `min_available` or `max_unavailable`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MIN_AVAILABLE_FIELD_NUMBER: _builtins.int
@@ -93,12 +109,21 @@ class PodDisruptionBudgetSpec(_message.Message):
     MAX_UNAVAILABLE_FIELD_NUMBER: _builtins.int
     UNHEALTHY_POD_EVICTION_POLICY_FIELD_NUMBER: _builtins.int
     unhealthy_pod_eviction_policy: _builtins.str
+    """When running pods that are not ready may go: `IfHealthyBudget` (default), only while the others suffice, or
+    `AlwaysAllow`.
+    """
     @_builtins.property
-    def min_available(self) -> _types_pb2.IntOrString: ...
+    def min_available(self) -> _types_pb2.IntOrString:
+        """So many, or such a share (rounded up), must stay."""
+
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """Which pods. An empty one selects all of the namespace; nothing selects none."""
+
     @_builtins.property
-    def max_unavailable(self) -> _types_pb2.IntOrString: ...
+    def max_unavailable(self) -> _types_pb2.IntOrString:
+        """So many, or such a share (rounded up), may be missing. Needs a controller that says how many there should be."""
+
     def __init__(
         self,
         *,
@@ -132,6 +157,8 @@ Global___PodDisruptionBudgetSpec: _TypeAlias = PodDisruptionBudgetSpec  # noqa: 
 
 @_typing.final
 class PodDisruptionBudgetStatus(_message.Message):
+    """What was observed of a budget's pods."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -163,14 +190,23 @@ class PodDisruptionBudgetStatus(_message.Message):
     EXPECTED_PODS_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """The generation of the spec that this is about; evictions wait for it."""
     disruptions_allowed: _builtins.int
+    """How many may go now."""
     current_healthy: _builtins.int
+    """How many are ready."""
     desired_healthy: _builtins.int
+    """How many must be."""
     expected_pods: _builtins.int
+    """How many there should be in all."""
     @_builtins.property
-    def disrupted_pods(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Time]: ...
+    def disrupted_pods(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Time]:
+        """Pods whose eviction was granted and that are still there, with the time of the grant."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]:
+        """`DisruptionAllowed`."""
+
     def __init__(
         self,
         *,

@@ -19,14 +19,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Eviction(_message.Message):
+    """Asks for the deletion of a pod within its disruption budgets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     DELETE_OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Namespace and name are the pod's."""
+
     @_builtins.property
-    def delete_options(self) -> _types_pb2.DeleteOptions: ...
+    def delete_options(self) -> _types_pb2.DeleteOptions:
+        """Grace, preconditions, dry run."""
+
     def __init__(
         self,
         *,

@@ -29,6 +29,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CSIDriverWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -36,12 +38,17 @@ class CSIDriverWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a CSIDriver as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _csi_driver_pb2.CSIDriver: ...
+    def object(self) -> _csi_driver_pb2.CSIDriver:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -60,13 +67,18 @@ Global___CSIDriverWriteRequest: _TypeAlias = CSIDriverWriteRequest  # noqa: Y015
 
 @_typing.final
 class CSIDriverWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _csi_driver_pb2.CSIDriver: ...
+    def object(self) -> _csi_driver_pb2.CSIDriver:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -83,6 +95,8 @@ Global___CSIDriverWatchEvent: _TypeAlias = CSIDriverWatchEvent  # noqa: Y015
 
 @_typing.final
 class CSIDriverWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -105,6 +119,8 @@ Global___CSIDriverWatchResponse: _TypeAlias = CSIDriverWatchResponse  # noqa: Y0
 
 @_typing.final
 class CSINodeWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -112,12 +128,17 @@ class CSINodeWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a CSINode as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _csi_node_pb2.CSINode: ...
+    def object(self) -> _csi_node_pb2.CSINode:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -136,13 +157,18 @@ Global___CSINodeWriteRequest: _TypeAlias = CSINodeWriteRequest  # noqa: Y015
 
 @_typing.final
 class CSINodeWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _csi_node_pb2.CSINode: ...
+    def object(self) -> _csi_node_pb2.CSINode:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -159,6 +185,8 @@ Global___CSINodeWatchEvent: _TypeAlias = CSINodeWatchEvent  # noqa: Y015
 
 @_typing.final
 class CSINodeWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -181,6 +209,8 @@ Global___CSINodeWatchResponse: _TypeAlias = CSINodeWatchResponse  # noqa: Y015
 
 @_typing.final
 class CSIStorageCapacityWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -188,12 +218,17 @@ class CSIStorageCapacityWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a CSIStorageCapacity as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _csi_storage_capacity_pb2.CSIStorageCapacity: ...
+    def object(self) -> _csi_storage_capacity_pb2.CSIStorageCapacity:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -212,13 +247,18 @@ Global___CSIStorageCapacityWriteRequest: _TypeAlias = CSIStorageCapacityWriteReq
 
 @_typing.final
 class CSIStorageCapacityWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _csi_storage_capacity_pb2.CSIStorageCapacity: ...
+    def object(self) -> _csi_storage_capacity_pb2.CSIStorageCapacity:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -235,6 +275,8 @@ Global___CSIStorageCapacityWatchEvent: _TypeAlias = CSIStorageCapacityWatchEvent
 
 @_typing.final
 class CSIStorageCapacityWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -257,6 +299,8 @@ Global___CSIStorageCapacityWatchResponse: _TypeAlias = CSIStorageCapacityWatchRe
 
 @_typing.final
 class StorageClassWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -264,12 +308,17 @@ class StorageClassWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a StorageClass as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _storage_class_pb2.StorageClass: ...
+    def object(self) -> _storage_class_pb2.StorageClass:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -288,13 +337,18 @@ Global___StorageClassWriteRequest: _TypeAlias = StorageClassWriteRequest  # noqa
 
 @_typing.final
 class StorageClassWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _storage_class_pb2.StorageClass: ...
+    def object(self) -> _storage_class_pb2.StorageClass:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -311,6 +365,8 @@ Global___StorageClassWatchEvent: _TypeAlias = StorageClassWatchEvent  # noqa: Y0
 
 @_typing.final
 class StorageClassWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -333,6 +389,8 @@ Global___StorageClassWatchResponse: _TypeAlias = StorageClassWatchResponse  # no
 
 @_typing.final
 class VolumeAttachmentWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -340,12 +398,17 @@ class VolumeAttachmentWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a VolumeAttachment as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _volume_attachment_pb2.VolumeAttachment: ...
+    def object(self) -> _volume_attachment_pb2.VolumeAttachment:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -364,13 +427,18 @@ Global___VolumeAttachmentWriteRequest: _TypeAlias = VolumeAttachmentWriteRequest
 
 @_typing.final
 class VolumeAttachmentWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _volume_attachment_pb2.VolumeAttachment: ...
+    def object(self) -> _volume_attachment_pb2.VolumeAttachment:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -387,6 +455,8 @@ Global___VolumeAttachmentWatchEvent: _TypeAlias = VolumeAttachmentWatchEvent  # 
 
 @_typing.final
 class VolumeAttachmentWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -409,6 +479,8 @@ Global___VolumeAttachmentWatchResponse: _TypeAlias = VolumeAttachmentWatchRespon
 
 @_typing.final
 class VolumeAttributesClassWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -416,12 +488,17 @@ class VolumeAttributesClassWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a VolumeAttributesClass as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _volume_attributes_class_pb2.VolumeAttributesClass: ...
+    def object(self) -> _volume_attributes_class_pb2.VolumeAttributesClass:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -440,13 +517,18 @@ Global___VolumeAttributesClassWriteRequest: _TypeAlias = VolumeAttributesClassWr
 
 @_typing.final
 class VolumeAttributesClassWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _volume_attributes_class_pb2.VolumeAttributesClass: ...
+    def object(self) -> _volume_attributes_class_pb2.VolumeAttributesClass:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -463,6 +545,8 @@ Global___VolumeAttributesClassWatchEvent: _TypeAlias = VolumeAttributesClassWatc
 
 @_typing.final
 class VolumeAttributesClassWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CSIDriver(_message.Message):
+    """What a CSI driver can do and wants."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is the driver's."""
+
     @_builtins.property
-    def spec(self) -> Global___CSIDriverSpec: ...
+    def spec(self) -> Global___CSIDriverSpec:
+        """Mostly fixed at creation."""
+
     def __init__(
         self,
         *,
@@ -52,14 +58,20 @@ Global___CSIDriver: _TypeAlias = CSIDriver  # noqa: Y015
 
 @_typing.final
 class CSIDriverList(_message.Message):
+    """A page of drivers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSIDriver]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSIDriver]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -78,6 +90,8 @@ Global___CSIDriverList: _TypeAlias = CSIDriverList  # noqa: Y015
 
 @_typing.final
 class CSIDriverSpec(_message.Message):
+    """How volumes of a driver are handled."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTACH_REQUIRED_FIELD_NUMBER: _builtins.int
@@ -92,18 +106,31 @@ class CSIDriverSpec(_message.Message):
     SERVICE_ACCOUNT_TOKEN_IN_SECRETS_FIELD_NUMBER: _builtins.int
     PREVENT_POD_SCHEDULING_IF_MISSING_FIELD_NUMBER: _builtins.int
     attach_required: _builtins.bool
+    """Whether attaching is a step of its own, waited for before mounting. Default true."""
     pod_info_on_mount: _builtins.bool
+    """Tell the driver at mounting which pod it is for. Default false."""
     storage_capacity: _builtins.bool
+    """Whether the scheduler looks at CSIStorageCapacity objects. Default false."""
     fs_group_policy: _builtins.str
+    """Whether a volume's owner and mode follow the pod's fsGroup: `ReadWriteOnceWithFSType` (default), `File`, `None`."""
     requires_republish: _builtins.bool
+    """Publish again from time to time, so that tokens stay fresh. Default false."""
     se_linux_mount: _builtins.bool
+    """Whether volumes may be mounted with an SELinux context. Default false."""
     node_allocatable_update_period_seconds: _builtins.int
+    """How often a node asks how many volumes it takes, from 10. Never if left out."""
     service_account_token_in_secrets: _builtins.bool
+    """Tokens come as secrets, not as attributes of the volume. Default false."""
     prevent_pod_scheduling_if_missing: _builtins.bool
+    """Keep pods off nodes where the driver is not registered. Default false."""
     @_builtins.property
-    def volume_lifecycle_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def volume_lifecycle_modes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`Persistent` (default), and `Ephemeral` for volumes that are part of a pod."""
+
     @_builtins.property
-    def token_requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenRequest]: ...
+    def token_requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenRequest]:
+        """Tokens of the pod's service account that the driver gets; their audiences differ."""
+
     def __init__(
         self,
         *,
@@ -164,12 +191,16 @@ Global___CSIDriverSpec: _TypeAlias = CSIDriverSpec  # noqa: Y015
 
 @_typing.final
 class TokenRequest(_message.Message):
+    """A token that a driver wants."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     AUDIENCE_FIELD_NUMBER: _builtins.int
     EXPIRATION_SECONDS_FIELD_NUMBER: _builtins.int
     audience: _builtins.str
+    """Whom it is for; the API server for ""."""
     expiration_seconds: _builtins.int
+    """Lifetime; as the server decides if left out."""
     def __init__(
         self,
         *,

@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CSINode(_message.Message):
+    """Which CSI drivers are on a node. Written by the node's agent."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is the node's, which owns it."""
+
     @_builtins.property
-    def spec(self) -> Global___CSINodeSpec: ...
+    def spec(self) -> Global___CSINodeSpec:
+        """The drivers."""
+
     def __init__(
         self,
         *,
@@ -52,6 +58,8 @@ Global___CSINode: _TypeAlias = CSINode  # noqa: Y015
 
 @_typing.final
 class CSINodeDriver(_message.Message):
+    """One driver on a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -59,11 +67,17 @@ class CSINodeDriver(_message.Message):
     TOPOLOGY_KEYS_FIELD_NUMBER: _builtins.int
     ALLOCATABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As its CSIDriver is called."""
     node_id: _builtins.str
+    """What the driver calls the node."""
     @_builtins.property
-    def topology_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def topology_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the node that say where the driver reaches volumes."""
+
     @_builtins.property
-    def allocatable(self) -> Global___VolumeNodeResources: ...
+    def allocatable(self) -> Global___VolumeNodeResources:
+        """How many volumes the node takes."""
+
     def __init__(
         self,
         *,
@@ -93,14 +107,20 @@ Global___CSINodeDriver: _TypeAlias = CSINodeDriver  # noqa: Y015
 
 @_typing.final
 class CSINodeList(_message.Message):
+    """A page of such nodes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSINode]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSINode]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -119,11 +139,15 @@ Global___CSINodeList: _TypeAlias = CSINodeList  # noqa: Y015
 
 @_typing.final
 class CSINodeSpec(_message.Message):
+    """The drivers of a node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRIVERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def drivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSINodeDriver]: ...
+    def drivers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSINodeDriver]:
+        """By their names."""
+
     def __init__(
         self,
         *,
@@ -139,10 +163,13 @@ Global___CSINodeSpec: _TypeAlias = CSINodeSpec  # noqa: Y015
 
 @_typing.final
 class VolumeNodeResources(_message.Message):
+    """How much of a driver a node takes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     COUNT_FIELD_NUMBER: _builtins.int
     count: _builtins.int
+    """Volumes at most; left out, no limit is known."""
     def __init__(
         self,
         *,

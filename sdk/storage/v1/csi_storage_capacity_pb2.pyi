@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CSIStorageCapacity(_message.Message):
+    """How much storage of a class there is in one place. Written by drivers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -29,14 +31,23 @@ class CSIStorageCapacity(_message.Message):
     CAPACITY_FIELD_NUMBER: _builtins.int
     MAXIMUM_VOLUME_SIZE_FIELD_NUMBER: _builtins.int
     storage_class_name: _builtins.str
+    """Cannot be changed."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Names have no meaning."""
+
     @_builtins.property
-    def node_topology(self) -> _types_pb2.LabelSelector: ...
+    def node_topology(self) -> _types_pb2.LabelSelector:
+        """The place, by nodes' labels; nothing means nowhere, an empty one everywhere."""
+
     @_builtins.property
-    def capacity(self) -> _types_pb2.Quantity: ...
+    def capacity(self) -> _types_pb2.Quantity:
+        """How much is left in all."""
+
     @_builtins.property
-    def maximum_volume_size(self) -> _types_pb2.Quantity: ...
+    def maximum_volume_size(self) -> _types_pb2.Quantity:
+        """How large one volume may be."""
+
     def __init__(
         self,
         *,
@@ -75,14 +86,20 @@ Global___CSIStorageCapacity: _TypeAlias = CSIStorageCapacity  # noqa: Y015
 
 @_typing.final
 class CSIStorageCapacityList(_message.Message):
+    """A page of capacities."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSIStorageCapacity]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CSIStorageCapacity]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StorageClass(_message.Message):
+    """A kind of storage: how volumes of it are made."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -53,17 +55,29 @@ class StorageClass(_message.Message):
     VOLUME_BINDING_MODE_FIELD_NUMBER: _builtins.int
     ALLOWED_TOPOLOGIES_FIELD_NUMBER: _builtins.int
     provisioner: _builtins.str
+    """Who makes volumes, e.g. a CSI driver's name; kubernetes.io/no-provisioner nobody."""
     reclaim_policy: _builtins.str
+    """What becomes of a volume after its claim: `Delete` (default) or `Retain`."""
     allow_volume_expansion: _builtins.bool
+    """Whether claims may grow. Default false."""
     volume_binding_mode: _builtins.str
+    """`Immediate` (default), or `WaitForFirstConsumer`: when a pod is placed."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The annotation storageclass.kubernetes.io/is-default-class makes it the default."""
+
     @_builtins.property
-    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For the provisioner, which knows their meaning; 512 at most."""
+
     @_builtins.property
-    def mount_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def mount_options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As for mount(8), for every volume of the class."""
+
     @_builtins.property
-    def allowed_topologies(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.TopologySelectorTerm]: ...
+    def allowed_topologies(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.TopologySelectorTerm]:
+        """Where volumes may be made, by nodes' labels; everywhere if there are none."""
+
     def __init__(
         self,
         *,
@@ -105,14 +119,20 @@ Global___StorageClass: _TypeAlias = StorageClass  # noqa: Y015
 
 @_typing.final
 class StorageClassList(_message.Message):
+    """A page of storage classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___StorageClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class VolumeAttachment(_message.Message):
+    """Asks for a volume at a node. Written by the attach controller, acted on by the driver."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Names have no meaning."""
+
     @_builtins.property
-    def spec(self) -> Global___VolumeAttachmentSpec: ...
+    def spec(self) -> Global___VolumeAttachmentSpec:
+        """Cannot be changed."""
+
     @_builtins.property
-    def status(self) -> Global___VolumeAttachmentStatus: ...
+    def status(self) -> Global___VolumeAttachmentStatus:
+        """Written by the driver."""
+
     def __init__(
         self,
         *,
@@ -61,14 +69,20 @@ Global___VolumeAttachment: _TypeAlias = VolumeAttachment  # noqa: Y015
 
 @_typing.final
 class VolumeAttachmentList(_message.Message):
+    """A page of attachments."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeAttachment]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeAttachment]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -87,13 +101,18 @@ Global___VolumeAttachmentList: _TypeAlias = VolumeAttachmentList  # noqa: Y015
 
 @_typing.final
 class VolumeAttachmentSource(_message.Message):
+    """The volume; either field."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PERSISTENT_VOLUME_NAME_FIELD_NUMBER: _builtins.int
     INLINE_VOLUME_SPEC_FIELD_NUMBER: _builtins.int
     persistent_volume_name: _builtins.str
+    """By name."""
     @_builtins.property
-    def inline_volume_spec(self) -> _persistent_volume_pb2.PersistentVolumeSpec: ...
+    def inline_volume_spec(self) -> _persistent_volume_pb2.PersistentVolumeSpec:
+        """As it stands in a pod, translated."""
+
     def __init__(
         self,
         *,
@@ -117,15 +136,21 @@ Global___VolumeAttachmentSource: _TypeAlias = VolumeAttachmentSource  # noqa: Y0
 
 @_typing.final
 class VolumeAttachmentSpec(_message.Message):
+    """Which volume to which node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTACHER_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     NODE_NAME_FIELD_NUMBER: _builtins.int
     attacher: _builtins.str
+    """The driver that does it."""
     node_name: _builtins.str
+    """The node."""
     @_builtins.property
-    def source(self) -> Global___VolumeAttachmentSource: ...
+    def source(self) -> Global___VolumeAttachmentSource:
+        """The volume."""
+
     def __init__(
         self,
         *,
@@ -154,6 +179,8 @@ Global___VolumeAttachmentSpec: _TypeAlias = VolumeAttachmentSpec  # noqa: Y015
 
 @_typing.final
 class VolumeAttachmentStatus(_message.Message):
+    """How far attaching is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -181,12 +208,19 @@ class VolumeAttachmentStatus(_message.Message):
     ATTACH_ERROR_FIELD_NUMBER: _builtins.int
     DETACH_ERROR_FIELD_NUMBER: _builtins.int
     attached: _builtins.bool
+    """Whether it is there."""
     @_builtins.property
-    def attachment_metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def attachment_metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the driver wants to be told at mounting."""
+
     @_builtins.property
-    def attach_error(self) -> Global___VolumeError: ...
+    def attach_error(self) -> Global___VolumeError:
+        """Why it could not be attached, last."""
+
     @_builtins.property
-    def detach_error(self) -> Global___VolumeError: ...
+    def detach_error(self) -> Global___VolumeError:
+        """Why it could not be detached, last."""
+
     def __init__(
         self,
         *,
@@ -216,15 +250,21 @@ Global___VolumeAttachmentStatus: _TypeAlias = VolumeAttachmentStatus  # noqa: Y0
 
 @_typing.final
 class VolumeError(_message.Message):
+    """What went wrong, and when."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TIME_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_CODE_FIELD_NUMBER: _builtins.int
     message: _builtins.str
+    """A sentence for people; without secrets."""
     error_code: _builtins.int
+    """The driver's gRPC code."""
     @_builtins.property
-    def time(self) -> _types_pb2.Time: ...
+    def time(self) -> _types_pb2.Time:
+        """When."""
+
     def __init__(
         self,
         *,

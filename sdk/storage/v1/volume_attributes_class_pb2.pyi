@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class VolumeAttributesClass(_message.Message):
+    """Qualities of a volume that may be changed while it is used, such as its speed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -47,10 +49,15 @@ class VolumeAttributesClass(_message.Message):
     DRIVER_NAME_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     driver_name: _builtins.str
+    """Which CSI driver it is for; cannot be changed."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Claims name it."""
+
     @_builtins.property
-    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """For the driver, which knows their meaning; cannot be changed."""
+
     def __init__(
         self,
         *,
@@ -75,14 +82,20 @@ Global___VolumeAttributesClass: _TypeAlias = VolumeAttributesClass  # noqa: Y015
 
 @_typing.final
 class VolumeAttributesClassList(_message.Message):
+    """A page of attributes classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeAttributesClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeAttributesClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
