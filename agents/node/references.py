@@ -115,7 +115,8 @@ class References:
 
 
 def of_pod(pod: core.Pod) -> Iterable[Reference]:
-    """Everything that a pod's variables, volumes and pull secrets name."""
+    """The configuration and the secrets that a pod's variables, volumes and pull secrets name."""
     namespace = pod.metadata.namespace
     for message, name in mentions.of_pod(pod):
-        yield Reference(message, namespace, name)
+        if message in (core.ConfigMap, core.Secret):
+            yield Reference(message, namespace, name)

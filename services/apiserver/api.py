@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .access import nodes
 from .access.authorization import Authorizer
 from .access.identity import User
+from .access.nodes import Asked, NodeAuthorizer, node_of
 from .admission.resource_quota import Accounts
 from .config import Config
 from .kinds import Kind
@@ -28,16 +28,20 @@ class Api:
     objects: Objects
     authorizer: Authorizer
     allocator: Allocator
+    nodes: NodeAuthorizer
     accounts: Accounts = field(default_factory=Accounts)
 
     def cache(self, kind: Kind) -> KindCache:
         return self.feed.cache(kind)
 
     def allow(
-        self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = ""
-    ) -> None:
-        """errors.Forbidden unless the roles of `user` allow it."""
+        self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = "",
+        node: str = "",
+    ) -> None:  # fmt: skip
+        """errors.Forbidden unless the roles of `user` allow it. `node`: what a selector says of spec.nodeName."""
         if user.is_master:
             return
         self.authorizer.check(user, verb, kind.resource, namespace=namespace, name=name, subresource=subresource)
-        nodes.check(self.feed.caches["pods"], user, verb, kind, namespace=namespace, name=name)
+        agent_of = node_of(user)
+        if agent_of:
+            self.nodes.check(Asked(agent_of, verb, namespace, name, subresource, node), kind)

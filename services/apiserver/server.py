@@ -21,6 +21,7 @@ from raftsman import errors, health, logs
 from . import metrics, routes, terminator
 from .access.authentication import Authenticator
 from .access.authorization import Authorizer
+from .access.nodes import NodeAuthorizer
 from .access.tokens import Tokens
 from .aggregation.requestheader import FrontProxy
 from .api import Api
@@ -196,6 +197,7 @@ def _composed(config: Config, store: Store) -> Api:
     objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)
+    nodes = NodeAuthorizer(feed.caches)
     return Api(
         config=config,
         kinds=kinds,
@@ -205,6 +207,7 @@ def _composed(config: Config, store: Store) -> Api:
         objects=objects,
         authorizer=authorizer,
         allocator=allocator,
+        nodes=nodes,
     )
 
 

@@ -207,13 +207,6 @@ def test_bad_manifests_name_every_field(cluster: Cluster) -> None:
         assert field in said, said
 
 
-def test_kinds_that_are_not_served_are_refused_by_name(cluster: Cluster) -> None:
-    manifest = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"}, "spec": {"template": {}}}
-    said = cluster.fails("apply", "-f", "-", stdin=json.dumps(manifest))
-    assert "job" in said.lower()
-    assert "not served" in said
-
-
 def test_state_survives_down_and_up(hello: Cluster) -> None:
     before = {pod["metadata"]["uid"]: pod["status"]["containerStatuses"][0]["restartCount"] for pod in pods(hello)}
     hello.down()

@@ -99,7 +99,7 @@ async def listed(api: Api, call: Call, request: meta.ListRequest) -> Page:
         kind, request.namespace if kind.resource.namespaced else "",
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
-    api.allow(call.user, "list", kind, namespace=request.namespace, name=selected.name)
+    api.allow(call.user, "list", kind, namespace=request.namespace, name=selected.name, node=selected.node)
     limit = max(0, request.limit)
     if request.resource_version_match not in meta.ResourceVersionMatch.values():
         raise errors.BadRequest(f"resourceVersionMatch {request.resource_version_match} is not known")

@@ -14,6 +14,7 @@ from raftsman.authorization import v1 as authorization
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
 from raftsman.services.apiserver.access.identity import User
+from raftsman.services.apiserver.access.nodes import Asked, node_of
 from raftsman.services.apiserver.access.tokens import Tokens
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import Call
@@ -100,6 +101,21 @@ def _answer(api: Api, call: Call, user: User, question: Any) -> None:
     status.allowed = api.authorizer.decides(
         user, asked.verb, asked.group, what, namespace=asked.namespace, name=asked.name
     )
+    kind = api.kinds.get(f"{asked.resource}.{asked.group}" if asked.group else asked.resource)
+    node = node_of(user)
+    if status.allowed and node and kind is not None:
+        selected = _selected_node(asked.field_selector)
+        of_node = Asked(node, asked.verb, asked.namespace, asked.name, asked.subresource, selected)
+        status.reason = api.nodes.refusal(of_node, kind.message)
+        status.allowed = not status.reason
+
+
+def _selected_node(selector: authorization.FieldSelectorAttributes) -> str:
+    """What a field selector says of spec.nodeName, if it names one."""
+    for one in selector.requirements:
+        if (one.key, one.operator, len(one.values)) == ("spec.nodeName", "In", 1):
+            return str(one.values[0])
+    return ""
 
 
 async def _rules(api: Api, tokens: Tokens | None, call: Call, question: authorization.SelfSubjectRulesReview) -> None:

@@ -36,7 +36,7 @@ async def watch(
         kind, request.namespace if kind.resource.namespaced else "",
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
-    api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name)
+    api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name, node=selected.node)
     initial, watcher = await _start(api, kind, selected, request, form)
     gauge = metrics.WATCHES.labels(*metrics.labels("watch", kind.resource))
     gauge.inc()

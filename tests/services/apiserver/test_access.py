@@ -109,6 +109,7 @@ async def test_a_token_that_is_bound_to_a_node_dies_with_it(server: ApiServerPro
     async with server.client("", token=made.status.token) as client:
         await who(client)
         await api.delete(core.Node, node.metadata.name, "")
+        await api.get(core.Namespace, namespace)  # this server knows of it when it answers
         with pytest.raises(errors.Unauthorized):
             await who(client)
 
@@ -271,7 +272,9 @@ async def test_a_node_writes_nothing_of_another_node(server: ApiServerProcess, a
         await api.create(core.Node(metadata=meta.ObjectMeta(name=name)))
     async with server.client(f"system:node:{own}", groups=("system:nodes",)) as node:
         await node.update_status(await node.get(core.Node, own, ""))
-        pod = await node.get(core.Pod, "web", namespace)
+        with pytest.raises(errors.Forbidden, match=f'node "{own}" cannot get pods "web": it runs on another node'):
+            await node.get(core.Pod, "web", namespace)
+        pod = await api.get(core.Pod, "web", namespace)
         for refused in (
             node.update_status(pod), node.delete(core.Pod, "web", namespace), node.create(a_pod(namespace, "mine")),
             node.update_status(await node.get(core.Node, other, "")), token_of(node, namespace, pod),
@@ -285,6 +288,32 @@ async def test_a_node_writes_nothing_of_another_node(server: ApiServerProcess, a
         pod.status.phase = "Running"
         await node.update_status(pod)
         await node.delete(core.Pod, "web", namespace)
+
+
+async def test_a_node_reads_only_what_its_pods_use(server: ApiServerProcess, api: Api, namespace: str) -> None:
+    claim = core.PersistentVolumeClaim(metadata=meta.ObjectMeta(namespace=namespace))
+    claim.spec.access_modes.append("ReadWriteOnce")
+    claim.spec.resources.requests["storage"].string = "1Gi"
+    for name in ("used", "other"):
+        claim.metadata.name = name
+        await api.create(claim)
+    pod = a_pod(namespace)
+    pod.spec.volumes.add(name="v").volume_source.persistent_volume_claim.claim_name = "used"
+    await api.create(pod)
+    await bind(api, namespace, "web", "n1")
+    async with server.client("system:node:n1", groups=("system:nodes",)) as node:
+        assert (await node.get(core.PersistentVolumeClaim, "used", namespace)).metadata.name == "used"
+        assert (await node.get(core.ServiceAccount, "default", namespace)).metadata.name == "default"
+        assert (await node.list(core.Pod, namespace=namespace, field_selector="spec.nodeName=n1")).items
+        for refused in (
+            node.get(core.PersistentVolumeClaim, "other", namespace), node.list(core.Pod, namespace=namespace),
+            node.list(core.Pod, namespace=namespace, field_selector="spec.nodeName=n2"),
+        ):  # fmt: skip
+            with pytest.raises(errors.Forbidden, match='node "n1" cannot'):
+                await refused
+    async with server.client("system:node:n2", groups=("system:nodes",)) as node:
+        with pytest.raises(errors.Forbidden, match="no pod that runs on it"):
+            await node.get(core.ServiceAccount, "default", namespace)
 
 
 async def test_a_node_reads_the_secrets_that_its_pods_mention_and_no_others(
