@@ -6,18 +6,25 @@ ApiError
 ├── Forbidden             403
 ├── NotFound              404
 ├── MethodNotSupported    405 (not served, by name)
+├── NotAcceptable         406
 ├── AlreadyExists         409
 ├── Conflict              409
-├── Expired               410
+├── Expired               410 (a revision or a page that is gone)
+├── Gone                  410
+├── TooLarge              413
+├── UnsupportedMediaType  415
 ├── Invalid               422 (causes by field path)
 │   └── ImmutableField    422 (every cause is a change of what may not change)
 ├── TooManyRequests       429 (retry_after_s)
 ├── InternalError         500
+├── ServerTimeout         500 (not done in time, may be asked again)
+├── StoreReadError        500
 ├── Unavailable           503
 └── Timeout               504
 
 On the wire an error is a gRPC code plus a google.rpc.Status detail that carries raftsman.meta.v1.Status; `REASONS` is
-the one table of both. `from_rpc` reads it back.
+the one table of both. `from_rpc` reads it back. Every reason that Kubernetes knows has its class; one that it does not
+know comes as ApiError with the reason in `status`.
 """
 
 from __future__ import annotations
@@ -103,8 +110,24 @@ class Conflict(ApiError):
     reason, code, grpc_code = "Conflict", 409, grpc.StatusCode.ABORTED
 
 
+class NotAcceptable(ApiError):
+    reason, code, grpc_code = "NotAcceptable", 406, grpc.StatusCode.INVALID_ARGUMENT
+
+
 class Expired(ApiError):
     reason, code, grpc_code = "Expired", 410, grpc.StatusCode.OUT_OF_RANGE
+
+
+class Gone(ApiError):
+    reason, code, grpc_code = "Gone", 410, grpc.StatusCode.OUT_OF_RANGE
+
+
+class TooLarge(ApiError):
+    reason, code, grpc_code = "RequestEntityTooLarge", 413, grpc.StatusCode.INVALID_ARGUMENT
+
+
+class UnsupportedMediaType(ApiError):
+    reason, code, grpc_code = "UnsupportedMediaType", 415, grpc.StatusCode.INVALID_ARGUMENT
 
 
 class Invalid(ApiError):
@@ -125,6 +148,14 @@ class InternalError(ApiError):
     reason, code, grpc_code = "InternalError", 500, grpc.StatusCode.INTERNAL
 
 
+class ServerTimeout(ApiError):
+    reason, code, grpc_code = "ServerTimeout", 500, grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class StoreReadError(ApiError):
+    reason, code, grpc_code = "StorageReadError", 500, grpc.StatusCode.DATA_LOSS
+
+
 class Unavailable(ApiError):
     reason, code, grpc_code = "ServiceUnavailable", 503, grpc.StatusCode.UNAVAILABLE
 
@@ -135,7 +166,8 @@ class Timeout(ApiError):
 
 CLASSES: tuple[type[ApiError], ...] = (
     BadRequest, Unauthorized, Forbidden, NotFound, MethodNotSupported, AlreadyExists, Conflict, Expired, Invalid,
-    TooManyRequests, InternalError, Unavailable, Timeout,
+    TooManyRequests, InternalError, Unavailable, Timeout, NotAcceptable, Gone, TooLarge, UnsupportedMediaType,
+    ServerTimeout, StoreReadError,
 )  # fmt: skip
 REASONS = {cls.reason: cls for cls in CLASSES}
 _BY_CODE = {cls.grpc_code: cls for cls in reversed(CLASSES)}

@@ -12,6 +12,7 @@ import click
 from .verb import Globals
 
 if TYPE_CHECKING:
+    from raftsman import kubeconfig
     from raftsman.client import Client
 
 
@@ -38,12 +39,30 @@ class Session:
             from raftsman import kubeconfig
             from raftsman.client import Client
 
-            config = kubeconfig.load(self.flags.kubeconfig, self.flags.context)
+            config = kubeconfig.load(self.flags.kubeconfig, self.flags.context, overrides=self._overrides())
             config = dataclasses.replace(config, on_warning=self.warn)
             if self.flags.request_timeout_s:
                 config = dataclasses.replace(config, timeout_s=self.flags.request_timeout_s)
             self._client = Client(config)
         return self._client
+
+    def _overrides(self) -> kubeconfig.Overrides:
+        from raftsman import kubeconfig
+
+        flags = self.flags
+        cluster = {
+            "server": flags.server, "certificate-authority": flags.certificate_authority,
+            "tls-server-name": flags.tls_server_name,
+        }  # fmt: skip
+        user = {
+            "token": flags.token, "client-certificate": flags.client_certificate, "client-key": flags.client_key,
+            "as": flags.impersonate, "as-groups": list(flags.impersonate_groups or ()), "as-uid": flags.impersonate_uid,
+        }  # fmt: skip
+        return kubeconfig.Overrides(
+            cluster=flags.cluster or "", user=flags.user or "",
+            cluster_fields={key: value for key, value in cluster.items() if value},
+            user_fields={key: value for key, value in user.items() if value},
+        )  # fmt: skip
 
     @property
     def namespace(self) -> str:

@@ -30,6 +30,17 @@ class Globals:
     namespace: str | None = None
     request_timeout_s: float | None = None
     log_level: str | None = None
+    cluster: str | None = None
+    user: str | None = None
+    server: str | None = None
+    token: str | None = None
+    certificate_authority: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    tls_server_name: str | None = None
+    impersonate: str | None = None
+    impersonate_groups: tuple[str, ...] | None = None
+    impersonate_uid: str | None = None
 
 
 class Failure(click.ClickException):
@@ -73,7 +84,7 @@ class Duration(click.ParamType[float]):
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value is not None:
+    if value not in (None, ()):
         setattr(ctx.ensure_object(Globals), str(param.name), value)
 
 
@@ -91,6 +102,17 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
         option(["--context"], metavar="NAME", help="The kubeconfig's context to use."),
         option(["-n", "--namespace"], metavar="NAME", help="The namespace to work in."),
         option(["--request-timeout", "request_timeout_s"], type=Duration(), help="How long one request may take."),
+        option(["--cluster"], metavar="NAME", help="The kubeconfig's cluster to use."),
+        option(["--user"], metavar="NAME", help="The kubeconfig's user to use."),
+        option(["-s", "--server"], metavar="URL", help="The API server: https://HOST:PORT."),
+        option(["--token"], metavar="TOKEN", help="A bearer token."),
+        option(["--certificate-authority"], metavar="FILE", help="Who signs the server's certificate."),
+        option(["--client-certificate"], metavar="FILE", help="Our certificate."),
+        option(["--client-key"], metavar="FILE", help="Its key."),
+        option(["--tls-server-name"], metavar="NAME", help="The name in the server's certificate."),
+        option(["--as", "impersonate"], metavar="USER", help="For whom the calls count."),
+        option(["--as-group", "impersonate_groups"], multiple=True, metavar="GROUP", help="A group of that user."),
+        option(["--as-uid", "impersonate_uid"], metavar="UID", help="The UID of that user."),
         option(["--log-level"], type=levels, help="What to log to stderr."),
         option(["-v", "--v", "_v"], type=int, callback=_verbosity, metavar="LEVEL", help="As kubectl's: 4 is debug."),
     ]  # fmt: skip

@@ -115,17 +115,23 @@ class Client:
 
     # ---- writing
 
-    async def create(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    async def create(
+        self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None
+    ) -> T:
         """Store a new object; its namespace is `metadata.namespace` or "default". Raises AlreadyExists, Invalid."""
-        return await self._write("Create", obj, dry_run=dry_run, timeout_s=timeout_s)
+        return await self._write("Create", obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
 
-    async def update(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    async def update(
+        self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None
+    ) -> T:
         """Replace all but the status. Raises Conflict if `metadata.resource_version` is set and is not the current."""
-        return await self._write("Update", obj, dry_run=dry_run, timeout_s=timeout_s)
+        return await self._write("Update", obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
 
-    async def update_status(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    async def update_status(
+        self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None
+    ) -> T:
         """Replace the status and nothing else."""
-        return await self._write("UpdateStatus", obj, dry_run=dry_run, timeout_s=timeout_s)
+        return await self._write("UpdateStatus", obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
 
     async def update_approval(
         self, request: certificates.CertificateSigningRequest, *, timeout_s: float | None = None
@@ -137,7 +143,9 @@ class Client:
         """Replace `spec.finalizers` of a namespace that is being deleted."""
         return await self._write("Finalize", namespace, timeout_s=timeout_s)
 
-    async def _write(self, verb: str, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    async def _write(
+        self, verb: str, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None
+    ) -> T:
         message = type(obj)
         resource = _served(message)
         request = meta.WriteRequest(
@@ -146,6 +154,8 @@ class Client:
         )
         if dry_run:
             request.options.dry_run = True
+        if field_manager:
+            request.options.field_manager = field_manager
         return await self._call(resource, verb, request, message, timeout_s=timeout_s)
 
     async def create_manifest(
@@ -259,29 +269,35 @@ class Client:
 
     # ---- subresources
 
-    async def get_scale(self, message: type[Any], name: str, *, namespace: str = "default") -> autoscaling.Scale:
+    async def get_scale(
+        self, message: type[Any], name: str, *, namespace: str = "default", timeout_s: float | None = None
+    ) -> autoscaling.Scale:
         resource = _served(message)
         request = meta.GetRequest(namespace=namespace, name=name)
-        return await self._call(resource, "GetScale", request, autoscaling.Scale, read=True)
+        return await self._call(resource, "GetScale", request, autoscaling.Scale, read=True, timeout_s=timeout_s)
 
     async def update_scale(
-        self, message: type[Any], scale: autoscaling.Scale, *, dry_run: bool = False
+        self, message: type[Any], scale: autoscaling.Scale, *, dry_run: bool = False, timeout_s: float | None = None
     ) -> autoscaling.Scale:
         """Set `spec.replicas` of the object that `scale.metadata` names."""
         request = autoscaling.ScaleWriteRequest(object=scale, namespace=scale.metadata.namespace or "default")
         if dry_run:
             request.options.dry_run = True
-        return await self._call(_served(message), "UpdateScale", request, autoscaling.Scale)
+        return await self._call(_served(message), "UpdateScale", request, autoscaling.Scale, timeout_s=timeout_s)
 
-    async def bind(self, namespace: str, pod_name: str, node_name: str, *, uid: str | None = None) -> None:
+    async def bind(
+        self, namespace: str, pod_name: str, node_name: str, *, uid: str | None = None, timeout_s: float | None = None
+    ) -> None:
         """Place a pod on a node. Raises Conflict if it is placed already."""
         request = _bind_request(PodBinding(namespace, pod_name, node_name, uid))
-        await self._call(_served(core.Pod), "Bind", request, core.BindResponse)
+        await self._call(_served(core.Pod), "Bind", request, core.BindResponse, timeout_s=timeout_s)
 
-    async def bind_many(self, bindings: Iterable[PodBinding | tuple[Any, ...]]) -> Sequence[errors.ApiError | None]:
+    async def bind_many(
+        self, bindings: Iterable[PodBinding | tuple[Any, ...]], *, timeout_s: float | None = None
+    ) -> Sequence[errors.ApiError | None]:
         """Place many pods in one log entry; in the order of `bindings`, None or why that one was refused."""
         request = core.BindManyRequest(bindings=[_bind_request(PodBinding(*binding)) for binding in bindings])
-        response = await self._call(_served(core.Pod), "BindMany", request, core.BindManyResponse)
+        response = await self._call(_served(core.Pod), "BindMany", request, core.BindManyResponse, timeout_s=timeout_s)
         return [errors.from_status(r.error) if r.HasField("error") else None for r in response.results]
 
     def logs(
@@ -310,7 +326,7 @@ class Client:
 
     async def create_token(
         self, name: str, *, namespace: str, audiences: Sequence[str] = (), expiration_s: int = 3600,
-        bound_to: authentication.BoundObjectReference | None = None,
+        bound_to: authentication.BoundObjectReference | None = None, timeout_s: float | None = None,
     ) -> authentication.TokenRequest:  # fmt: skip
         """A token of a service account, in `status.token`; `bound_to` ends it with that object."""
         spec = authentication.TokenRequestSpec(audiences=audiences, expiration_seconds=expiration_s)
@@ -319,20 +335,22 @@ class Client:
         request = authentication.TokenWriteRequest(
             object=authentication.TokenRequest(spec=spec), namespace=namespace, name=name
         )
-        return await self._call(_served(core.ServiceAccount), "CreateToken", request, authentication.TokenRequest)
+        return await self._call(
+            _served(core.ServiceAccount), "CreateToken", request, authentication.TokenRequest, timeout_s=timeout_s
+        )
 
     # ---- the server
 
-    async def version(self) -> apiserver.GetVersionResponse:
+    async def version(self, *, timeout_s: float | None = None) -> apiserver.GetVersionResponse:
         return await self.transport.unary(
             "/raftsman.apiserver.v1.ApiServer/GetVersion", apiserver.GetVersionRequest(),
-            apiserver.GetVersionResponse, read=True,
+            apiserver.GetVersionResponse, read=True, timeout_s=timeout_s,
         )  # fmt: skip
 
-    async def whoami(self) -> apiserver.WhoAmIResponse:
+    async def whoami(self, *, timeout_s: float | None = None) -> apiserver.WhoAmIResponse:
         return await self.transport.unary(
             "/raftsman.apiserver.v1.ApiServer/WhoAmI", apiserver.WhoAmIRequest(),
-            apiserver.WhoAmIResponse, read=True,
+            apiserver.WhoAmIResponse, read=True, timeout_s=timeout_s,
         )  # fmt: skip
 
     async def _call(

@@ -1,16 +1,16 @@
 """One gRPC channel: how calls are sent, bounded, retried and how their failures become typed errors.
 
-Every unary call has a deadline. A call that only reads is sent up to ATTEMPTS_MAX times while the server is
-unavailable, with jittered pauses; a call that writes is sent again only if the server answered that it was too busy to
-look at it. After a lost connection every call first gives the channel RECONNECT_S to find the server again; a server
-that was never there is an error at once. Messages are at most MESSAGE_BYTES_MAX.
+Every unary call has a deadline that its repetitions share. A call that only reads is sent up to `attempts_max` times
+while the server is unavailable, with jittered pauses, at least as long as the server asks; a call that writes is sent
+again only if the server answered that it was too busy to look at it, or that it does not know the credential while
+another may be had. After a lost connection every call first gives the channel RECONNECT_S to find the server again; a
+server that was never there is an error at once. Messages are at most MESSAGE_BYTES_MAX.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -18,16 +18,16 @@ import grpc
 import grpc.aio
 from raftsman import errors
 
-from .config import ClientConfig, ConfigError
+from .config import ClientConfig
+from .credentials import Credentials, Identity
 
 T = TypeVar("T")
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-ATTEMPTS_MAX = 4
 PAUSE_S = 0.1
 RETRY_AFTER_MAX_S = 5
 RECONNECT_S = 2.5
-TOKEN_REREAD_S = 60.0
+LEAVE_S = 30.0
 WARNING_KEY = "raftsman-warning"
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
@@ -38,20 +38,22 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.primary_user_agent", "raftsman-sdk"),
 )
 
 
 class Transport:
-    """Sends serialised requests. The channel opens with the first call, on the loop that makes it."""
+    """Sends serialised requests. The channel opens with the first call, on the loop that makes it, and again when the
+    certificate is another."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._config = config
         self._channel: grpc.aio.Channel | None = None
+        self._shown: tuple[bytes | None, bytes | None] = (None, None)
         self._calls: dict[tuple[str, Any], Any] = {}
-        self._token = _Token(config)
+        self._credentials = Credentials(config)
+        self._leaving: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
         self._met = False
 
     async def unary(
@@ -59,29 +61,41 @@ class Transport:
         wait_for_ready: bool = False,
     ) -> T:  # fmt: skip
         """Send one message, get one. `method` is `/package.Service/Verb`. Raises errors.ApiError."""
-        reconnect_until = asyncio.get_running_loop().time() + (RECONNECT_S if self._met else 0)
-        for attempt in range(1, ATTEMPTS_MAX + 1):
+        now = asyncio.get_running_loop().time
+        deadline = now() + (self._config.timeout_s if timeout_s is None else timeout_s)
+        reconnect_until = min(deadline, now() + (RECONNECT_S if self._met else 0))
+        for attempt in range(1, self._config.attempts_max + 1):
             await self._reconnected(reconnect_until)
+            identity = self._credentials.at_hand or await self._credentials.identity()
             try:
-                message = await self._once(method, request, answer, timeout_s, wait_for_ready)
+                message = await self._once(method, request, answer, identity, deadline - now(), wait_for_ready)
                 self._met = True
                 return message
-            except (errors.Unavailable, errors.TooManyRequests) as error:
-                may_repeat = isinstance(error, errors.TooManyRequests) or (read and self._met)
-                if attempt == ATTEMPTS_MAX or not may_repeat:
+            except errors.Unauthorized:
+                if attempt > 1 or self._config.attempts_max == 1 or not self._credentials.refused(identity):
                     raise
-                asked_s = min(error.retry_after_s, RETRY_AFTER_MAX_S)
-            await asyncio.sleep(max(PAUSE_S * 2**attempt * random.uniform(0.5, 1.0), asked_s))
+                continue
+            except (errors.Unavailable, errors.TooManyRequests) as error:
+                pause_s = self._pause_s(error, attempt, read)
+                if pause_s is None or now() + pause_s >= deadline:
+                    raise
+            await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
+    def _pause_s(self, error: errors.ApiError, attempt: int, read: bool) -> float | None:
+        """How long to wait before a call is sent again; None if it must not be."""
+        may_repeat = isinstance(error, errors.TooManyRequests) or (read and self._met)
+        if attempt == self._config.attempts_max or not may_repeat:
+            return None
+        asked_s = min(error.retry_after_s, RETRY_AFTER_MAX_S)
+        pause_s: float = PAUSE_S * 2**attempt * random.uniform(0.5, 1.0)
+        return max(pause_s, asked_s)
+
     async def _once(
-        self, method: str, request: Any, answer: type[T], timeout_s: float | None, wait_for_ready: bool
+        self, method: str, request: Any, answer: type[T], identity: Identity, timeout_s: float, wait_for_ready: bool
     ) -> T:
-        call = self._callable("unary_unary", method, answer)(
-            request,
-            timeout=self._config.timeout_s if timeout_s is None else timeout_s,
-            metadata=self._token.metadata(),
-            wait_for_ready=wait_for_ready or None,
+        call = self._callable("unary_unary", method, answer, identity)(
+            request, timeout=max(timeout_s, 0), metadata=identity.metadata, wait_for_ready=wait_for_ready or None
         )
         try:
             message: T = await call
@@ -116,26 +130,39 @@ class Transport:
     ) -> AsyncGenerator[T, None]:  # fmt: skip
         """Send one message, get a stream of them. Raises errors.ApiError; closing the iterator ends the call."""
         return self._answers(
-            lambda: self._callable("unary_stream", method, answer)(
-                request, timeout=timeout_s, metadata=self._token.metadata(), wait_for_ready=wait_for_ready or None
+            lambda identity: self._callable("unary_stream", method, answer, identity)(
+                request, timeout=timeout_s, metadata=identity.metadata, wait_for_ready=wait_for_ready or None
             )
         )
 
-    def duplex(self, method: str, requests: AsyncIterator[Any], answer: type[T]) -> AsyncGenerator[T, None]:
+    def duplex(
+        self, method: str, requests: AsyncIterator[Any], answer: type[T], *, timeout_s: float | None = None
+    ) -> AsyncGenerator[T, None]:
         """Send a stream and get one."""
         return self._answers(
-            lambda: self._callable("stream_stream", method, answer)(requests, metadata=self._token.metadata())
+            lambda identity: self._callable("stream_stream", method, answer, identity)(
+                requests, timeout=timeout_s, metadata=identity.metadata
+            ),
+            repeat=False,
         )
 
-    async def _answers(self, start: Callable[[], Any]) -> AsyncGenerator[Any, None]:
-        call = start()
-        try:
-            async for message in call:
-                yield message
-        except grpc.RpcError as error:
-            raise self._typed(error) from None
-        finally:
-            call.cancel()
+    async def _answers(self, start: Callable[[Identity], Any], *, repeat: bool = True) -> AsyncGenerator[Any, None]:
+        """`repeat`: once more, if the server does not know the credential and another may be had."""
+        while True:
+            identity = self._credentials.at_hand or await self._credentials.identity()
+            call = start(identity)
+            try:
+                async for message in call:
+                    repeat = False
+                    yield message
+                return
+            except grpc.RpcError as error:
+                typed = self._typed(error)
+                if not (repeat and isinstance(typed, errors.Unauthorized) and self._credentials.refused(identity)):
+                    raise typed from None
+                repeat = False
+            finally:
+                call.cancel()
 
     def _typed(self, error: grpc.RpcError) -> errors.ApiError:
         typed = errors.from_rpc(error)
@@ -149,45 +176,36 @@ class Transport:
             return errors.Timeout(f"the API server at {self._config.target} did not answer in time")
         return typed
 
-    def _callable(self, shape: str, method: str, answer: Any) -> Any:
+    def _callable(self, shape: str, method: str, answer: Any, identity: Identity) -> Any:
+        shown = (identity.certificate, identity.key)
+        if self._channel is None or shown != self._shown:
+            self._reopen(identity)
+            self._shown = shown
         found = self._calls.get((method, answer))
         if found is None:
-            if self._channel is None:
-                self._channel = _open(self._config)
             found = getattr(self._channel, shape)(
                 method, request_serializer=_serialise, response_deserializer=answer.FromString
             )
             self._calls[method, answer] = found
         return found
 
+    def _reopen(self, identity: Identity) -> None:
+        """A channel that shows `identity`; what runs on the one before has LEAVE_S to end."""
+        old, self._channel = self._channel, _open(self._config, identity)
+        self._calls.clear()
+        if old is not None:
+            self._leaving[old] = asyncio.create_task(old.close(LEAVE_S))
+            self._leaving[old].add_done_callback(lambda _: self._leaving.pop(old, None))
+
     async def close(self) -> None:
+        leaving = dict(self._leaving)
         channel, self._channel = self._channel, None
         self._calls.clear()
-        if channel is not None:
-            await channel.close(None)
-
-
-class _Token:
-    """The bearer token of each call; a token file is read again every TOKEN_REREAD_S."""
-
-    def __init__(self, config: ClientConfig) -> None:
-        self._file = config.token_file
-        self._metadata = _bearer(config.token)
-        self._stale_at = 0.0
-
-    def metadata(self) -> tuple[tuple[str, str], ...] | None:
-        if self._file is not None and time.monotonic() >= self._stale_at:
-            try:
-                self._metadata = _bearer(self._file.read_text().strip())
-            except OSError as error:
-                if self._metadata is None:
-                    raise ConfigError(f"token file {self._file}: {error.strerror}") from error
-            self._stale_at = time.monotonic() + TOKEN_REREAD_S
-        return self._metadata
-
-
-def _bearer(token: str) -> tuple[tuple[str, str], ...] | None:
-    return (("authorization", f"Bearer {token}"),) if token else None
+        for task in leaving.values():
+            task.cancel()
+        await asyncio.gather(*leaving.values(), return_exceptions=True)
+        for one in (*leaving, *([channel] if channel is not None else [])):
+            await one.close(None)
 
 
 def _serialise(message: Any) -> bytes:
@@ -200,13 +218,14 @@ def _has_status(error: grpc.RpcError) -> bool:
     return any(key == errors.DETAILS_KEY for key, _ in trailing)
 
 
-def _open(config: ClientConfig) -> grpc.aio.Channel:
+def _open(config: ClientConfig, identity: Identity) -> grpc.aio.Channel:
+    proxy = (("grpc.http_proxy", config.proxy),) if config.proxy else ()
+    options: tuple[tuple[str, Any], ...] = (*_OPTIONS, ("grpc.enable_http_proxy", int(bool(proxy))), *proxy)
     if config.plaintext:
-        return grpc.aio.insecure_channel(config.target, options=_OPTIONS)
+        return grpc.aio.insecure_channel(config.target, options=options)
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=config.root_ca, private_key=config.key, certificate_chain=config.certificate
+        root_certificates=config.root_ca, private_key=identity.key, certificate_chain=identity.certificate
     )
-    options = _OPTIONS
     if config.server_name:
         options += (("grpc.ssl_target_name_override", config.server_name),)
     return grpc.aio.secure_channel(config.target, credentials, options=options)

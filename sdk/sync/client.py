@@ -103,17 +103,25 @@ class Client(BaseClient):
         """
         return self._portal.run(self._async.wait(message, name, condition, namespace=namespace, timeout_s=timeout_s))
 
-    def create(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    def create(self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None) -> T:
         """Store a new object; its namespace is `metadata.namespace` or "default". Raises AlreadyExists, Invalid."""
-        return self._portal.run(self._async.create(obj, dry_run=dry_run, timeout_s=timeout_s))
+        return self._portal.run(
+            self._async.create(obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
+        )
 
-    def update(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    def update(self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None) -> T:
         """Replace all but the status. Raises Conflict if `metadata.resource_version` is set and is not the current."""
-        return self._portal.run(self._async.update(obj, dry_run=dry_run, timeout_s=timeout_s))
+        return self._portal.run(
+            self._async.update(obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
+        )
 
-    def update_status(self, obj: T, *, dry_run: bool = False, timeout_s: float | None = None) -> T:
+    def update_status(
+        self, obj: T, *, dry_run: bool = False, field_manager: str = "", timeout_s: float | None = None
+    ) -> T:
         """Replace the status and nothing else."""
-        return self._portal.run(self._async.update_status(obj, dry_run=dry_run, timeout_s=timeout_s))
+        return self._portal.run(
+            self._async.update_status(obj, dry_run=dry_run, field_manager=field_manager, timeout_s=timeout_s)
+        )
 
     def update_approval(
         self, request: certificates.CertificateSigningRequest, *, timeout_s: float | None = None
@@ -282,20 +290,28 @@ class Client(BaseClient):
             )
         )
 
-    def get_scale(self, message: type[Any], name: str, *, namespace: str = "default") -> autoscaling.Scale:
-        return self._portal.run(self._async.get_scale(message, name, namespace=namespace))
+    def get_scale(
+        self, message: type[Any], name: str, *, namespace: str = "default", timeout_s: float | None = None
+    ) -> autoscaling.Scale:
+        return self._portal.run(self._async.get_scale(message, name, namespace=namespace, timeout_s=timeout_s))
 
-    def update_scale(self, message: type[Any], scale: autoscaling.Scale, *, dry_run: bool = False) -> autoscaling.Scale:
+    def update_scale(
+        self, message: type[Any], scale: autoscaling.Scale, *, dry_run: bool = False, timeout_s: float | None = None
+    ) -> autoscaling.Scale:
         """Set `spec.replicas` of the object that `scale.metadata` names."""
-        return self._portal.run(self._async.update_scale(message, scale, dry_run=dry_run))
+        return self._portal.run(self._async.update_scale(message, scale, dry_run=dry_run, timeout_s=timeout_s))
 
-    def bind(self, namespace: str, pod_name: str, node_name: str, *, uid: str | None = None) -> None:
+    def bind(
+        self, namespace: str, pod_name: str, node_name: str, *, uid: str | None = None, timeout_s: float | None = None
+    ) -> None:
         """Place a pod on a node. Raises Conflict if it is placed already."""
-        self._portal.run(self._async.bind(namespace, pod_name, node_name, uid=uid))
+        self._portal.run(self._async.bind(namespace, pod_name, node_name, uid=uid, timeout_s=timeout_s))
 
-    def bind_many(self, bindings: Iterable[PodBinding | tuple[Any, ...]]) -> Sequence[errors.ApiError | None]:
+    def bind_many(
+        self, bindings: Iterable[PodBinding | tuple[Any, ...]], *, timeout_s: float | None = None
+    ) -> Sequence[errors.ApiError | None]:
         """Place many pods in one log entry; in the order of `bindings`, None or why that one was refused."""
-        return self._portal.run(self._async.bind_many(bindings))
+        return self._portal.run(self._async.bind_many(bindings, timeout_s=timeout_s))
 
     def logs(
         self,
@@ -359,16 +375,22 @@ class Client(BaseClient):
         audiences: Sequence[str] = (),
         expiration_s: int = 3600,
         bound_to: authentication.BoundObjectReference | None = None,
+        timeout_s: float | None = None,
     ) -> authentication.TokenRequest:
         """A token of a service account, in `status.token`; `bound_to` ends it with that object."""
         return self._portal.run(
             self._async.create_token(
-                name, namespace=namespace, audiences=audiences, expiration_s=expiration_s, bound_to=bound_to
+                name,
+                namespace=namespace,
+                audiences=audiences,
+                expiration_s=expiration_s,
+                bound_to=bound_to,
+                timeout_s=timeout_s,
             )
         )
 
-    def version(self) -> apiserver.GetVersionResponse:
-        return self._portal.run(self._async.version())
+    def version(self, *, timeout_s: float | None = None) -> apiserver.GetVersionResponse:
+        return self._portal.run(self._async.version(timeout_s=timeout_s))
 
-    def whoami(self) -> apiserver.WhoAmIResponse:
-        return self._portal.run(self._async.whoami())
+    def whoami(self, *, timeout_s: float | None = None) -> apiserver.WhoAmIResponse:
+        return self._portal.run(self._async.whoami(timeout_s=timeout_s))

@@ -74,7 +74,7 @@ async def test_an_answer_that_is_too_large_is_named_and_not_asked_for_again(
 
 
 async def test_a_server_that_stays_busy_is_an_error(api: FakeApi, client: Client) -> None:
-    api.refusals += [errors.TooManyRequests("busy")] * transport.ATTEMPTS_MAX
+    api.refusals += [errors.TooManyRequests("busy")] * client.config.attempts_max
     with pytest.raises(errors.TooManyRequests):
         await client.create(config_map("a"))
 

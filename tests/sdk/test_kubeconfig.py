@@ -99,12 +99,14 @@ def test_a_pod_finds_its_service_account(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("user", "cluster", "said"),
     [
-        ({"exec": {"command": "aws"}}, {}, "exec is refused"),
+        ({"exec": {"command": "aws", "apiVersion": "v1alpha1"}}, {}, "apiVersion 'v1alpha1' is not one of"),
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}, {}, "command is required"),
+        ({"exec": {"command": "aws", "apiVersion": "client.authentication.k8s.io/v1"}}, {}, "interactiveMode ''"),
         ({"auth-provider": {"name": "gcp"}}, {}, "auth-provider is refused"),
         ({"username": "u", "password": "p"}, {}, "username is refused"),
-        ({"as": "root"}, {}, "as is refused"),
+        ({"as-groups": ["g"]}, {}, "as-groups, as-uid and as-user-extra need as"),
         ({}, {"insecure-skip-tls-verify": True}, "insecure-skip-tls-verify is refused"),
-        ({}, {"proxy-url": "http://p"}, "proxy-url is not supported"),
+        ({}, {"proxy-url": "socks5://p"}, "proxy-url 'socks5://p' is refused"),
         ({}, {"server": "http://h:1"}, "is not of the form https://HOST:PORT"),
         ({}, {"server": "https://h:1/path"}, "is not of the form https://HOST:PORT"),
         ({}, {"server": "https://h:99999"}, "Port out of range"),
@@ -144,3 +146,56 @@ def test_servers_become_targets(server: str, target: str) -> None:
 
 def test_a_configuration_prints_no_secret(tmp_path: Path) -> None:
     assert "token" not in repr(kubeconfig.load(written(tmp_path / "c", user={"token": "secret"})))
+
+
+PLUGIN = {
+    "apiVersion": "client.authentication.k8s.io/v1", "command": "./login", "args": ["--now"],
+    "env": [{"name": "A", "value": "B"}], "interactiveMode": "Never", "installHint": "get it",
+    "provideClusterInfo": True,
+}  # fmt: skip
+
+
+def test_a_plug_in_starts_at_its_kubeconfig_and_learns_of_the_cluster(tmp_path: Path) -> None:
+    extension = {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "x"}}
+    cluster = {"certificate-authority-data": inline("CA"), "extensions": [extension]}
+    found = kubeconfig.load(written(tmp_path / "c", user={"exec": PLUGIN}, cluster=cluster)).plugin
+    assert found is not None
+    assert (found.command, found.arguments, found.environment) == (str(tmp_path / "login"), ("--now",), (("A", "B"),))
+    assert found.cluster == {
+        "server": "https://main.example:6443", "certificate-authority-data": inline("CA"), "config": {"audience": "x"},
+    }  # fmt: skip
+
+
+def test_a_command_on_the_path_stays_a_name(tmp_path: Path) -> None:
+    found = kubeconfig.load(written(tmp_path / "c", user={"exec": {**PLUGIN, "command": "aws"}})).plugin
+    assert found is not None
+    assert found.command == "aws"
+
+
+def test_somebody_else_is_impersonated_with_groups_and_extras(tmp_path: Path) -> None:
+    user = {"as": "jane", "as-groups": ["dev"], "as-uid": "7", "as-user-extra": {"scopes": ["a", "b"]}}
+    found = kubeconfig.load(written(tmp_path / "c", user=user)).impersonate
+    assert found is not None
+    assert found.metadata() == (
+        ("impersonate-user", "jane"), ("impersonate-group", "dev"), ("impersonate-uid", "7"),
+        ("impersonate-extra-scopes", "a"), ("impersonate-extra-scopes", "b"),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="gRPC cannot carry the key"):
+        kubeconfig.Impersonation(user="u", extra=(("example.com/x", "1"),)).metadata()
+
+
+def test_flags_win_over_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [written(tmp_path / "a", "one"), written(tmp_path / "b", "two", user={"tokenFile": "t"})]
+    monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, files)))
+    fields = {"server": "https://else:1", "tls-server-name": "n"}
+    changes = kubeconfig.Overrides(user="two", cluster_fields=fields, user_fields={"token": "mine", "as": "jane"})
+    config = kubeconfig.load(overrides=changes)
+    assert (config.target, config.server_name, config.token, config.token_file) == ("else:1", "n", "mine", None)
+    assert config.impersonate == kubeconfig.Impersonation(user="jane")
+    assert kubeconfig.load(overrides=kubeconfig.Overrides(cluster="two")).target == "two.example:6443"
+
+
+def test_a_server_and_a_token_need_no_kubeconfig() -> None:
+    changes = kubeconfig.Overrides(cluster_fields={"server": "https://h:1"}, user_fields={"token": "t"})
+    config = kubeconfig.load(overrides=changes)
+    assert (config.target, config.token, config.namespace) == ("h:1", "t", "default")

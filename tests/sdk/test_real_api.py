@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from raftsman import Client, EventType, Key, PatchType, PodBinding, Propagation, errors, kubeconfig
 from raftsman.apps import v1 as apps
+from raftsman.client import config
 from raftsman.core import v1 as core
 from raftsman.informer import Informers
 from raftsman.meta import v1 as meta
@@ -125,6 +127,77 @@ async def test_a_service_account_connects_by_its_token(cluster: Cluster, client:
     async with Client(replace(config, token="forged")) as nobody:
         with pytest.raises(errors.Unauthorized):
             await nobody.whoami()
+
+
+def plugin_of(folder: Path, first: dict[str, str], then: dict[str, str]) -> config.Plugin:
+    """Prints `first` when it runs first, and `then` from then on."""
+    version = "client.authentication.k8s.io/v1"
+    for name, status in (("first", first), ("then", then)):
+        body = {"apiVersion": version, "kind": "ExecCredential", "status": status}
+        (folder / name).write_text(json.dumps(body))
+    script = 'if mkdir "$0/ran" 2>/dev/null; then cat "$0/first"; else cat "$0/then"; fi'
+    return config.Plugin(api_version=version, command="sh", arguments=("-c", script, str(folder)))
+
+
+async def test_a_plug_in_s_certificate_connects_and_is_replaced(cluster: Cluster, tmp_path: Path) -> None:
+    admin = kubeconfig.load(cluster.layout.kubeconfig())
+    assert admin.certificate is not None
+    assert admin.key is not None
+    pair = {"clientCertificateData": admin.certificate.decode(), "clientKeyData": admin.key.decode()}
+    plugin = plugin_of(tmp_path, {"token": "stale"}, pair)
+    async with Client(replace(admin, certificate=None, key=None, plugin=plugin)) as client:
+        assert (await client.whoami()).username == "kubernetes-admin"
+        assert await client.list(core.Namespace) is not None
+        assert client.transport._shown == (admin.certificate, admin.key)
+
+
+async def test_a_watch_gets_a_new_token_when_its_first_is_refused(
+    cluster: Cluster, client: Client, namespace: str, tmp_path: Path
+) -> None:
+    await client.create(core.ServiceAccount(metadata=meta.ObjectMeta(name="robot", namespace=namespace)))
+    token = (await client.create_token("robot", namespace=namespace)).status.token
+    plugin = plugin_of(tmp_path, {"token": "stale"}, {"token": token})
+    admin = kubeconfig.load(cluster.layout.kubeconfig())
+    async with Client(replace(admin, certificate=None, key=None, plugin=plugin)) as robot:
+        with pytest.raises(errors.Forbidden):
+            async for _ in robot.watch(core.Secret, resource_version="1"):
+                pass
+
+
+async def test_calls_count_for_whom_they_are_made(cluster: Cluster) -> None:
+    admin = kubeconfig.load(cluster.layout.kubeconfig())
+    jane = config.Impersonation(user="jane", groups=("dev",))
+    async with Client(replace(admin, impersonate=jane)) as client:
+        found = await client.whoami()
+        assert (found.username, "dev" in found.groups) == ("jane", True)
+        with pytest.raises(errors.Forbidden, match="jane"):
+            await client.list(core.Secret)
+
+
+async def test_a_proxy_is_tunnelled_through(cluster: Cluster) -> None:
+    asked: list[str] = []
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        asked.append(head.splitlines()[0])
+        host, port = head.split()[1].rsplit(":", 1)
+        there, back = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pump(reader, back))
+            group.create_task(pump(there, writer))
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+        sink.close()
+
+    admin = kubeconfig.load(cluster.layout.kubeconfig())
+    server = await asyncio.start_server(tunnel, "127.0.0.1")
+    proxy = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, Client(replace(admin, proxy=proxy)) as client:
+        assert (await client.whoami()).username == "kubernetes-admin"
+    assert asked[0].startswith(f"CONNECT {admin.target}")
 
 
 async def test_many_pods_are_bound_at_once_each_with_its_own_answer(client: Client, namespace: str) -> None:
