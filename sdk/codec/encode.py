@@ -19,6 +19,7 @@ from . import formats, plan
 Encode = Callable[[Any], Any]
 Fill = Callable[[], Any]
 
+_METADATA = "raftsman.meta.v1.ObjectMeta"
 DIGITS_MAX = 1e21
 """From here on a number is written with an exponent."""
 
@@ -48,6 +49,8 @@ def encoder(descriptor: Descriptor) -> Encode:
         found = formats.ENCODERS.get(shape) or (
             _alternatives(descriptor, shape) if shape in formats.ALTERNATIVES else _compile(descriptor)
         )
+        if descriptor.full_name == _METADATA:
+            found = _without_empty_creation(found)
         _compiled[descriptor] = found
     return found
 
@@ -101,6 +104,18 @@ def _compile(descriptor: Descriptor) -> Encode:
     return encode
 
 
+def _without_empty_creation(encode: Encode) -> Encode:
+    """The one time that Go leaves out when it is empty; its protobuf says it all the same."""
+
+    def encode_metadata(message: Any) -> Any:
+        out = encode(message)
+        if out.get("creationTimestamp", "") is None:
+            del out["creationTimestamp"]
+        return out
+
+    return encode_metadata
+
+
 def _drops_zero(field: FieldDescriptor, facts: options.FieldFacts) -> bool:
     return not facts.pointer and not facts.always and not field.is_repeated and field.message_type is None
 
@@ -128,7 +143,7 @@ def _fill(parent: Descriptor, field: FieldDescriptor, facts: options.FieldFacts)
     if field.is_repeated or facts.pointer:
         return (lambda: None) if facts.always else None
     if field.message_type is not None:
-        if field.name == "creation_timestamp" and parent.full_name == "raftsman.meta.v1.ObjectMeta":
+        if field.name == "creation_timestamp" and parent.full_name == _METADATA:
             return None
         return _empty(field.message_type)
     if not facts.always:

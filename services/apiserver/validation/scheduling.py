@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from raftsman.meta import v1 as meta
 from raftsman.policy import v1 as policy
 from raftsman.scheduling import v1 as scheduling
 
-from . import conditions, metadata, percentages
+from . import conditions, metadata, numbers
 from .causes import Causes
 
 SYSTEM_PREFIX = "system-"
@@ -13,7 +14,6 @@ SYSTEM_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-crit
 USER_PRIORITY_MAX = 1_000_000_000
 PREEMPTION = ("Never", "PreemptLowerPriority")
 _EVICTION = ("AlwaysAllow", "IfHealthyBudget")
-_NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
 def budget(found: policy.PodDisruptionBudget, causes: Causes) -> None:
@@ -22,12 +22,17 @@ def budget(found: policy.PodDisruptionBudget, causes: Causes) -> None:
     if spec.HasField("min_available") and spec.HasField("max_unavailable"):
         causes.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
     if spec.HasField("min_available"):
-        percentages.count_or_percent(spec.min_available, causes, path="spec.minAvailable")
+        _amount(spec.min_available, causes, path="spec.minAvailable")
     if spec.HasField("max_unavailable"):
-        percentages.count_or_percent(spec.max_unavailable, causes, path="spec.maxUnavailable")
+        _amount(spec.max_unavailable, causes, path="spec.maxUnavailable")
     metadata.label_selector(spec.selector, causes, path="spec.selector")
     if spec.HasField("unhealthy_pod_eviction_policy") and spec.unhealthy_pod_eviction_policy not in _EVICTION:
         causes.not_supported("spec.unhealthyPodEvictionPolicy", spec.unhealthy_pod_eviction_policy, _EVICTION)
+
+
+def _amount(found: meta.IntOrString, causes: Causes, *, path: str) -> None:
+    numbers.amount(found, causes, path=path)
+    numbers.at_most_all(found, causes, path=path)
 
 
 def budget_update(new: policy.PodDisruptionBudget, old: policy.PodDisruptionBudget, causes: Causes) -> None:
@@ -39,12 +44,8 @@ def budget_status(new: policy.PodDisruptionBudget, old: policy.PodDisruptionBudg
     """Counts are none below zero."""
     status = new.status
     conditions.conditions(status.conditions, causes, path="status.conditions")
-    for word, value in (
-        ("disruptionsAllowed", status.disruptions_allowed), ("currentHealthy", status.current_healthy),
-        ("desiredHealthy", status.desired_healthy), ("expectedPods", status.expected_pods),
-    ):  # fmt: skip
-        if value < 0:
-            causes.invalid(f"status.{word}", value, _NOT_NEGATIVE)
+    counts = ("disruptions_allowed", "current_healthy", "desired_healthy", "expected_pods")
+    numbers.not_negative(status, causes, path="status", fields=counts)
 
 
 def priority_class(found: scheduling.PriorityClass, causes: Causes) -> None:

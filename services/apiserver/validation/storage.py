@@ -8,7 +8,7 @@ from typing import Any
 from raftsman.core import v1 as core
 from raftsman.storage import v1 as storage
 
-from . import metadata, names, resources
+from . import metadata, names, numbers, resources
 from .causes import Causes
 
 _PARAMETERS_MAX = 512
@@ -23,7 +23,6 @@ _BINDING = ("Immediate", "WaitForFirstConsumer")
 _FS_GROUP = ("File", "None", "ReadWriteOnceWithFSType")
 _LIFECYCLE = ("Ephemeral", "Persistent")
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
-_NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
 def storage_class(found: storage.StorageClass, causes: Causes) -> None:
@@ -175,7 +174,7 @@ def csi_node(found: storage.CSINode, causes: Causes) -> None:
         if len(driver.node_id.encode()) > _NODE_ID_BYTES_MAX:
             causes.invalid(f"{at}.nodeID", driver.node_id, f"must be {_NODE_ID_BYTES_MAX} characters or less")
         if driver.allocatable.count < 0:
-            causes.invalid(f"{at}.allocatable.count", driver.allocatable.count, _NOT_NEGATIVE)
+            causes.invalid(f"{at}.allocatable.count", driver.allocatable.count, numbers.NOT_NEGATIVE)
         _topology_keys(driver.topology_keys, causes, path=at)
 
 
