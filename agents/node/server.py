@@ -1,4 +1,4 @@
-"""Logs and exec for the API server, over mutual TLS. Nobody else may ask.
+"""Logs, exec, attach and pods' ports for the API server, over mutual TLS. Nobody else may ask.
 
 The peer's certificate is signed by the cluster's CA and names kube-apiserver-kubelet-client, or a member of
 system:masters. Errors are the API's own, with their Status in the trailing metadata.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +19,11 @@ from raftsman import errors, logs, times
 from raftsman.agent.v1 import agent_pb2_grpc as agent
 from raftsman.core import v1 as core
 
+from .network import dialing
 from .pods import specs
 from .pods.pods import Pods
 from .pods.record import Record
-from .runtime import Container, LogQuery, NotFound, Phase, Runtime, RuntimeFault, read_log
+from .runtime import Attached, Container, LogQuery, NotFound, Phase, Runtime, RuntimeFault, read_log
 from .settings import Settings
 
 log = logs.get(__name__)
@@ -31,11 +33,24 @@ CLIENT_GROUP = "system:masters"
 STOP_GRACE_S = 0.2
 MESSAGE_MAX = 4 * 1024 * 1024
 CANNOT_RUN = 126
+LINGER_S = 2.0
+STDERR = 2
+CHUNK = 32 * 1024
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_MAX),
+    ("grpc.so_reuseport", 0),
+    # An API server that vanished ends what it had open here.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 
 
 def create(settings: Settings, pods: Pods, runtime: Runtime) -> grpc.aio.Server:
     """A server that listens on settings.port once it is started; OSError if the port is taken."""
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", MESSAGE_MAX), ("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(options=_OPTIONS)
     agent.add_NodeAgentServicer_to_server(Service(settings, pods, runtime), server)
     assert settings.tls_cert_file is not None
     assert settings.tls_private_key_file is not None
@@ -77,25 +92,69 @@ class Service(agent.NodeAgentServicer):
         try:
             _authorize(context)
             start = await _first(requests)
+            if not start.command:
+                raise errors.BadRequest("you must specify at least one command for the container")
             container = self._running(start)
-        except errors.ApiError as error:
-            await _abort(context, error)
-        try:
-            stream = await self._runtime.containers.open_exec(
+            opening = self._runtime.containers.open_exec(
                 container.id, tuple(start.command), tty=start.tty, stdin=start.stdin
             )
-        except RuntimeFault as fault:
-            yield core.ExecResponse(exit=core.ExecExit(code=CANNOT_RUN, message=fault.message))
-            return
-        feeding = asyncio.create_task(_feed(stream, start, requests), name="exec stdin")
+        except errors.ApiError as error:
+            await _abort(context, error)
+        async with contextlib.aclosing(_terminal(opening, start, requests)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def Attach(self, requests: AsyncIterator[core.ExecRequest], context: Any) -> AsyncIterator[core.ExecResponse]:
+        """Input for a container that takes none goes nowhere."""
         try:
-            while (piece := await stream.read()) is not None:
-                channel, data = piece
-                yield core.ExecResponse(stderr=data) if channel == 2 else core.ExecResponse(stdout=data)
-            yield core.ExecResponse(exit=core.ExecExit(code=await stream.wait()))
+            _authorize(context)
+            start = await _first(requests)
+            container = self._running(start)
+            spec = _spec_of(self._record(start.namespace, start.name), container.name)
+            if start.tty and not container.tty:
+                raise errors.BadRequest(f"container {container.name} has no terminal: it was not made with tty")
+            start.tty, start.stdin = container.tty, start.stdin and spec.stdin
+            opening = self._runtime.containers.attach(
+                container.id, stdin_stays=spec.stdin and not (spec.stdin_once and start.stdin)
+            )
+        except errors.ApiError as error:
+            await _abort(context, error)
+        async with contextlib.aclosing(_terminal(opening, start, requests)) as answers:
+            async for answer in answers:
+                yield answer
+
+    async def PortForward(
+        self, requests: AsyncIterator[core.PortForwardRequest], context: Any
+    ) -> AsyncIterator[core.PortForwardResponse]:
+        try:
+            _authorize(context)
+            start = await _first(requests)
+            reader, writer = await self._dial(start)
+        except errors.ApiError as error:
+            await _abort(context, error)
+        sending = asyncio.create_task(_send(requests, writer), name="port-forward")
+        try:
+            yield core.PortForwardResponse()
+            while data := await _received(reader):
+                yield core.PortForwardResponse(data=data)
+            yield core.PortForwardResponse(closed=True)
+            await asyncio.wait({sending}, timeout=LINGER_S)
         finally:
-            feeding.cancel()
-            await stream.aclose()
+            sending.cancel()
+            writer.close()
+
+    async def _dial(self, start: core.PortForwardStart) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        record = self._record(start.namespace, start.name)
+        sandbox = self._runtime.sandboxes.get(record.uid)
+        if sandbox is None:
+            raise errors.BadRequest(f"unable to forward port because pod {start.name} is not running")
+        try:
+            return await dialing.connect(None if sandbox.host_network else sandbox.directory / "net", start.port)
+        except OSError as refused:
+            why = os.strerror(refused.errno) if refused.errno else str(refused)
+            raise errors.Unavailable(
+                f"failed to connect to localhost:{start.port} in pod {start.name}: {why}"
+            ) from None
 
     def _record(self, namespace: str, name: str) -> Record:
         record = self._pods.get(namespace, name)
@@ -146,8 +205,6 @@ class Service(agent.NodeAgentServicer):
         record = self._record(start.namespace, start.name)
         name = _container_name(record, start.container)
         runs = self._runs(record, name)
-        if not start.command:
-            raise errors.BadRequest("you must specify at least one command for the container")
         if not runs or runs[-1].phase is not Phase.RUNNING:
             raise errors.BadRequest(f'container "{name}" in pod "{start.name}" is not running')
         return runs[-1]
@@ -187,23 +244,75 @@ def _query(request: core.LogsRequest) -> LogQuery:
     )
 
 
-async def _first(requests: AsyncIterator[core.ExecRequest]) -> core.ExecStart:
+def _spec_of(record: Record, name: str) -> core.Container:
+    """The container's specification. It is one of the pod's."""
+    return next(c for c in (*record.pod.spec.containers, *record.pod.spec.init_containers) if c.name == name)
+
+
+async def _first(requests: AsyncIterator[Any]) -> Any:
     async for request in requests:
         if request.HasField("start"):
             return request.start
         break
-    raise errors.BadRequest("the first message of an exec stream must be its start")
+    raise errors.BadRequest("the first message of the stream must be its start")
 
 
-async def _feed(stream: Any, start: core.ExecStart, requests: AsyncIterator[core.ExecRequest]) -> None:
+async def _terminal(
+    opening: Awaitable[Attached], start: core.ExecStart, requests: AsyncIterator[core.ExecRequest]
+) -> AsyncGenerator[core.ExecResponse, None]:
+    """A command's or a container's streams, from their opening to their end."""
+    try:
+        stream = await opening
+    except RuntimeFault as fault:
+        yield core.ExecResponse(exit=core.ExecExit(code=CANNOT_RUN, message=fault.message))
+        return
+    feeding = asyncio.create_task(_feed(stream, start, requests), name="terminal input")
+    try:
+        yield core.ExecResponse()
+        while (piece := await stream.read()) is not None:
+            channel, data = piece
+            if channel == STDERR and start.stderr:
+                yield core.ExecResponse(stderr=data)
+            elif channel != STDERR and start.stdout:
+                yield core.ExecResponse(stdout=data)
+        yield core.ExecResponse(exit=core.ExecExit(code=await stream.wait()))
+        # A write that meets an ended call would make the client's gRPC forget how that ended.
+        await asyncio.wait({feeding}, timeout=LINGER_S)
+    finally:
+        feeding.cancel()
+        await stream.aclose()
+
+
+async def _received(reader: asyncio.StreamReader) -> bytes:
+    """What the port sent; empty at its end."""
+    try:
+        return await reader.read(CHUNK)
+    except ConnectionError:
+        return b""
+
+
+async def _send(requests: AsyncIterator[core.PortForwardRequest], writer: asyncio.StreamWriter) -> None:
+    """What the client sends, to the port. A client that breaks off ends the connection."""
+    with contextlib.suppress(grpc.RpcError):
+        async for request in requests:
+            # What comes after the port's end is taken and dropped.
+            with contextlib.suppress(OSError, RuntimeError):
+                if request.closed:
+                    writer.write_eof()
+                elif request.data:
+                    writer.write(request.data)
+                    await writer.drain()
+
+
+async def _feed(stream: Attached, start: core.ExecStart, requests: AsyncIterator[core.ExecRequest]) -> None:
     if start.tty and start.HasField("size"):
         await stream.resize(start.size.columns, start.size.rows)
     with contextlib.suppress(grpc.RpcError, asyncio.CancelledError):
         async for request in requests:
             kind = request.WhichOneof("message")
-            if kind == "stdin":
+            if kind == "stdin" and start.stdin:
                 await stream.write(request.stdin)
-            elif kind == "stdin_closed":
+            elif kind == "stdin_closed" and start.stdin:
                 await stream.close_stdin()
             elif kind == "size":
                 await stream.resize(request.size.columns, request.size.rows)

@@ -49,7 +49,8 @@ def _preference(pod: core.Pod) -> tuple[bool, bool, bool, int]:
 
 
 def container_names(pod: core.Pod) -> list[str]:
-    return [c.name for c in [*pod.spec.init_containers, *pod.spec.containers]]
+    ephemeral = [one.ephemeral_container_common.name for one in pod.spec.ephemeral_containers]
+    return [*(c.name for c in [*pod.spec.init_containers, *pod.spec.containers]), *ephemeral]
 
 
 def container_of(session: Session, pod: core.Pod, wanted: str) -> str:

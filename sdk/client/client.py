@@ -25,6 +25,7 @@ from raftsman.resources import Resource
 
 from . import streams, watching
 from .config import ClientConfig
+from .ports import PodConnection
 from .reflection import Selection
 from .transport import Transport
 from .types import Event, PatchType, PodBinding, Propagation
@@ -323,6 +324,23 @@ class Client:
             name, command, namespace=namespace, container=container, stdin=stdin is not None, tty=tty
         )
         return streams.execute(self.transport, start, stdin, sizes)
+
+    def attach(
+        self, name: str, *, namespace: str = "default", container: str = "",
+        stdin: AsyncIterator[bytes] | None = None, tty: bool = False,
+        sizes: AsyncIterator[core.TerminalSize] | None = None,
+    ) -> AsyncGenerator[core.ExecResponse, None]:  # fmt: skip
+        """A running container's own streams, from now on; last `exit`, whose code is 0: the pod's status has it.
+
+        `tty` is for containers that have a terminal. Input reaches those that were made with `stdin`.
+        """
+        start = streams.start_of(name, (), namespace=namespace, container=container, stdin=stdin is not None, tty=tty)
+        return streams.execute(self.transport, start, stdin, sizes, method="Attach")
+
+    def port_forward(self, name: str, port: int, *, namespace: str = "default") -> PodConnection:
+        """One connection to a TCP port of a pod: `async with client.port_forward("web-1", 80) as connection`."""
+        start = core.PortForwardStart(namespace=namespace, name=name, port=port)
+        return PodConnection(self.transport, start)
 
     async def create_token(
         self, name: str, *, namespace: str, audiences: Sequence[str] = (), expiration_s: int = 3600,

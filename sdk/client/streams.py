@@ -1,4 +1,4 @@
-"""The byte streams of a running pod: its logs, and a command run in it."""
+"""The byte streams of a running pod: its logs, a command run in it, and its containers' own streams."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ async def logs(transport: Transport, request: core.LogsRequest) -> AsyncGenerato
 
 async def execute(
     transport: Transport, start: core.ExecStart, stdin: AsyncIterator[bytes] | None,
-    sizes: AsyncIterator[core.TerminalSize] | None,
+    sizes: AsyncIterator[core.TerminalSize] | None, *, method: str = "Exec",
 ) -> AsyncGenerator[core.ExecResponse, None]:  # fmt: skip
-    """Run a command; its output as it comes, then one message with `exit`. The first of `sizes` goes with the start."""
+    """Exec or Attach; output as it comes, then one message with `exit`. The first of `sizes` goes with the start."""
     requests: asyncio.Queue[core.ExecRequest | None] = asyncio.Queue(INPUT_MESSAGES_MAX)
+    begun = asyncio.Event()
     pumps: list[asyncio.Future[Any]] = []
     try:
         if stdin is not None:
@@ -42,23 +43,35 @@ async def execute(
             if known and (size := first.result()) is not None:
                 start.size.CopyFrom(size)
             pumps.append(asyncio.create_task(_pump_sizes(None if known else first, sizes, requests)))
-        stream = transport.duplex(f"/{SERVICE}/Exec", _requests(start, requests), core.ExecResponse)
+        stream = transport.duplex(f"/{SERVICE}/{method}", _requests(start, requests, begun), core.ExecResponse)
         async with contextlib.aclosing(stream) as responses:
             async for response in responses:
-                yield response
+                begun.set()
+                kind = response.WhichOneof("message")
+                if kind == "exit":
+                    await _stop(pumps, requests)
+                if kind is not None:
+                    yield response
     finally:
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
-        while not requests.empty():
-            requests.get_nowait()
-        requests.put_nowait(None)
+        await _stop(pumps, requests)
+
+
+async def _stop(pumps: Sequence[asyncio.Future[Any]], requests: asyncio.Queue[core.ExecRequest | None]) -> None:
+    """Nothing more from us."""
+    for pump in pumps:
+        pump.cancel()
+    await asyncio.gather(*pumps, return_exceptions=True)
+    while not requests.empty():
+        requests.get_nowait()
+    requests.put_nowait(None)
 
 
 async def _requests(
-    start: core.ExecStart, queue: asyncio.Queue[core.ExecRequest | None]
+    start: core.ExecStart, queue: asyncio.Queue[core.ExecRequest | None], begun: asyncio.Event
 ) -> AsyncGenerator[core.ExecRequest, None]:
     yield core.ExecRequest(start=start)
+    # What meets a call that was refused would make gRPC forget why.
+    await begun.wait()
     while (request := await queue.get()) is not None:
         yield request
 

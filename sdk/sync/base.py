@@ -10,6 +10,7 @@ from raftsman import client
 from raftsman.client.config import ClientConfig
 
 from .portal import Portal
+from .ports import PodConnection
 
 
 class BaseClient:
@@ -34,6 +35,10 @@ class BaseClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def port_forward(self, name: str, port: int, *, namespace: str = "default") -> PodConnection:
+        """One connection to a TCP port of a pod: `with client.port_forward("web-1", 80) as connection`."""
+        return PodConnection(self._portal, self._async.port_forward(name, port, namespace=namespace))
 
     def close(self) -> None:
         """End the connection and the thread behind it; a second time does nothing."""

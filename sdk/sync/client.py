@@ -367,6 +367,31 @@ class Client(BaseClient):
             )
         )
 
+    def attach(
+        self,
+        name: str,
+        *,
+        namespace: str = "default",
+        container: str = "",
+        stdin: Iterable[bytes] | None = None,
+        tty: bool = False,
+        sizes: Iterable[core.TerminalSize] | None = None,
+    ) -> Generator[core.ExecResponse, None, None]:
+        """A running container's own streams, from now on; last `exit`, whose code is 0: the pod's status has it.
+
+        `tty` is for containers that have a terminal. Input reaches those that were made with `stdin`.
+        """
+        return self._portal.iterate(
+            self._async.attach(
+                name,
+                namespace=namespace,
+                container=container,
+                stdin=None if stdin is None else feed(stdin),
+                tty=tty,
+                sizes=None if sizes is None else feed(sizes),
+            )
+        )
+
     def create_token(
         self,
         name: str,

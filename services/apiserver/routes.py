@@ -10,7 +10,7 @@ from .api import Api
 from .kinds import Kind
 from .rpc import Router
 from .verbs import about, bind, delete, finalize, patch, read, reviews, scale, streams, tokens, watch, write
-from .verbs.streams import Agents
+from .verbs.agents import Agents
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
 
@@ -51,8 +51,10 @@ def _special(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
     pods = api.kinds["pods"]
     router.unary(pods.resource.service, "Bind", pods, functools.partial(bind.bind, api))
     router.unary(pods.resource.service, "BindMany", pods, functools.partial(bind.bind_many, api))
-    router.streaming(pods.resource.service, "Logs", pods, functools.partial(streams.logs, api, agents))
-    router.duplex(pods.resource.service, "Exec", pods, functools.partial(streams.exec_, api, agents))
+    service = streams.Service(api, agents)
+    router.streaming(pods.resource.service, "Logs", pods, functools.partial(streams.logs, service))
+    for verb, run in (("Exec", streams.exec_), ("Attach", streams.attach), ("PortForward", streams.port_forward)):
+        router.duplex(pods.resource.service, verb, pods, functools.partial(run, service))
     accounts, namespaces = api.kinds["serviceaccounts"], api.kinds["namespaces"]
     router.unary(accounts.resource.service, "CreateToken", accounts, functools.partial(tokens.create, api, issuer))
     router.unary(namespaces.resource.service, "Finalize", namespaces, functools.partial(finalize.finalize, api))

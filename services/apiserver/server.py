@@ -38,7 +38,7 @@ from .storage.envelope import Sealer
 from .storage.objects import Objects
 from .storage.store import LeasePool, Store
 from .verbs import watch
-from .verbs.streams import Agents
+from .verbs.agents import Agents
 from .watchcache.feed import Feed
 
 DRAIN_S = 3.0

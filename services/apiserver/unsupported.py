@@ -13,8 +13,6 @@ KINDS = {
 
 VERBS = {
     "Evict": "disruption budgets",
-    "Attach": "attaching to a running container in the node agent (use Exec)",
-    "PortForward": "port forwarding in the node agent",
     "Apply": "nothing more than Patch, which applies with type APPLY",
     "Resize": "in-place resizing in the node agent",
     "UpdateEphemeralContainers": "ephemeral containers in the node agent",

@@ -43,6 +43,7 @@ class Pods(grpc.GenericRpcHandler):
     async def _exec(self, requests: AsyncIterator[core.ExecRequest], context: Any) -> AsyncIterator[core.ExecResponse]:
         self.open += 1
         try:
+            yield core.ExecResponse()
             async for request in requests:
                 self.sent.append(request)
                 kind = request.WhichOneof("message")

@@ -1,6 +1,7 @@
-"""The few system calls that Python 3.11 has no name for: unshare, mount, umount and sethostname.
+"""The few system calls that Python 3.11 has no name for: unshare, setns, mount, umount and sethostname.
 
-Each raises OSError with the path or flag it was given. `mount` and `unshare` act on the calling thread.
+Each raises OSError with the path or flag it was given. `mount`, `unshare` and `enter_network` act on the calling
+thread.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ def _libc() -> ctypes.CDLL:
 
 def unshare(flags: Clone) -> None:
     _checked(_libc().unshare(ctypes.c_int(flags)), f"unshare {flags!r}")
+
+
+def enter_network(descriptor: int) -> None:
+    """Put the calling thread into the network namespace of an open file. For a thread that ends afterwards."""
+    _checked(_libc().setns(ctypes.c_int(descriptor), ctypes.c_int(Clone.NEWNET)), "setns net")
 
 
 def mount(source: str, target: Path, *, kind: str = "", flags: MountFlag = MountFlag.NONE, options: str = "") -> None:

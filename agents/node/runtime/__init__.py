@@ -23,7 +23,7 @@ containers: create(sandbox, spec) -> Container, start(id) -> Container, run, sto
     wait(id) -> Container, on_exit(callback), usage(id) -> Usage,
     exec(id, command, timeout_s=, output_max=) -> ExecResult          for probes and hooks
     open_exec(id, command, tty=, stdin=) -> Stream                    for users
-    attach(id, stdin=) -> Stream
+    attach(id, stdin_stays=) -> Attached                              as Stream
     Stream: read() -> (channel 1 | 2, bytes) | None at the end; write(bytes); close_stdin(); resize(width, height);
     wait() -> exit code; aclose()
 images: ensure(name, policy, credentials=()) -> Image, find(name) -> Image | None, list(), remove(name)
@@ -36,6 +36,7 @@ cleanup.teardown_node(data_dir, purge=) takes all of it away, also from a fresh 
 Errors are the tree in `errors`; each carries `.reason`, the word for a waiting state or an event.
 """
 
+from .attachments import Attached
 from .errors import (
     AddressesExhausted,
     ContainerFault,
@@ -81,6 +82,7 @@ from .specs import (
 
 __all__ = [
     "AddressesExhausted",
+    "Attached",
     "Container",
     "ContainerFault",
     "ContainerSpec",

@@ -20,6 +20,7 @@ from raftsman import logs
 
 from . import errors, podman_config, spec_generator
 from .api import PodmanApi
+from .attachments import Attached, Attachments
 from .cgroups import Cgroups
 from .exec import OUTPUT_MAX, Execs, Stream
 from .exits import Death, ExitWatch
@@ -42,6 +43,7 @@ class Containers:
     def __init__(self, layout: Layout, api: PodmanApi, cgroups: Cgroups, *, images: Images, oci_runtime: str) -> None:
         self._images = images
         self._execs = Execs(layout, api, oci_runtime)
+        self._attachments = Attachments(layout)
         self._layout, self._api, self._cgroups = layout, api, cgroups
         self._oom_score_least = podman_config.oom_score_least()
         # Without a profile of the distribution's there is none of ours: Podman's built-in one counts then.
@@ -158,9 +160,9 @@ class Containers:
         """For users: a running command's streams. ExecFault."""
         return await self._execs.open(self.inspect(container_id), command, tty=tty, stdin=stdin)
 
-    async def attach(self, container_id: str, *, stdin: bool) -> Stream:
-        """The streams of the container's first process. ExecFault."""
-        return await self._execs.attach(self.inspect(container_id), stdin=stdin)
+    async def attach(self, container_id: str, *, stdin_stays: bool = False) -> Attached:
+        """The streams of the container's first process; with `stdin_stays` its input outlives the caller. ExecFault."""
+        return await self._attachments.open(self.inspect(container_id), stdin_stays=stdin_stays)
 
     async def usage(self, container_id: str) -> Usage:
         self.inspect(container_id)
@@ -168,6 +170,7 @@ class Containers:
 
     def close(self) -> None:
         """Stop watching; the containers go on."""
+        self._attachments.close()
         self._exits.close()
 
     async def _create(self, sandbox: Sandbox, spec: ContainerSpec) -> Container:

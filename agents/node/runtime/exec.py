@@ -1,9 +1,8 @@
 """Commands inside running containers.
 
 Two ways. `Execs.run` is for probes and hooks: the OCI runtime itself (some 40 ms; Podman's API needs 90), output
-bounded, the command killed when its time is up, at most RUNS_MAX at once. `Execs.open` and `Execs.attach` are for
-users: Podman's endpoint with `Upgrade: tcp`, with stdin, terminal and resizing; the connection lives as long as the
-`Stream`.
+bounded, the command killed when its time is up, at most RUNS_MAX at once. `Execs.open` is for users: Podman's endpoint
+with `Upgrade: tcp`, with stdin, terminal and resizing; the connection lives as long as the `Stream`.
 
 Without a terminal Podman frames the stream: a byte for the channel (1 stdout, 2 stderr), three zeros, four bytes of
 length, big endian. With a terminal all is channel 1, unframed.
@@ -37,7 +36,7 @@ EXIT_WAIT_S = 3.0
 
 
 class Stream:
-    """A running command's (or an attached container's) streams. One reader, one writer. Close it with `aclose`."""
+    """A running command's streams. One reader, one writer. Close it with `aclose`."""
 
     def __init__(
         self,
@@ -51,9 +50,15 @@ class Stream:
         self._api, self._lifetime = api, lifetime
         self._reader, self._writer = pipes
         self._session, self._tty = session, tty
+        self._ended = False
 
     async def read(self) -> tuple[int, bytes] | None:
         """Some output with its channel (1 stdout, 2 stderr), or None at the end."""
+        piece = await self._read()
+        self._ended = piece is None
+        return piece
+
+    async def _read(self) -> tuple[int, bytes] | None:
         try:
             if self._tty:
                 data = await self._reader.read(CHUNK)
@@ -79,9 +84,7 @@ class Stream:
             await self._api.post(f"/{self._session}/resize", params={"h": height, "w": width})
 
     async def wait(self) -> int:
-        """The command's exit code, once `read` gave None. For `attach` there is none: 0."""
-        if not self._session.startswith("exec/"):
-            return 0
+        """The command's exit code, once `read` gave None."""
         pause_s, waited_s = 0.005, 0.0
         while True:
             state = await self._api.get(f"/{self._session}/json", fault=errors.ExecFault)
@@ -91,11 +94,23 @@ class Stream:
             waited_s, pause_s = waited_s + pause_s, min(pause_s * 2, 0.2)
 
     async def aclose(self) -> None:
-        """Close the connection; the command's stdin ends, the command itself may go on."""
-        self._writer.close()
+        """Close the connection. A command that has a terminal is hung up on; another goes on, without its stdin."""
+        if self._ended:
+            self._writer.close()
+        else:
+            # What was not taken yet never will be.
+            self._writer.transport.abort()
+            if self._tty:
+                await self._hang_up()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         await self._lifetime.aclose()
+
+    async def _hang_up(self) -> None:
+        with contextlib.suppress(errors.RuntimeFault, ProcessLookupError):
+            state = await self._api.get(f"/{self._session}/json", fault=errors.ExecFault)
+            if state.get("Running") and int(state.get("Pid", 0)) > 1:
+                os.kill(int(state["Pid"]), signal.SIGHUP)
 
 
 class Execs:
@@ -127,13 +142,6 @@ class Execs:
         created = await self._api.post(f"/containers/{container.id}/exec", body, fault=errors.ExecFault)
         session = f"exec/{created['Id']}"
         return await self._upgrade(f"{session}/start", {"Detach": False, "Tty": tty}, session=session, tty=tty)
-
-    async def attach(self, container: Container, *, stdin: bool) -> Stream:
-        """The streams of the container's first process, from now on."""
-        _running(container)
-        query = f"stream=true&stdout=true&stderr=true&stdin={str(stdin).lower()}"
-        session = f"containers/{container.id}"
-        return await self._upgrade(f"{session}/attach?{query}", None, session=session, tty=container.tty)
 
     async def _run(
         self, container: Container, command: Sequence[str], timeout_s: float, output_max: int, pid_file: Path

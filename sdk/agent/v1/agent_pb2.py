@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from raftsman.core.v1 import streams_pb2 as raftsman_dot_core_dot_v1_dot_streams__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draftsman/agent/v1/agent.proto\x12\x11raftsman.agent.v1\x1a\x1eraftsman/core/v1/streams.proto2\x9f\x01\n\tNodeAgent\x12G\n\x04Logs\x12\x1d.raftsman.core.v1.LogsRequest\x1a\x1e.raftsman.core.v1.LogsResponse0\x01\x12I\n\x04\x45xec\x12\x1d.raftsman.core.v1.ExecRequest\x1a\x1e.raftsman.core.v1.ExecResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draftsman/agent/v1/agent.proto\x12\x11raftsman.agent.v1\x1a\x1eraftsman/core/v1/streams.proto2\xcc\x02\n\tNodeAgent\x12G\n\x04Logs\x12\x1d.raftsman.core.v1.LogsRequest\x1a\x1e.raftsman.core.v1.LogsResponse0\x01\x12I\n\x04\x45xec\x12\x1d.raftsman.core.v1.ExecRequest\x1a\x1e.raftsman.core.v1.ExecResponse(\x01\x30\x01\x12K\n\x06\x41ttach\x12\x1d.raftsman.core.v1.ExecRequest\x1a\x1e.raftsman.core.v1.ExecResponse(\x01\x30\x01\x12^\n\x0bPortForward\x12$.raftsman.core.v1.PortForwardRequest\x1a%.raftsman.core.v1.PortForwardResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.agent.v1.agent_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_NODEAGENT']._serialized_start=85
-  _globals['_NODEAGENT']._serialized_end=244
+  _globals['_NODEAGENT']._serialized_end=417
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,16 @@ class NodeAgentStub:
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
                 response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
                 _registered_method=True)
+        self.Attach = channel.stream_stream(
+                '/raftsman.agent.v1.NodeAgent/Attach',
+                request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+                _registered_method=True)
+        self.PortForward = channel.stream_stream(
+                '/raftsman.agent.v1.NodeAgent/PortForward',
+                request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.FromString,
+                _registered_method=True)
 
 
 class NodeAgentServicer:
@@ -65,6 +75,20 @@ class NodeAgentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request_iterator, context):
+        """As Pods/Attach.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PortForward(self, request_iterator, context):
+        """As Pods/PortForward.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeAgentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +101,16 @@ def add_NodeAgentServicer_to_server(servicer, server):
                     servicer.Exec,
                     request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.FromString,
                     response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.SerializeToString,
+            ),
+            'PortForward': grpc.stream_stream_rpc_method_handler(
+                    servicer.PortForward,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +168,60 @@ class NodeAgent:
             '/raftsman.agent.v1.NodeAgent/Exec',
             raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/raftsman.agent.v1.NodeAgent/Attach',
+            raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PortForward(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/raftsman.agent.v1.NodeAgent/PortForward',
+            raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.FromString,
             options,
             channel_credentials,
             insecure,

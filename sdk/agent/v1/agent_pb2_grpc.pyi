@@ -37,6 +37,10 @@ class NodeAgentStub:
     """As Pods/Logs."""
     Exec: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
     """As Pods/Exec."""
+    Attach: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
+    """As Pods/Attach."""
+    PortForward: _grpc.StreamStreamMultiCallable[_streams_pb2.PortForwardRequest, _streams_pb2.PortForwardResponse]
+    """As Pods/PortForward."""
 
 @_typing.type_check_only
 class NodeAgentAsyncStub(NodeAgentStub):
@@ -47,6 +51,10 @@ class NodeAgentAsyncStub(NodeAgentStub):
     """As Pods/Logs."""
     Exec: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
     """As Pods/Exec."""
+    Attach: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
+    """As Pods/Attach."""
+    PortForward: _aio.StreamStreamMultiCallable[_streams_pb2.PortForwardRequest, _streams_pb2.PortForwardResponse]  # type: ignore[assignment]
+    """As Pods/PortForward."""
 
 class NodeAgentServicer(metaclass=_abc_1.ABCMeta):
     """Only for pods of this node; NOT_FOUND for others."""
@@ -66,5 +74,21 @@ class NodeAgentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
         """As Pods/Exec."""
+
+    @_abc_1.abstractmethod
+    def Attach(
+        self,
+        request_iterator: _MaybeAsyncIterator[_streams_pb2.ExecRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
+        """As Pods/Attach."""
+
+    @_abc_1.abstractmethod
+    def PortForward(
+        self,
+        request_iterator: _MaybeAsyncIterator[_streams_pb2.PortForwardRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.PortForwardResponse], _abc.AsyncIterator[_streams_pb2.PortForwardResponse]]:
+        """As Pods/PortForward."""
 
 def add_NodeAgentServicer_to_server(servicer: NodeAgentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

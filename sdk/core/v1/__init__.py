@@ -188,6 +188,9 @@ from .streams_pb2 import (
     ExecStart,
     LogsRequest,
     LogsResponse,
+    PortForwardRequest,
+    PortForwardResponse,
+    PortForwardStart,
     TerminalSize,
 )
 from .types_pb2 import (
@@ -547,6 +550,9 @@ __all__ = [
     "PodWatchEvent",
     "PodWatchResponse",
     "PodWriteRequest",
+    "PortForwardRequest",
+    "PortForwardResponse",
+    "PortForwardStart",
     "PortStatus",
     "PortworxVolumeSource",
     "Preconditions",

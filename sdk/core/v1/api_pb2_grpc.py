@@ -2149,6 +2149,16 @@ class PodsStub:
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
                 response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
                 _registered_method=True)
+        self.Attach = channel.stream_stream(
+                '/raftsman.core.v1.Pods/Attach',
+                request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+                _registered_method=True)
+        self.PortForward = channel.stream_stream(
+                '/raftsman.core.v1.Pods/PortForward',
+                request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.FromString,
+                _registered_method=True)
 
 
 class PodsServicer:
@@ -2250,6 +2260,20 @@ class PodsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request_iterator, context):
+        """A running container's own streams, from now on: as Exec, without a command. Ends with the container.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PortForward(self, request_iterator, context):
+        """One connection to a port of the pod. The first request is `start`; the first answer is empty: it stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PodsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -2317,6 +2341,16 @@ def add_PodsServicer_to_server(servicer, server):
                     servicer.Exec,
                     request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.FromString,
                     response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.SerializeToString,
+            ),
+            'PortForward': grpc.stream_stream_rpc_method_handler(
+                    servicer.PortForward,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -2671,6 +2705,60 @@ class Pods:
             '/raftsman.core.v1.Pods/Exec',
             raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/raftsman.core.v1.Pods/Attach',
+            raftsman_dot_core_dot_v1_dot_streams__pb2.ExecRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_streams__pb2.ExecResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PortForward(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/raftsman.core.v1.Pods/PortForward',
+            raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_streams__pb2.PortForwardResponse.FromString,
             options,
             channel_credentials,
             insecure,

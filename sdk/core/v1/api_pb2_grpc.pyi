@@ -809,6 +809,10 @@ class PodsStub:
     """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
     """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
+    Attach: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
+    """A running container's own streams, from now on: as Exec, without a command. Ends with the container."""
+    PortForward: _grpc.StreamStreamMultiCallable[_streams_pb2.PortForwardRequest, _streams_pb2.PortForwardResponse]
+    """One connection to a port of the pod. The first request is `start`; the first answer is empty: it stands."""
 
 @_typing.type_check_only
 class PodsAsyncStub(PodsStub):
@@ -849,6 +853,10 @@ class PodsAsyncStub(PodsStub):
     """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
     """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
+    Attach: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
+    """A running container's own streams, from now on: as Exec, without a command. Ends with the container."""
+    PortForward: _aio.StreamStreamMultiCallable[_streams_pb2.PortForwardRequest, _streams_pb2.PortForwardResponse]  # type: ignore[assignment]
+    """One connection to a port of the pod. The first request is `start`; the first answer is empty: it stands."""
 
 class PodsServicer(metaclass=_abc_1.ABCMeta):
     """pods."""
@@ -964,6 +972,22 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
         """One command. The first request is `start`; the last answer is `exit`. Ends with the stream, from either side."""
+
+    @_abc_1.abstractmethod
+    def Attach(
+        self,
+        request_iterator: _MaybeAsyncIterator[_streams_pb2.ExecRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.ExecResponse], _abc.AsyncIterator[_streams_pb2.ExecResponse]]:
+        """A running container's own streams, from now on: as Exec, without a command. Ends with the container."""
+
+    @_abc_1.abstractmethod
+    def PortForward(
+        self,
+        request_iterator: _MaybeAsyncIterator[_streams_pb2.PortForwardRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_streams_pb2.PortForwardResponse], _abc.AsyncIterator[_streams_pb2.PortForwardResponse]]:
+        """One connection to a port of the pod. The first request is `start`; the first answer is empty: it stands."""
 
 def add_PodsServicer_to_server(servicer: PodsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -18,6 +18,8 @@ SUBRESOURCES = {
     "scale": ("get", "patch", "update"),
     "log": ("get",),
     "exec": ("create", "get"),
+    "attach": ("create", "get"),
+    "portforward": ("create", "get"),
     "binding": ("create",),
     "token": ("create",),
     "finalize": ("update",),

@@ -36,8 +36,9 @@ from raftsman.services.apiserver.verbs import (
     watch,
     write,
 )
+from raftsman.services.apiserver.verbs.agents import Agents
 
-from . import builtin, checks, custom, documents, measured, media, paths, requests, terminals, watches, websocket
+from . import builtin, checks, custom, documents, measured, media, paths, port_forwards, requests, terminals, watches
 from .about import About
 from .catalog import Catalog
 from .http import Answer, Exchange, Request
@@ -51,6 +52,9 @@ RUNNING_MAX = 2000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
 
+# What goes on as another protocol on the same connection.
+_UPGRADING = {"exec": terminals.serve, "attach": terminals.serve, "portforward": port_forwards.serve}
+
 
 class Handler:
     """Answers requests; made once, called for each."""
@@ -60,11 +64,12 @@ class Handler:
         api: Api,
         authenticator: Authenticator,
         issuer: Tokens | None,
-        agents: streams.Agents,
+        agents: Agents,
         *,
         health: Mapping[str, checks.Check],
     ) -> None:
-        self._api, self._authenticator, self._agents = api, authenticator, agents
+        self._api, self._authenticator = api, authenticator
+        self._pod_streams = streams.Service(api, agents)
         self._issuer = issuer
         self.catalog = Catalog(builtin.group_versions, functools.partial(custom.group_versions, api.registry))
         api.registry.listeners.append(self.catalog.forget)
@@ -141,8 +146,9 @@ class Handler:
             raise paths.not_allowed()
         if target.subresource == "log" and request.method == "GET" and kind.message is core.Pod:
             return await self._logs(call, request, exchange, target)
-        if target.subresource == "exec" and kind.message is core.Pod:
-            return await self._exec(call, request, exchange, target)
+        if kind.message is core.Pod and request.method in ("GET", "POST") and target.subresource in _UPGRADING:
+            serve = _UPGRADING[target.subresource]
+            return await self._streaming(serve(self._pod_streams, call, request, exchange, target))
         if not kind.stored:
             answer = await self._review(call, request, target)
         elif target.subresource:
@@ -298,15 +304,10 @@ class Handler:
                 exchange.begin("text/plain")
             await exchange.write(core.LogsResponse.FromString(piece).data)
 
-        await self._streaming(streams.logs(self._api, self._agents, call, raw, write_piece))
+        await self._streaming(streams.logs(self._pod_streams, call, raw, write_piece))
         if not exchange.begun:
             exchange.begin("text/plain")
         exchange.end()
-
-    async def _exec(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
-        if not websocket.wanted(request):
-            raise errors.BadRequest("Upgrade request required: exec is served over WebSocket")
-        await self._streaming(terminals.exec_(self._api, self._agents, call, request, exchange, target))
 
     async def _streaming(self, work: Awaitable[None]) -> None:
         self._streams += 1

@@ -111,7 +111,10 @@ class Exchange:
         self._connection.write(b"0\r\n\r\n")
 
     def upgrade(self, headers: list[tuple[str, str]], received: Callable[[bytes], None]) -> None:
-        """Answer 101; from here on the connection's bytes go to `received`, b"" at their end."""
+        """Answer 101; from here on the connection's bytes go to `received`, b"" at their end.
+
+        It is not called before this returns to the loop.
+        """
         self.begun = True
         lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {_one_line(value)}" for name, value in headers)]
         self._connection.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
@@ -125,6 +128,11 @@ class Exchange:
     def write_soon(self, data: bytes) -> None:
         """After an upgrade: few bytes, without waiting for room."""
         self._connection.write(data)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the client's side takes what was written."""
+        return not self._connection.full
 
     def pause_reading(self) -> None:
         self._connection.pause_reading()
@@ -172,6 +180,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._received is not None:
+            self._deliver_ahead()
             return self._received(data)
         if self._refused:
             return None
@@ -223,7 +232,13 @@ class Connection(asyncio.Protocol):
     def divert(self, received: Callable[[bytes], None]) -> None:
         self._received = received
         if self._ahead_of_upgrade:
-            received(self._ahead_of_upgrade)
+            asyncio.get_running_loop().call_soon(self._deliver_ahead)
+
+    def _deliver_ahead(self) -> None:
+        """What came in one piece with the request that upgraded."""
+        ahead, self._ahead_of_upgrade = self._ahead_of_upgrade, b""
+        if ahead and self._received is not None:
+            self._received(ahead)
 
     def pause_reading(self) -> None:
         self._transport.pause_reading()

@@ -1,86 +1,112 @@
-"""exec over a WebSocket, in Kubernetes' channel protocols (KEP-4006): the first byte of a message is its channel.
+"""exec and attach over REST: a command's or a container's streams, over a WebSocket or over SPDY.
 
-0 input   1 output   2 errors   3 the end, a Status   4 the terminal's size, as JSON   255 (v5) closes a channel
+What forbids it is answered before the connection is upgraded. A client that goes away ends it, on the node too.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Protocol
 
-import orjson
-from raftsman import codec, errors
+from raftsman import errors
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
-from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.verbs import streams
 
-from . import documents, websocket
+from . import spdy_session, terminal_channels, terminal_streams, websocket
 from .http import Exchange, Request
 from .paths import Target
 from .requests import flag
 
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
+
+class Terminal(Protocol):
+    """How a client is reached, whatever it speaks."""
+
+    gone: asyncio.Event
+
+    def input(self) -> AsyncIterator[bytes]:
+        """What the client sends, as messages of an Exec stream."""
+        ...
+
+    async def output(self, answer: core.ExecResponse) -> None: ...
+
+    async def end(self, status: meta.Status) -> None:
+        """The last that the client is told."""
+        ...
+
+    def close(self) -> None: ...
 
 
-async def exec_(
-    api: Api, agents: streams.Agents, call: Call, request: Request, exchange: Exchange, target: Target
-) -> None:
-    """Run a command in a container. What forbids it is answered before the connection is upgraded."""
-    protocol = websocket.protocol_of(request, PROTOCOLS)
+async def serve(service: streams.Service, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
+    """Serve `target`'s exec or attach."""
+    method = "Attach" if target.subresource == "attach" else "Exec"
     start = _start(request, target)
-    channel = await streams.exec_channel(api, agents, call, start)
-    socket = websocket.Socket(request, exchange, protocol)
+    settled = await streams.terminal_channel(service, call, start, method=method)
     try:
-        await streams.exec_through(channel, start, _input(socket), lambda piece: _output(socket, piece))
-    except errors.ApiError as error:
-        await socket.send(bytes((ERROR,)) + documents.dumped(codec.to_json(error.status)))
+        terminal = await _terminal(request, exchange, start)
+    except spdy_session.Gone:
+        return
+    try:
+        await until_gone(_through(settled, start, terminal, method), terminal.gone)
+    except spdy_session.Gone:
+        return
     finally:
-        socket.close()
+        terminal.close()
+
+
+async def until_gone(work: Awaitable[None], gone: asyncio.Event) -> None:
+    """Do it, or stop when the client has gone."""
+    running, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone.wait())
+    try:
+        await asyncio.wait({running, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        running.cancel()
+        leaving.cancel()
+        await asyncio.gather(running, leaving, return_exceptions=True)
+
+
+async def _through(channel: Any, start: core.ExecStart, terminal: Terminal, method: str) -> None:
+    async def write(piece: bytes) -> None:
+        answer = core.ExecResponse.FromString(piece)
+        if answer.WhichOneof("message") == "exit":
+            await terminal.end(_ended(answer.exit))
+        elif answer.WhichOneof("message") is not None:
+            await terminal.output(answer)
+
+    try:
+        await streams.terminal_through(channel, start, terminal.input(), write, method=method)
+    except errors.ApiError as error:
+        await terminal.end(error.status)
+
+
+async def _terminal(request: Request, exchange: Exchange, start: core.ExecStart) -> Terminal:
+    if websocket.wanted(request):
+        return terminal_channels.Channels(request, exchange, start)
+    if spdy_session.wanted(request):
+        return await terminal_streams.opened(request, exchange, start)
+    raise errors.BadRequest("Upgrade request required: exec and attach are served over WebSocket and SPDY/3.1")
 
 
 def _start(request: Request, target: Target) -> core.ExecStart:
-    return core.ExecStart(
+    start = core.ExecStart(
         namespace=target.namespace, name=target.name, container=request.first("container"),
         command=request.query.get("command", []), stdin=flag(request, "stdin"), stdout=flag(request, "stdout"),
         stderr=flag(request, "stderr"), tty=flag(request, "tty"),
     )  # fmt: skip
-
-
-async def _input(socket: websocket.Socket) -> AsyncIterator[bytes]:
-    """What the client sends, as messages of the Exec stream, until it closes."""
-    while (message := await socket.receive()) is not None:
-        if not message:
-            continue
-        channel, data = message[0], message[1:]
-        if channel == STDIN and data:
-            yield core.ExecRequest(stdin=data).SerializeToString()
-        elif channel == CLOSE and data == bytes((STDIN,)):
-            yield core.ExecRequest(stdin_closed=True).SerializeToString()
-        elif channel == RESIZE:
-            size = _size(data)
-            if size is not None:
-                yield core.ExecRequest(size=size).SerializeToString()
-
-
-def _size(data: bytes) -> core.TerminalSize | None:
-    try:
-        tree = orjson.loads(data)
-        return core.TerminalSize(columns=int(tree["Width"]), rows=int(tree["Height"]))
-    except (ValueError, TypeError, KeyError):
-        return None
-
-
-async def _output(socket: websocket.Socket, piece: bytes) -> None:
-    answer = core.ExecResponse.FromString(piece)
-    kind = answer.WhichOneof("message")
-    if kind == "stdout":
-        await socket.send(bytes((STDOUT,)) + answer.stdout)
-    elif kind == "stderr":
-        await socket.send(bytes((STDERR,)) + answer.stderr)
-    elif kind == "exit":
-        await socket.send(bytes((ERROR,)) + documents.dumped(codec.to_json(_ended(answer.exit))))
+    if target.subresource == "attach":
+        # Without parameters: what the container says.
+        start.stdout = start.stdout or "stdout" not in request.query
+        start.stderr = (start.stderr or "stderr" not in request.query) and not start.tty
+    if not (start.stdin or start.stdout or start.stderr):
+        raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    if start.tty and start.stderr:
+        # A terminal has one output; Kubernetes' clients ask for the other all the same.
+        start.stderr = False
+    return start
 
 
 def _ended(exit_: core.ExecExit) -> meta.Status:

@@ -17,7 +17,9 @@ from .conftest import CommandLine
     ("words", "said"),
     [
         (("frobnicate",), 'unknown command "frobnicate" for "raftsman"'),
-        (("port-forward", "pod/x", "80"), "port-forward is not supported yet: it needs"),
+        (("port-forward", "pod/x"), "TYPE/NAME and list of ports are required"),
+        (("cp", "a", "b"), "one of src or dest must be a local file"),
+        (("attach",), "at least 1 argument is required"),
         (("get", "pods", "--frob"), "unknown flag: --frob"),
         (("get", "pods", "-Z"), "unknown shorthand flag: -Z"),
         (("rollout", "frob"), 'unknown command "frob" for "raftsman rollout"'),

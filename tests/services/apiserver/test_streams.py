@@ -18,10 +18,11 @@ from .test_objects import a_pod
 
 
 class Agent(agent_pb2_grpc.NodeAgentServicer):
-    """Echoes; `common_names` remembers who called."""
+    """Echoes, unless told to `flood` or to `wait`; `common_names` remembers who called."""
 
     def __init__(self) -> None:
         self.common_names: set[bytes] = set()
+        self.open = self.flooded = 0
 
     async def Logs(self, request: core.LogsRequest, context: Any) -> AsyncIterator[core.LogsResponse]:
         self.common_names.update(context.auth_context()["x509_common_name"])
@@ -33,14 +34,55 @@ class Agent(agent_pb2_grpc.NodeAgentServicer):
             await context.abort(error.grpc_code, error.message, details)
 
     async def Exec(self, requests: AsyncIterator[core.ExecRequest], context: Any) -> AsyncIterator[core.ExecResponse]:
+        self.open += 1
+        try:
+            async for answer in self._answers(requests):
+                yield answer
+        finally:
+            self.open -= 1
+
+    async def _answers(self, requests: AsyncIterator[core.ExecRequest]) -> AsyncIterator[core.ExecResponse]:
+        yield core.ExecResponse()
         async for request in requests:
-            if request.HasField("start"):
-                yield core.ExecResponse(stdout=" ".join(request.start.command).encode())
-            elif request.HasField("stdin"):
+            kind = request.WhichOneof("message")
+            if kind == "start":
+                command = list(request.start.command)
+                yield core.ExecResponse(stdout=" ".join(command).encode())
+                while command == ["flood"]:
+                    self.flooded += 65_536
+                    yield core.ExecResponse(stdout=bytes(65_536))
+                if command == ["wait"]:
+                    await asyncio.Event().wait()
+            elif kind == "stdin":
                 yield core.ExecResponse(stdout=request.stdin)
+            elif kind == "size":
+                yield core.ExecResponse(stderr=f"{request.size.columns}x{request.size.rows}".encode())
             else:
                 break
         yield core.ExecResponse(exit=core.ExecExit(code=7))
+
+    async def Attach(self, requests: AsyncIterator[core.ExecRequest], context: Any) -> AsyncIterator[core.ExecResponse]:
+        async for answer in self._answers(requests):
+            yield answer
+
+    async def PortForward(
+        self, requests: AsyncIterator[core.PortForwardRequest], context: Any
+    ) -> AsyncIterator[core.PortForwardResponse]:
+        """Port 80 echoes until the client ends; nothing listens on others."""
+        self.open += 1
+        try:
+            start = (await anext(aiter(requests))).start
+            if start.port != 80:
+                error = errors.Unavailable(f"failed to connect to localhost:{start.port}")
+                await context.abort(error.grpc_code, error.message, ((errors.DETAILS_KEY, error.to_details()),))
+            yield core.PortForwardResponse()
+            async for request in requests:
+                if request.closed:
+                    break
+                yield core.PortForwardResponse(data=request.data)
+            yield core.PortForwardResponse(closed=True)
+        finally:
+            self.open -= 1
 
 
 @pytest.fixture
@@ -88,7 +130,8 @@ async def test_a_command_gets_its_input_and_gives_output_and_code(api: Api, agen
             await asyncio.sleep(0)
         yield core.ExecRequest(stdin_closed=True)
 
-    answers = [one async for one in api.stream(core.Pod, "Exec", requests(), core.ExecResponse)]
+    empty, *answers = [one async for one in api.stream(core.Pod, "Exec", requests(), core.ExecResponse)]
+    assert empty == core.ExecResponse()
     assert answers[0].stdout == b"cat -"
     assert b"".join(one.stdout for one in answers[1:-1]) == b"".join(bytes([n]) * 20_000 for n in range(50))
     assert answers[-1].exit.code == 7

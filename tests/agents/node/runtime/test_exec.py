@@ -83,7 +83,7 @@ async def test_a_terminal_has_the_size_that_it_is_given(node):
 
 async def test_attaching_shows_what_the_container_prints_from_now_on(node):
     container = await node.run("sh", "-c", "read line; echo got $line", stdin=True)
-    stream = await node.runtime.containers.attach(container.id, stdin=True)
+    stream = await node.runtime.containers.attach(container.id)
     await stream.write(b"this\n")
     assert await everything(stream) == {1: b"got this\n"}
     await stream.aclose()
