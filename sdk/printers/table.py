@@ -14,6 +14,7 @@ from raftsman import times
 from raftsman.resources import Resource
 
 from . import (
+    admission,
     autoscaling,
     cluster,
     control,
@@ -72,6 +73,12 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io": control.priority_level,
     "runtimeclasses.node.k8s.io": control.runtime_class,
     "apiservices.apiregistration.k8s.io": registrations.api_service,
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": admission.webhooks,
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": admission.webhooks,
+    "validatingadmissionpolicies.admissionregistration.k8s.io": admission.validating_policy,
+    "mutatingadmissionpolicies.admissionregistration.k8s.io": admission.mutating_policy,
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": admission.binding,
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admission.binding,
     "nodes": cluster.node,
     "namespaces": cluster.namespace,
     "events": cluster.event,

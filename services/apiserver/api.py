@@ -16,6 +16,8 @@ from .storage.objects import Objects
 from .storage.store import Store
 from .watchcache.feed import Feed
 from .watchcache.kind_cache import KindCache
+from .webhooks.caller import Caller
+from .webhooks.hooks import Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Api:
     authorizer: Authorizer
     allocator: Allocator
     nodes: NodeAuthorizer
+    hooks: Hooks
+    caller: Caller
     accounts: Accounts = field(default_factory=Accounts)
 
     def cache(self, kind: Kind) -> KindCache:

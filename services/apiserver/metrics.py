@@ -31,6 +31,10 @@ RUNNING = prometheus.Gauge(
     "apiserver_current_inflight_requests", "Requests that are being answered now.", ("request_kind",)
 )
 WATCHES = prometheus.Gauge("apiserver_longrunning_requests", "Streams open now.", _WHAT)
+WEBHOOKS = prometheus.Histogram(
+    "apiserver_admission_webhook_admission_duration_seconds", "Of questions to webhooks, by what came of them.",
+    ("name", "outcome"), buckets=_BUCKETS,
+)  # fmt: skip
 CONNECTIONS = prometheus.Gauge("apiserver_connections", "TLS connections open now.")
 _BUILD = prometheus.Gauge(
     "kubernetes_build_info", "Always 1: which API is served.", ("major", "minor", "git_version", "platform")
@@ -92,3 +96,8 @@ class Objects(Collector):
 def build(version: Mapping[str, str]) -> None:
     """Say which version is served: `version` is what /version answers."""
     _BUILD.labels(version["major"], version["minor"], version["gitVersion"], version["platform"]).set(1)
+
+
+def webhook(name: str, outcome: str, seconds: float) -> None:
+    """`outcome`: allowed, denied or error."""
+    WEBHOOKS.labels(name, outcome).observe(seconds)

@@ -40,6 +40,8 @@ from .storage.store import LeasePool, Store
 from .verbs import watch
 from .verbs.agents import Agents
 from .watchcache.feed import Feed
+from .webhooks.caller import Caller
+from .webhooks.hooks import Hooks
 
 DRAIN_S = 3.0
 BOOKMARKS_EVERY_S = 60.0
@@ -140,6 +142,7 @@ class Server:
         if self._health is not None:
             self._health.close()
         await self._agents.close()
+        await self.api.caller.close()
         await self._store.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -191,12 +194,14 @@ def _composed(config: Config, store: Store) -> Api:
     def listed() -> None:
         allocator.forget()
         authorizer.forget()
+        hooks.forget()
 
     stored = {name: kind for name, kind in kinds.items() if kind.stored}
     feed = Feed(store, sealer, stored, on_other=lambda key, value: allocator.seen(key, value), on_listed=listed)
     objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)
+    hooks = Hooks(feed.caches)
     nodes = NodeAuthorizer(feed.caches)
     return Api(
         config=config,
@@ -208,6 +213,8 @@ def _composed(config: Config, store: Store) -> Api:
         authorizer=authorizer,
         allocator=allocator,
         nodes=nodes,
+        hooks=hooks,
+        caller=Caller(feed.caches),
     )
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from raftsman.services.apiserver.rpc import Call
     from raftsman.services.apiserver.storage.objects import Charge
 
+    from .invocations import Invocations
+
 
 class Operation(enum.Enum):
     """As webhooks are told."""
@@ -42,6 +44,7 @@ class Attributes:
     charge: Charge | None = None
     # Whether somebody outside changed `new`: what only the server says is said again then.
     patched: bool = False
+    invocations: Invocations | None = None
 
     @property
     def dry_run(self) -> bool:

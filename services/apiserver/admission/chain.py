@@ -24,6 +24,7 @@ from . import (
     resource_quota,
     service_account,
     taint_nodes,
+    webhooks,
 )
 from .attributes import Attributes, Operation, Plugin, Step
 
@@ -49,6 +50,8 @@ PLUGINS: tuple[Plugin, ...] = (
     certificates.SIGNING,
     certificates.RESTRICTION,
     escalation.PLUGIN,
+    webhooks.MUTATING,
+    webhooks.VALIDATING,
     resource_quota.PLUGIN,
 )
 
@@ -64,8 +67,13 @@ def _steps(qualified: str, operation: Operation, subresource: str) -> tuple[tupl
 async def mutate(attributes: Attributes) -> None:
     """Changes `attributes.new`; errors.ApiError (Forbidden, mostly) if the request is refused."""
     qualified = attributes.call.kind.resource.qualified
-    for step in _steps(qualified, attributes.operation, attributes.subresource)[0]:
+    steps = _steps(qualified, attributes.operation, attributes.subresource)[0]
+    for step in steps:
         await step(attributes)
+    if attributes.invocations is not None and attributes.invocations.changed:
+        # A webhook changed the object: once more, for those who came before it.
+        for step in steps:
+            await step(attributes)
 
 
 async def validate(attributes: Attributes) -> None:

@@ -6,9 +6,10 @@ from raftsman.admissionregistration import v1 as admissionregistration
 from raftsman.apiextensions import v1 as apiextensions
 from raftsman.apiregistration import v1 as apiregistration
 from raftsman.services.apiserver.custom import definition
+from raftsman.services.apiserver.defaulting import admission as defaults
 from raftsman.services.apiserver.defaulting import registrations as registration_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import names, registrations
+from raftsman.services.apiserver.validation import names, registrations, webhooks
 
 from .declaring import WITH_STATUS, kind
 
@@ -23,7 +24,9 @@ def kinds() -> tuple[Kind, ...]:
             admissionregistration.MutatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
         ),
         kind(
-            admissionregistration.MutatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
+            admissionregistration.MutatingWebhookConfiguration, judges=True, name_rule=names.dns_subdomain,
+            has_generation=True, default=defaults.mutating, validate=webhooks.mutating,
+            validate_update=lambda new, _, causes: webhooks.mutating(new, causes),
         ),
         kind(
             admissionregistration.ValidatingAdmissionPolicy, name_rule=names.dns_subdomain, has_generation=True,
@@ -33,7 +36,9 @@ def kinds() -> tuple[Kind, ...]:
             admissionregistration.ValidatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
         ),
         kind(
-            admissionregistration.ValidatingWebhookConfiguration, name_rule=names.dns_subdomain, has_generation=True,
+            admissionregistration.ValidatingWebhookConfiguration, judges=True, name_rule=names.dns_subdomain,
+            has_generation=True, default=defaults.validating, validate=webhooks.validating,
+            validate_update=lambda new, _, causes: webhooks.validating(new, causes),
         ),
         kind(
             apiextensions.CustomResourceDefinition, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,

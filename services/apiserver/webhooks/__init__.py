@@ -1,0 +1,1 @@
+"""Somebody else's HTTPS server that is asked: to admit a request, to convert an object."""
