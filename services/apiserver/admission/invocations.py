@@ -15,15 +15,10 @@ class Invocations:
     before: set[_Key] = field(default_factory=set)
     again: set[_Key] = field(default_factory=set)
     changed: bool = False
+    # The object's JSON as the webhooks left it.
     output: Any = None
 
     def note_change(self) -> None:
         self.again |= self.before
         self.before.clear()
         self.changed = True
-
-    def remember(self, obj: Any) -> None:
-        """The object as the webhooks left it."""
-        if obj is not None:
-            self.output = type(obj)()
-            self.output.CopyFrom(obj)

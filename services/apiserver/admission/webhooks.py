@@ -35,7 +35,7 @@ async def _mutate(attributes: Attributes) -> None:
     repeated = state is not None
     if state is None:
         state = attributes.invocations = Invocations()
-    elif state.output != attributes.new:
+    elif state.output != reviews.tree_of(attributes.new, attributes.call.kind):
         # The other plug-ins did, when they were asked again.
         state.note_change()
     for hook in found:
@@ -47,7 +47,7 @@ async def _mutate(attributes: Attributes) -> None:
             state.note_change()
         if hook.webhook.reinvocation_policy == "IfNeeded":
             state.before.add(hook.key)
-    state.remember(attributes.new)
+    state.output = reviews.tree_of(attributes.new, attributes.call.kind)
 
 
 async def _validate(attributes: Attributes) -> None:
@@ -97,7 +97,7 @@ def selected(attributes: Attributes, namespaces: Any, objects: Any) -> bool:
 
 
 def _has_metadata(obj: Any) -> bool:
-    return "metadata" in obj.DESCRIPTOR.fields_by_name
+    return hasattr(obj, "metadata")
 
 
 def _namespace_labels(attributes: Attributes) -> dict[str, str] | None:
@@ -118,16 +118,15 @@ async def _changed(attributes: Attributes, hook: Hook) -> bool:
     if verdict is None or verdict.patch is None or attributes.new is None:
         return False
     try:
-        new = patches.patched(attributes.new, verdict.patch)
+        if not patches.apply(attributes.new, attributes.call.kind, verdict.patch):
+            return False
     except patches.Unfit as error:
         if hook.ignores_failure:
             _ignored(hook, str(error))
             return False
         raise _failed(hook, str(error)) from None
-    if new == attributes.new:
-        return False
-    attributes.new.CopyFrom(new)
-    attributes.call.kind.default(attributes.new)
+    if not attributes.subresource or attributes.subresource == "status":
+        attributes.call.kind.default(attributes.new)
     attributes.patched = True
     return True
 

@@ -99,6 +99,10 @@ async def prepared_create(
     attributes = Attributes(api, call, Operation.CREATE, metadata.namespace, metadata.name, obj)
     if admit and not causes and not problems:
         await chain.mutate(attributes)
+        if attributes.patched:
+            _stamp(kind, metadata)
+            kind.prepare_create(obj)
+            metadata_rules.validate(metadata, causes, namespaced=kind.resource.namespaced, rule=kind.name_rule)
     kind.complete_create(obj)
     owners.created(call, obj)
     kind.validate(obj, causes)

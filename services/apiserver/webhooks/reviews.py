@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from google.protobuf.message import Message
 from raftsman import codec, errors
 from raftsman.codec.plan import type_meta
 from raftsman.meta import v1 as meta
@@ -17,6 +18,7 @@ from raftsman.services.apiserver.access.identity import User
 
 if TYPE_CHECKING:
     from raftsman.services.apiserver.admission.attributes import Attributes
+    from raftsman.services.apiserver.kinds import Kind
 
 API_VERSION, KIND = "admission.k8s.io/v1", "AdmissionReview"
 WARNINGS_MAX = 20
@@ -36,13 +38,14 @@ class Verdict:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def tree_of(obj: Any) -> Any:
-    """The JSON of an object, None of none."""
+def tree_of(obj: Any, kind: Kind) -> Any:
+    """The JSON of an object of the kind, or of a message that is part of it (a binding); None of none."""
     if obj is None:
         return None
-    tree = codec.to_json(obj)
+    if not isinstance(obj, Message):
+        return kind.form.tree(obj)
     known = type_meta(obj.DESCRIPTOR)
-    return {"apiVersion": known[0], "kind": known[1], **tree} if known is not None else tree
+    return {**dict(zip(("apiVersion", "kind"), known or (), strict=False)), **codec.to_json(obj)}
 
 
 def question(attributes: Attributes) -> dict[str, Any]:
@@ -51,12 +54,15 @@ def question(attributes: Attributes) -> dict[str, Any]:
     obj = attributes.new if attributes.new is not None else attributes.old
     kind = _kind_of(obj, attributes)
     what = {"group": resource.group, "version": resource.version, "resource": resource.name}
-    request: dict[str, Any] = {
-        "uid": str(uuid.uuid4()), "kind": kind, "resource": what, "requestKind": kind, "requestResource": what,
-        "operation": attributes.operation.value, "userInfo": user_info(attributes.call.user),
-        "object": tree_of(attributes.new), "oldObject": tree_of(attributes.old), "dryRun": attributes.dry_run,
+    request: dict[str, Any] = {"uid": str(uuid.uuid4()), "operation": attributes.operation.value}
+    request |= {"kind": kind, "resource": what, "requestKind": kind, "requestResource": what}
+    request |= {
+        "userInfo": user_info(attributes.call.user),
+        "object": tree_of(attributes.new, attributes.call.kind),
+        "oldObject": tree_of(attributes.old, attributes.call.kind),
+        "dryRun": attributes.dry_run,
         "options": _options(attributes),
-    }  # fmt: skip
+    }
     if attributes.subresource:
         request["subResource"] = request["requestSubResource"] = attributes.subresource
     if attributes.name:
@@ -68,7 +74,7 @@ def question(attributes: Attributes) -> dict[str, Any]:
 
 
 def _kind_of(obj: Any, attributes: Attributes) -> dict[str, str]:
-    known = type_meta(obj.DESCRIPTOR)
+    known = type_meta(obj.DESCRIPTOR) if isinstance(obj, Message) else None
     if known is None:
         resource = attributes.call.kind.resource
         return {"group": resource.group, "version": resource.version, "kind": resource.kind}
