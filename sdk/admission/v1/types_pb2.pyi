@@ -23,6 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AdmissionRequest(_message.Message):
+    """What somebody wants to do, as a webhook is asked about it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
@@ -41,28 +43,51 @@ class AdmissionRequest(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """Of this question."""
     sub_resource: _builtins.str
+    """E.g. status; "" for the object itself."""
     request_sub_resource: _builtins.str
+    """As the client named it."""
     name: _builtins.str
+    """"" at creation with a generated name."""
     namespace: _builtins.str
+    """"" for what is in none."""
     operation: _builtins.str
+    """`CREATE`, `UPDATE`, `DELETE` or `CONNECT`."""
     dry_run: _builtins.bool
+    """Whether nothing will be stored; webhooks must not act then."""
     @_builtins.property
-    def kind(self) -> _types_pb2.GroupVersionKind: ...
+    def kind(self) -> _types_pb2.GroupVersionKind:
+        """Of the object as it is sent here."""
+
     @_builtins.property
-    def resource(self) -> _types_pb2.GroupVersionResource: ...
+    def resource(self) -> _types_pb2.GroupVersionResource:
+        """The plural as it is sent here."""
+
     @_builtins.property
-    def request_kind(self) -> _types_pb2.GroupVersionKind: ...
+    def request_kind(self) -> _types_pb2.GroupVersionKind:
+        """Of the object as the client sent it."""
+
     @_builtins.property
-    def request_resource(self) -> _types_pb2.GroupVersionResource: ...
+    def request_resource(self) -> _types_pb2.GroupVersionResource:
+        """The plural as the client named it."""
+
     @_builtins.property
-    def user_info(self) -> _types_pb2_1.UserInfo: ...
+    def user_info(self) -> _types_pb2_1.UserInfo:
+        """Who."""
+
     @_builtins.property
-    def object(self) -> _types_pb2_2.RawExtension: ...
+    def object(self) -> _types_pb2_2.RawExtension:
+        """As it would be stored; null for `DELETE`."""
+
     @_builtins.property
-    def old_object(self) -> _types_pb2_2.RawExtension: ...
+    def old_object(self) -> _types_pb2_2.RawExtension:
+        """As it is stored; null for `CREATE` and `CONNECT`."""
+
     @_builtins.property
-    def options(self) -> _types_pb2_2.RawExtension: ...
+    def options(self) -> _types_pb2_2.RawExtension:
+        """Of the request, e.g. a CreateOptions."""
+
     def __init__(
         self,
         *,
@@ -151,6 +176,8 @@ Global___AdmissionRequest: _TypeAlias = AdmissionRequest  # noqa: Y015
 
 @_typing.final
 class AdmissionResponse(_message.Message):
+    """What a webhook says."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -181,15 +208,25 @@ class AdmissionResponse(_message.Message):
     AUDIT_ANNOTATIONS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """Of the question."""
     allowed: _builtins.bool
+    """Whether it may be done."""
     patch: _builtins.bytes
+    """A change to the object, by mutating webhooks only."""
     patch_type: _builtins.str
+    """`JSONPatch`, if there is one."""
     @_builtins.property
-    def status(self) -> _types_pb2.Status: ...
+    def status(self) -> _types_pb2.Status:
+        """Why not."""
+
     @_builtins.property
-    def audit_annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def audit_annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Notes for the audit log."""
+
     @_builtins.property
-    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Told to the client."""
+
     def __init__(
         self,
         *,
@@ -230,14 +267,20 @@ Global___AdmissionResponse: _TypeAlias = AdmissionResponse  # noqa: Y015
 
 @_typing.final
 class AdmissionReview(_message.Message):
+    """A question to a webhook, or its answer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def request(self) -> Global___AdmissionRequest: ...
+    def request(self) -> Global___AdmissionRequest:
+        """The question."""
+
     @_builtins.property
-    def response(self) -> Global___AdmissionResponse: ...
+    def response(self) -> Global___AdmissionResponse:
+        """The answer."""
+
     def __init__(
         self,
         *,

@@ -29,6 +29,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class MutatingAdmissionPolicyWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -36,12 +38,17 @@ class MutatingAdmissionPolicyWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a MutatingAdmissionPolicy as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _mutating_admission_policy_pb2.MutatingAdmissionPolicy: ...
+    def object(self) -> _mutating_admission_policy_pb2.MutatingAdmissionPolicy:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -60,13 +67,18 @@ Global___MutatingAdmissionPolicyWriteRequest: _TypeAlias = MutatingAdmissionPoli
 
 @_typing.final
 class MutatingAdmissionPolicyWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _mutating_admission_policy_pb2.MutatingAdmissionPolicy: ...
+    def object(self) -> _mutating_admission_policy_pb2.MutatingAdmissionPolicy:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -83,6 +95,8 @@ Global___MutatingAdmissionPolicyWatchEvent: _TypeAlias = MutatingAdmissionPolicy
 
 @_typing.final
 class MutatingAdmissionPolicyWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -105,6 +119,8 @@ Global___MutatingAdmissionPolicyWatchResponse: _TypeAlias = MutatingAdmissionPol
 
 @_typing.final
 class MutatingAdmissionPolicyBindingWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -112,12 +128,17 @@ class MutatingAdmissionPolicyBindingWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a MutatingAdmissionPolicyBinding as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _mutating_admission_policy_binding_pb2.MutatingAdmissionPolicyBinding: ...
+    def object(self) -> _mutating_admission_policy_binding_pb2.MutatingAdmissionPolicyBinding:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -136,13 +157,18 @@ Global___MutatingAdmissionPolicyBindingWriteRequest: _TypeAlias = MutatingAdmiss
 
 @_typing.final
 class MutatingAdmissionPolicyBindingWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _mutating_admission_policy_binding_pb2.MutatingAdmissionPolicyBinding: ...
+    def object(self) -> _mutating_admission_policy_binding_pb2.MutatingAdmissionPolicyBinding:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -159,6 +185,8 @@ Global___MutatingAdmissionPolicyBindingWatchEvent: _TypeAlias = MutatingAdmissio
 
 @_typing.final
 class MutatingAdmissionPolicyBindingWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -181,6 +209,8 @@ Global___MutatingAdmissionPolicyBindingWatchResponse: _TypeAlias = MutatingAdmis
 
 @_typing.final
 class MutatingWebhookConfigurationWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -188,12 +218,17 @@ class MutatingWebhookConfigurationWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a MutatingWebhookConfiguration as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _mutating_webhook_configuration_pb2.MutatingWebhookConfiguration: ...
+    def object(self) -> _mutating_webhook_configuration_pb2.MutatingWebhookConfiguration:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -212,13 +247,18 @@ Global___MutatingWebhookConfigurationWriteRequest: _TypeAlias = MutatingWebhookC
 
 @_typing.final
 class MutatingWebhookConfigurationWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _mutating_webhook_configuration_pb2.MutatingWebhookConfiguration: ...
+    def object(self) -> _mutating_webhook_configuration_pb2.MutatingWebhookConfiguration:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -235,6 +275,8 @@ Global___MutatingWebhookConfigurationWatchEvent: _TypeAlias = MutatingWebhookCon
 
 @_typing.final
 class MutatingWebhookConfigurationWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -257,6 +299,8 @@ Global___MutatingWebhookConfigurationWatchResponse: _TypeAlias = MutatingWebhook
 
 @_typing.final
 class ValidatingAdmissionPolicyWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -264,12 +308,17 @@ class ValidatingAdmissionPolicyWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ValidatingAdmissionPolicy as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _validating_admission_policy_pb2.ValidatingAdmissionPolicy: ...
+    def object(self) -> _validating_admission_policy_pb2.ValidatingAdmissionPolicy:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -288,13 +337,18 @@ Global___ValidatingAdmissionPolicyWriteRequest: _TypeAlias = ValidatingAdmission
 
 @_typing.final
 class ValidatingAdmissionPolicyWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _validating_admission_policy_pb2.ValidatingAdmissionPolicy: ...
+    def object(self) -> _validating_admission_policy_pb2.ValidatingAdmissionPolicy:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -311,6 +365,8 @@ Global___ValidatingAdmissionPolicyWatchEvent: _TypeAlias = ValidatingAdmissionPo
 
 @_typing.final
 class ValidatingAdmissionPolicyWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -333,6 +389,8 @@ Global___ValidatingAdmissionPolicyWatchResponse: _TypeAlias = ValidatingAdmissio
 
 @_typing.final
 class ValidatingAdmissionPolicyBindingWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -340,12 +398,17 @@ class ValidatingAdmissionPolicyBindingWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ValidatingAdmissionPolicyBinding as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _validating_admission_policy_binding_pb2.ValidatingAdmissionPolicyBinding: ...
+    def object(self) -> _validating_admission_policy_binding_pb2.ValidatingAdmissionPolicyBinding:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -364,13 +427,18 @@ Global___ValidatingAdmissionPolicyBindingWriteRequest: _TypeAlias = ValidatingAd
 
 @_typing.final
 class ValidatingAdmissionPolicyBindingWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _validating_admission_policy_binding_pb2.ValidatingAdmissionPolicyBinding: ...
+    def object(self) -> _validating_admission_policy_binding_pb2.ValidatingAdmissionPolicyBinding:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -387,6 +455,8 @@ Global___ValidatingAdmissionPolicyBindingWatchEvent: _TypeAlias = ValidatingAdmi
 
 @_typing.final
 class ValidatingAdmissionPolicyBindingWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -409,6 +479,8 @@ Global___ValidatingAdmissionPolicyBindingWatchResponse: _TypeAlias = ValidatingA
 
 @_typing.final
 class ValidatingWebhookConfigurationWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -416,12 +488,17 @@ class ValidatingWebhookConfigurationWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ValidatingWebhookConfiguration as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _validating_webhook_configuration_pb2.ValidatingWebhookConfiguration: ...
+    def object(self) -> _validating_webhook_configuration_pb2.ValidatingWebhookConfiguration:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -440,13 +517,18 @@ Global___ValidatingWebhookConfigurationWriteRequest: _TypeAlias = ValidatingWebh
 
 @_typing.final
 class ValidatingWebhookConfigurationWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _validating_webhook_configuration_pb2.ValidatingWebhookConfiguration: ...
+    def object(self) -> _validating_webhook_configuration_pb2.ValidatingWebhookConfiguration:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -463,6 +545,8 @@ Global___ValidatingWebhookConfigurationWatchEvent: _TypeAlias = ValidatingWebhoo
 
 @_typing.final
 class ValidatingWebhookConfigurationWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

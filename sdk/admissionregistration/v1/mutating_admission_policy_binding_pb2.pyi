@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class MutatingAdmissionPolicyBinding(_message.Message):
+    """Puts a policy to work."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Several may bind one policy."""
+
     @_builtins.property
-    def spec(self) -> Global___MutatingAdmissionPolicyBindingSpec: ...
+    def spec(self) -> Global___MutatingAdmissionPolicyBindingSpec:
+        """Which policy, with what, for whom."""
+
     def __init__(
         self,
         *,
@@ -53,14 +59,20 @@ Global___MutatingAdmissionPolicyBinding: _TypeAlias = MutatingAdmissionPolicyBin
 
 @_typing.final
 class MutatingAdmissionPolicyBindingList(_message.Message):
+    """A page of bindings."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingAdmissionPolicyBinding]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingAdmissionPolicyBinding]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -79,16 +91,23 @@ Global___MutatingAdmissionPolicyBindingList: _TypeAlias = MutatingAdmissionPolic
 
 @_typing.final
 class MutatingAdmissionPolicyBindingSpec(_message.Message):
+    """Which policy, with what, for whom."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POLICY_NAME_FIELD_NUMBER: _builtins.int
     PARAM_REF_FIELD_NUMBER: _builtins.int
     MATCH_RESOURCES_FIELD_NUMBER: _builtins.int
     policy_name: _builtins.str
+    """Of the policy."""
     @_builtins.property
-    def param_ref(self) -> _types_pb2_1.ParamRef: ...
+    def param_ref(self) -> _types_pb2_1.ParamRef:
+        """Its parameters."""
+
     @_builtins.property
-    def match_resources(self) -> _types_pb2_1.MatchResources: ...
+    def match_resources(self) -> _types_pb2_1.MatchResources:
+        """A narrower choice of requests."""
+
     def __init__(
         self,
         *,

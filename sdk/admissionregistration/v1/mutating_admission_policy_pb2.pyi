@@ -22,10 +22,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ApplyConfiguration(_message.Message):
+    """A change like that of server-side apply."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
+    """In CEL; gives an object with the fields to set."""
     def __init__(
         self,
         *,
@@ -43,10 +46,13 @@ Global___ApplyConfiguration: _TypeAlias = ApplyConfiguration  # noqa: Y015
 
 @_typing.final
 class JSONPatch(_message.Message):
+    """A change by steps."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
+    """In CEL; gives a list of `JSONPatch{op, path, value}`."""
     def __init__(
         self,
         *,
@@ -64,14 +70,20 @@ Global___JSONPatch: _TypeAlias = JSONPatch  # noqa: Y015
 
 @_typing.final
 class MutatingAdmissionPolicy(_message.Message):
+    """Changes objects before they are stored, by expressions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """It does nothing without a binding."""
+
     @_builtins.property
-    def spec(self) -> Global___MutatingAdmissionPolicySpec: ...
+    def spec(self) -> Global___MutatingAdmissionPolicySpec:
+        """What it changes, and when."""
+
     def __init__(
         self,
         *,
@@ -95,14 +107,20 @@ Global___MutatingAdmissionPolicy: _TypeAlias = MutatingAdmissionPolicy  # noqa: 
 
 @_typing.final
 class MutatingAdmissionPolicyList(_message.Message):
+    """A page of policies."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingAdmissionPolicy]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingAdmissionPolicy]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -121,6 +139,8 @@ Global___MutatingAdmissionPolicyList: _TypeAlias = MutatingAdmissionPolicyList  
 
 @_typing.final
 class MutatingAdmissionPolicySpec(_message.Message):
+    """What a policy changes, and when."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARAM_KIND_FIELD_NUMBER: _builtins.int
@@ -131,17 +151,29 @@ class MutatingAdmissionPolicySpec(_message.Message):
     MATCH_CONDITIONS_FIELD_NUMBER: _builtins.int
     REINVOCATION_POLICY_FIELD_NUMBER: _builtins.int
     failure_policy: _builtins.str
+    """When an expression fails: `Fail` (default) or `Ignore`."""
     reinvocation_policy: _builtins.str
+    """`Never`, or `IfNeeded` when others changed the object after it."""
     @_builtins.property
-    def param_kind(self) -> _types_pb2_1.ParamKind: ...
+    def param_kind(self) -> _types_pb2_1.ParamKind:
+        """Of which kind its parameters are; none if left out."""
+
     @_builtins.property
-    def match_constraints(self) -> _types_pb2_1.MatchResources: ...
+    def match_constraints(self) -> _types_pb2_1.MatchResources:
+        """Which requests."""
+
     @_builtins.property
-    def variables(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Variable]: ...
+    def variables(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Variable]:
+        """In their order."""
+
     @_builtins.property
-    def mutations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mutation]: ...
+    def mutations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mutation]:
+        """One after the other."""
+
     @_builtins.property
-    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.MatchCondition]: ...
+    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.MatchCondition]:
+        """All must hold; 64 at most."""
+
     def __init__(
         self,
         *,
@@ -178,16 +210,23 @@ Global___MutatingAdmissionPolicySpec: _TypeAlias = MutatingAdmissionPolicySpec  
 
 @_typing.final
 class Mutation(_message.Message):
+    """One change."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PATCH_TYPE_FIELD_NUMBER: _builtins.int
     APPLY_CONFIGURATION_FIELD_NUMBER: _builtins.int
     JSON_PATCH_FIELD_NUMBER: _builtins.int
     patch_type: _builtins.str
+    """Which of the other fields is there: `ApplyConfiguration` or `JSONPatch`."""
     @_builtins.property
-    def apply_configuration(self) -> Global___ApplyConfiguration: ...
+    def apply_configuration(self) -> Global___ApplyConfiguration:
+        """By fields."""
+
     @_builtins.property
-    def json_patch(self) -> Global___JSONPatch: ...
+    def json_patch(self) -> Global___JSONPatch:
+        """By steps."""
+
     def __init__(
         self,
         *,

@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class MutatingWebhook(_message.Message):
+    """Somebody who is asked before an object is stored, and may change it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -37,23 +39,41 @@ class MutatingWebhook(_message.Message):
     REINVOCATION_POLICY_FIELD_NUMBER: _builtins.int
     MATCH_CONDITIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Fully qualified, e.g. a.example.com."""
     failure_policy: _builtins.str
+    """When there is no answer: `Fail` (default) or `Ignore`."""
     match_policy: _builtins.str
+    """`Equivalent` (default): also when it comes in another version. `Exact`: only as the rules say."""
     side_effects: _builtins.str
+    """`None`, or `NoneOnDryRun`."""
     timeout_seconds: _builtins.int
+    """1 to 30. Default 10."""
     reinvocation_policy: _builtins.str
+    """`Never` (default), or `IfNeeded` when others changed the object after it."""
     @_builtins.property
-    def client_config(self) -> _types_pb2.WebhookClientConfig: ...
+    def client_config(self) -> _types_pb2.WebhookClientConfig:
+        """Where it is."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RuleWithOperations]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RuleWithOperations]:
+        """Any one of them."""
+
     @_builtins.property
-    def namespace_selector(self) -> _types_pb2_1.LabelSelector: ...
+    def namespace_selector(self) -> _types_pb2_1.LabelSelector:
+        """By labels of the object's namespace; an empty one selects all."""
+
     @_builtins.property
-    def object_selector(self) -> _types_pb2_1.LabelSelector: ...
+    def object_selector(self) -> _types_pb2_1.LabelSelector:
+        """By labels of the object, old or new; an empty one selects all."""
+
     @_builtins.property
-    def admission_review_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def admission_review_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Versions of AdmissionReview that it takes, best first."""
+
     @_builtins.property
-    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.MatchCondition]: ...
+    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.MatchCondition]:
+        """All must hold; 64 at most."""
+
     def __init__(
         self,
         *,
@@ -115,14 +135,20 @@ Global___MutatingWebhook: _TypeAlias = MutatingWebhook  # noqa: Y015
 
 @_typing.final
 class MutatingWebhookConfiguration(_message.Message):
+    """Webhooks that may change objects."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     WEBHOOKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ObjectMeta: ...
+    def metadata(self) -> _types_pb2_1.ObjectMeta:
+        """Webhooks are asked in the order of these names."""
+
     @_builtins.property
-    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingWebhook]: ...
+    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingWebhook]:
+        """In their order."""
+
     def __init__(
         self,
         *,
@@ -141,14 +167,20 @@ Global___MutatingWebhookConfiguration: _TypeAlias = MutatingWebhookConfiguration
 
 @_typing.final
 class MutatingWebhookConfigurationList(_message.Message):
+    """A page of configurations."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ListMeta: ...
+    def metadata(self) -> _types_pb2_1.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingWebhookConfiguration]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___MutatingWebhookConfiguration]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,

@@ -21,12 +21,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class MatchCondition(_message.Message):
+    """A further condition, in CEL."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the list."""
     expression: _builtins.str
+    """True if the request is looked at; knows `object`, `oldObject`, `request`, `authorizer`."""
     def __init__(
         self,
         *,
@@ -50,6 +54,8 @@ Global___MatchCondition: _TypeAlias = MatchCondition  # noqa: Y015
 
 @_typing.final
 class MatchResources(_message.Message):
+    """Which requests; all that is said must hold."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_SELECTOR_FIELD_NUMBER: _builtins.int
@@ -58,14 +64,23 @@ class MatchResources(_message.Message):
     EXCLUDE_RESOURCE_RULES_FIELD_NUMBER: _builtins.int
     MATCH_POLICY_FIELD_NUMBER: _builtins.int
     match_policy: _builtins.str
+    """`Equivalent` (default): also when it comes in another version. `Exact`: only as the rules say."""
     @_builtins.property
-    def namespace_selector(self) -> _types_pb2.LabelSelector: ...
+    def namespace_selector(self) -> _types_pb2.LabelSelector:
+        """By labels of the object's namespace; an empty one selects all."""
+
     @_builtins.property
-    def object_selector(self) -> _types_pb2.LabelSelector: ...
+    def object_selector(self) -> _types_pb2.LabelSelector:
+        """By labels of the object, old or new; an empty one selects all."""
+
     @_builtins.property
-    def resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedRuleWithOperations]: ...
+    def resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedRuleWithOperations]:
+        """Any one of them."""
+
     @_builtins.property
-    def exclude_resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedRuleWithOperations]: ...
+    def exclude_resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedRuleWithOperations]:
+        """None of them; they win."""
+
     def __init__(
         self,
         *,
@@ -96,14 +111,20 @@ Global___MatchResources: _TypeAlias = MatchResources  # noqa: Y015
 
 @_typing.final
 class NamedRuleWithOperations(_message.Message):
+    """As a rule, for some names only."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_NAMES_FIELD_NUMBER: _builtins.int
     RULE_WITH_OPERATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def rule_with_operations(self) -> Global___RuleWithOperations: ...
+    def rule_with_operations(self) -> Global___RuleWithOperations:
+        """What is done with what."""
+
     def __init__(
         self,
         *,
@@ -122,12 +143,16 @@ Global___NamedRuleWithOperations: _TypeAlias = NamedRuleWithOperations  # noqa: 
 
 @_typing.final
 class ParamKind(_message.Message):
+    """Of which kind a policy's parameters are."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_VERSION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     api_version: _builtins.str
+    """E.g. v1 or example.com/v1."""
     kind: _builtins.str
+    """E.g. ConfigMap."""
     def __init__(
         self,
         *,
@@ -151,6 +176,8 @@ Global___ParamKind: _TypeAlias = ParamKind  # noqa: Y015
 
 @_typing.final
 class ParamRef(_message.Message):
+    """Parameters for a policy; either `name` or `selector`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -158,10 +185,15 @@ class ParamRef(_message.Message):
     SELECTOR_FIELD_NUMBER: _builtins.int
     PARAMETER_NOT_FOUND_ACTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """One object."""
     namespace: _builtins.str
+    """Where they are; the request's own if left out."""
     parameter_not_found_action: _builtins.str
+    """Without any: `Allow`, or `Deny` as the failure policy says."""
     @_builtins.property
-    def selector(self) -> _types_pb2.LabelSelector: ...
+    def selector(self) -> _types_pb2.LabelSelector:
+        """All such objects; each is looked at by itself."""
+
     def __init__(
         self,
         *,
@@ -195,6 +227,8 @@ Global___ParamRef: _TypeAlias = ParamRef  # noqa: Y015
 
 @_typing.final
 class Rule(_message.Message):
+    """Which resources."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUPS_FIELD_NUMBER: _builtins.int
@@ -202,12 +236,19 @@ class Rule(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
+    """`Cluster`, `Namespaced` or `*` (default)."""
     @_builtins.property
-    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"" is the core group, * every group."""
+
     @_builtins.property
-    def api_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def api_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """* is every version."""
+
     @_builtins.property
-    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. pods, pods/log, */scale; * every resource without parts, */* with them."""
+
     def __init__(
         self,
         *,
@@ -228,14 +269,20 @@ Global___Rule: _TypeAlias = Rule  # noqa: Y015
 
 @_typing.final
 class RuleWithOperations(_message.Message):
+    """What is done with which resources."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OPERATIONS_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def operations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`CREATE`, `UPDATE`, `DELETE`, `CONNECT` or `*`."""
+
     @_builtins.property
-    def rule(self) -> Global___Rule: ...
+    def rule(self) -> Global___Rule:
+        """Which resources."""
+
     def __init__(
         self,
         *,
@@ -254,6 +301,8 @@ Global___RuleWithOperations: _TypeAlias = RuleWithOperations  # noqa: Y015
 
 @_typing.final
 class ServiceReference(_message.Message):
+    """A service that answers for others."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -261,9 +310,13 @@ class ServiceReference(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called."""
     path: _builtins.str
+    """Where on it to ask."""
     port: _builtins.int
+    """Of the service. Default 443."""
     def __init__(
         self,
         *,
@@ -297,12 +350,16 @@ Global___ServiceReference: _TypeAlias = ServiceReference  # noqa: Y015
 
 @_typing.final
 class Variable(_message.Message):
+    """A value that expressions after it can use."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     EXPRESSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """As in `variables.NAME`."""
     expression: _builtins.str
+    """In CEL; worked out when it is first used."""
     def __init__(
         self,
         *,
@@ -326,15 +383,21 @@ Global___Variable: _TypeAlias = Variable  # noqa: Y015
 
 @_typing.final
 class WebhookClientConfig(_message.Message):
+    """Where a webhook is; either `url` or `service`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     URL_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CA_BUNDLE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
+    """With https; without user, query or fragment."""
     ca_bundle: _builtins.bytes
+    """Authorities in PEM that sign its certificate; the machine's own if left out."""
     @_builtins.property
-    def service(self) -> Global___ServiceReference: ...
+    def service(self) -> Global___ServiceReference:
+        """In the cluster."""
+
     def __init__(
         self,
         *,

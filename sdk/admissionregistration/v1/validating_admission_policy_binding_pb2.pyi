@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ValidatingAdmissionPolicyBinding(_message.Message):
+    """Puts a policy to work."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Several may bind one policy."""
+
     @_builtins.property
-    def spec(self) -> Global___ValidatingAdmissionPolicyBindingSpec: ...
+    def spec(self) -> Global___ValidatingAdmissionPolicyBindingSpec:
+        """Which policy, with what, for whom, and what then."""
+
     def __init__(
         self,
         *,
@@ -53,14 +59,20 @@ Global___ValidatingAdmissionPolicyBinding: _TypeAlias = ValidatingAdmissionPolic
 
 @_typing.final
 class ValidatingAdmissionPolicyBindingList(_message.Message):
+    """A page of bindings."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidatingAdmissionPolicyBinding]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidatingAdmissionPolicyBinding]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -79,6 +91,8 @@ Global___ValidatingAdmissionPolicyBindingList: _TypeAlias = ValidatingAdmissionP
 
 @_typing.final
 class ValidatingAdmissionPolicyBindingSpec(_message.Message):
+    """Which policy, with what, for whom, and what then."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     POLICY_NAME_FIELD_NUMBER: _builtins.int
@@ -86,12 +100,19 @@ class ValidatingAdmissionPolicyBindingSpec(_message.Message):
     MATCH_RESOURCES_FIELD_NUMBER: _builtins.int
     VALIDATION_ACTIONS_FIELD_NUMBER: _builtins.int
     policy_name: _builtins.str
+    """Of the policy."""
     @_builtins.property
-    def param_ref(self) -> _types_pb2_1.ParamRef: ...
+    def param_ref(self) -> _types_pb2_1.ParamRef:
+        """Its parameters."""
+
     @_builtins.property
-    def match_resources(self) -> _types_pb2_1.MatchResources: ...
+    def match_resources(self) -> _types_pb2_1.MatchResources:
+        """A narrower choice of requests."""
+
     @_builtins.property
-    def validation_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def validation_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """`Deny`, `Warn`, `Audit`; not `Deny` together with `Warn`."""
+
     def __init__(
         self,
         *,

@@ -22,12 +22,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AuditAnnotation(_message.Message):
+    """A note for the audit log."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
     VALUE_EXPRESSION_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Its name, after the policy's."""
     value_expression: _builtins.str
+    """In CEL; gives a text, or null for no note."""
     def __init__(
         self,
         *,
@@ -51,12 +55,16 @@ Global___AuditAnnotation: _TypeAlias = AuditAnnotation  # noqa: Y015
 
 @_typing.final
 class ExpressionWarning(_message.Message):
+    """An expression that does not fit the types."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELD_REF_FIELD_NUMBER: _builtins.int
     WARNING_FIELD_NUMBER: _builtins.int
     field_ref: _builtins.str
+    """Where it stands, e.g. spec.validations[0].expression."""
     warning: _builtins.str
+    """What is wrong."""
     def __init__(
         self,
         *,
@@ -80,11 +88,15 @@ Global___ExpressionWarning: _TypeAlias = ExpressionWarning  # noqa: Y015
 
 @_typing.final
 class TypeChecking(_message.Message):
+    """What was found when expressions were checked."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def expression_warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExpressionWarning]: ...
+    def expression_warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExpressionWarning]:
+        """One for each that does not fit."""
+
     def __init__(
         self,
         *,
@@ -100,17 +112,25 @@ Global___TypeChecking: _TypeAlias = TypeChecking  # noqa: Y015
 
 @_typing.final
 class ValidatingAdmissionPolicy(_message.Message):
+    """Refuses requests by expressions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """It does nothing without a binding."""
+
     @_builtins.property
-    def spec(self) -> Global___ValidatingAdmissionPolicySpec: ...
+    def spec(self) -> Global___ValidatingAdmissionPolicySpec:
+        """What it checks, and when."""
+
     @_builtins.property
-    def status(self) -> Global___ValidatingAdmissionPolicyStatus: ...
+    def status(self) -> Global___ValidatingAdmissionPolicyStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -139,14 +159,20 @@ Global___ValidatingAdmissionPolicy: _TypeAlias = ValidatingAdmissionPolicy  # no
 
 @_typing.final
 class ValidatingAdmissionPolicyList(_message.Message):
+    """A page of policies."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidatingAdmissionPolicy]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidatingAdmissionPolicy]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -165,6 +191,8 @@ Global___ValidatingAdmissionPolicyList: _TypeAlias = ValidatingAdmissionPolicyLi
 
 @_typing.final
 class ValidatingAdmissionPolicySpec(_message.Message):
+    """What a policy checks, and when."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PARAM_KIND_FIELD_NUMBER: _builtins.int
@@ -175,18 +203,31 @@ class ValidatingAdmissionPolicySpec(_message.Message):
     MATCH_CONDITIONS_FIELD_NUMBER: _builtins.int
     VARIABLES_FIELD_NUMBER: _builtins.int
     failure_policy: _builtins.str
+    """When an expression fails: `Fail` (default) or `Ignore`."""
     @_builtins.property
-    def param_kind(self) -> _types_pb2_1.ParamKind: ...
+    def param_kind(self) -> _types_pb2_1.ParamKind:
+        """Of which kind its parameters are; none if left out."""
+
     @_builtins.property
-    def match_constraints(self) -> _types_pb2_1.MatchResources: ...
+    def match_constraints(self) -> _types_pb2_1.MatchResources:
+        """Which requests."""
+
     @_builtins.property
-    def validations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Validation]: ...
+    def validations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Validation]:
+        """All must be kept."""
+
     @_builtins.property
-    def audit_annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditAnnotation]: ...
+    def audit_annotations(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditAnnotation]:
+        """Notes for the audit log."""
+
     @_builtins.property
-    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.MatchCondition]: ...
+    def match_conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.MatchCondition]:
+        """All must hold; 64 at most."""
+
     @_builtins.property
-    def variables(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Variable]: ...
+    def variables(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Variable]:
+        """In their order."""
+
     def __init__(
         self,
         *,
@@ -219,16 +260,23 @@ Global___ValidatingAdmissionPolicySpec: _TypeAlias = ValidatingAdmissionPolicySp
 
 @_typing.final
 class ValidatingAdmissionPolicyStatus(_message.Message):
+    """What was observed of a policy."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     TYPE_CHECKING_FIELD_NUMBER: _builtins.int
     CONDITIONS_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """The generation of the spec that this is about."""
     @_builtins.property
-    def type_checking(self) -> Global___TypeChecking: ...
+    def type_checking(self) -> Global___TypeChecking:
+        """What was found in its expressions."""
+
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]:
+        """By type."""
+
     def __init__(
         self,
         *,
@@ -253,6 +301,8 @@ Global___ValidatingAdmissionPolicyStatus: _TypeAlias = ValidatingAdmissionPolicy
 
 @_typing.final
 class Validation(_message.Message):
+    """One rule."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_FIELD_NUMBER: _builtins.int
@@ -260,9 +310,13 @@ class Validation(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_EXPRESSION_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
+    """In CEL; true if it is kept. Knows `object`, `oldObject`, `request`, `params`, `authorizer`."""
     message: _builtins.str
+    """Told if it is not."""
     reason: _builtins.str
+    """`Unauthorized`, `Forbidden`, `Invalid` (default) or `RequestEntityTooLarge`."""
     message_expression: _builtins.str
+    """Makes the message; wins over `message`."""
     def __init__(
         self,
         *,

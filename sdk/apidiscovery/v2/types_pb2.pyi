@@ -21,14 +21,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class APIGroupDiscovery(_message.Message):
+    """One group, whole."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is the group's; none for the core group."""
+
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIVersionDiscovery]: ...
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIVersionDiscovery]:
+        """Best first."""
+
     def __init__(
         self,
         *,
@@ -47,14 +53,20 @@ Global___APIGroupDiscovery: _TypeAlias = APIGroupDiscovery  # noqa: Y015
 
 @_typing.final
 class APIGroupDiscoveryList(_message.Message):
+    """All groups with all that they serve."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Always empty."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIGroupDiscovery]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIGroupDiscovery]:
+        """In the order in which clients are to prefer them."""
+
     def __init__(
         self,
         *,
@@ -73,6 +85,8 @@ Global___APIGroupDiscoveryList: _TypeAlias = APIGroupDiscoveryList  # noqa: Y015
 
 @_typing.final
 class APIResourceDiscovery(_message.Message):
+    """One resource."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_FIELD_NUMBER: _builtins.int
@@ -84,18 +98,31 @@ class APIResourceDiscovery(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     SUBRESOURCES_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
+    """The plural, as in paths and roles."""
     scope: _builtins.str
+    """`Namespaced` or `Cluster`."""
     singular_resource: _builtins.str
+    """As a command line takes it."""
     @_builtins.property
-    def response_kind(self) -> _types_pb2.GroupVersionKind: ...
+    def response_kind(self) -> _types_pb2.GroupVersionKind:
+        """What it answers with."""
+
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be done with it."""
+
     @_builtins.property
-    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Abbreviations that a command line takes."""
+
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collective names, e.g. all."""
+
     @_builtins.property
-    def subresources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APISubresourceDiscovery]: ...
+    def subresources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APISubresourceDiscovery]:
+        """Parts that are read or written by themselves."""
+
     def __init__(
         self,
         *,
@@ -133,6 +160,8 @@ Global___APIResourceDiscovery: _TypeAlias = APIResourceDiscovery  # noqa: Y015
 
 @_typing.final
 class APISubresourceDiscovery(_message.Message):
+    """A part of a resource."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBRESOURCE_FIELD_NUMBER: _builtins.int
@@ -140,12 +169,19 @@ class APISubresourceDiscovery(_message.Message):
     ACCEPTED_TYPES_FIELD_NUMBER: _builtins.int
     VERBS_FIELD_NUMBER: _builtins.int
     subresource: _builtins.str
+    """E.g. status."""
     @_builtins.property
-    def response_kind(self) -> _types_pb2.GroupVersionKind: ...
+    def response_kind(self) -> _types_pb2.GroupVersionKind:
+        """What it answers with."""
+
     @_builtins.property
-    def accepted_types(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.GroupVersionKind]: ...
+    def accepted_types(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.GroupVersionKind]:
+        """What it takes, if that is something else."""
+
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be done with it."""
+
     def __init__(
         self,
         *,
@@ -171,15 +207,21 @@ Global___APISubresourceDiscovery: _TypeAlias = APISubresourceDiscovery  # noqa: 
 
 @_typing.final
 class APIVersionDiscovery(_message.Message):
+    """One version of a group."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSION_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     FRESHNESS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
+    """E.g. v1."""
     freshness: _builtins.str
+    """`Current`, or `Stale`: what an aggregated server last said."""
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIResourceDiscovery]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIResourceDiscovery]:
+        """In the order of their names."""
+
     def __init__(
         self,
         *,

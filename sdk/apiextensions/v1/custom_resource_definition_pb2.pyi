@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CustomResourceColumnDefinition(_message.Message):
+    """A column of `get`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -30,11 +32,17 @@ class CustomResourceColumnDefinition(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     JSON_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The heading."""
     type: _builtins.str
+    """`string`, `integer`, `number`, `boolean` or `date`."""
     format: _builtins.str
+    """As in OpenAPI; `name` for the column with the object's name."""
     description: _builtins.str
+    """For people."""
     priority: _builtins.int
+    """0 in the default table, above that only in the wide one."""
     json_path: _builtins.str
+    """The value within an object, e.g. .spec.size."""
     def __init__(
         self,
         *,
@@ -78,13 +86,18 @@ Global___CustomResourceColumnDefinition: _TypeAlias = CustomResourceColumnDefini
 
 @_typing.final
 class CustomResourceConversion(_message.Message):
+    """How objects of one version become objects of another."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STRATEGY_FIELD_NUMBER: _builtins.int
     WEBHOOK_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
+    """`None` only changes apiVersion; `Webhook` asks."""
     @_builtins.property
-    def webhook(self) -> Global___WebhookConversion: ...
+    def webhook(self) -> Global___WebhookConversion:
+        """Whom to ask."""
+
     def __init__(
         self,
         *,
@@ -108,17 +121,25 @@ Global___CustomResourceConversion: _TypeAlias = CustomResourceConversion  # noqa
 
 @_typing.final
 class CustomResourceDefinition(_message.Message):
+    """Adds a kind to the API."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is PLURAL.GROUP."""
+
     @_builtins.property
-    def spec(self) -> Global___CustomResourceDefinitionSpec: ...
+    def spec(self) -> Global___CustomResourceDefinitionSpec:
+        """Its names, its versions."""
+
     @_builtins.property
-    def status(self) -> Global___CustomResourceDefinitionStatus: ...
+    def status(self) -> Global___CustomResourceDefinitionStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -147,6 +168,8 @@ Global___CustomResourceDefinition: _TypeAlias = CustomResourceDefinition  # noqa
 
 @_typing.final
 class CustomResourceDefinitionCondition(_message.Message):
+    """One observed fact."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -156,12 +179,19 @@ class CustomResourceDefinitionCondition(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`NamesAccepted`, `Established`, `NonStructuralSchema`, `KubernetesAPIApprovalPolicyConformant` or `Terminating`."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     observed_generation: _builtins.int
+    """The generation of the spec that this is about."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -205,14 +235,20 @@ Global___CustomResourceDefinitionCondition: _TypeAlias = CustomResourceDefinitio
 
 @_typing.final
 class CustomResourceDefinitionList(_message.Message):
+    """A page of definitions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinition]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinition]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -231,6 +267,8 @@ Global___CustomResourceDefinitionList: _TypeAlias = CustomResourceDefinitionList
 
 @_typing.final
 class CustomResourceDefinitionNames(_message.Message):
+    """What a kind is called."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PLURAL_FIELD_NUMBER: _builtins.int
@@ -240,13 +278,21 @@ class CustomResourceDefinitionNames(_message.Message):
     LIST_KIND_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
     plural: _builtins.str
+    """As in paths and roles; lower case."""
     singular: _builtins.str
+    """As a command line takes it; the kind in lower case by default."""
     kind: _builtins.str
+    """As in manifests."""
     list_kind: _builtins.str
+    """Of its lists; KINDList by default."""
     @_builtins.property
-    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Abbreviations that a command line takes."""
+
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collective names, e.g. all."""
+
     def __init__(
         self,
         *,
@@ -282,6 +328,8 @@ Global___CustomResourceDefinitionNames: _TypeAlias = CustomResourceDefinitionNam
 
 @_typing.final
 class CustomResourceDefinitionSpec(_message.Message):
+    """What a kind is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
@@ -291,14 +339,23 @@ class CustomResourceDefinitionSpec(_message.Message):
     CONVERSION_FIELD_NUMBER: _builtins.int
     PRESERVE_UNKNOWN_FIELDS_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """As in /apis/GROUP."""
     scope: _builtins.str
+    """`Namespaced` or `Cluster`; cannot be changed."""
     preserve_unknown_fields: _builtins.bool
+    """Refused: say x-kubernetes-preserve-unknown-fields in the schema."""
     @_builtins.property
-    def names(self) -> Global___CustomResourceDefinitionNames: ...
+    def names(self) -> Global___CustomResourceDefinitionNames:
+        """Within the group each is taken once."""
+
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinitionVersion]: ...
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinitionVersion]:
+        """Exactly one of them is stored."""
+
     @_builtins.property
-    def conversion(self) -> Global___CustomResourceConversion: ...
+    def conversion(self) -> Global___CustomResourceConversion:
+        """Between versions; `None` by default."""
+
     def __init__(
         self,
         *,
@@ -338,6 +395,8 @@ Global___CustomResourceDefinitionSpec: _TypeAlias = CustomResourceDefinitionSpec
 
 @_typing.final
 class CustomResourceDefinitionStatus(_message.Message):
+    """What was observed of a definition."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
@@ -345,12 +404,19 @@ class CustomResourceDefinitionStatus(_message.Message):
     STORED_VERSIONS_FIELD_NUMBER: _builtins.int
     OBSERVED_GENERATION_FIELD_NUMBER: _builtins.int
     observed_generation: _builtins.int
+    """The generation of the spec that this is about."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinitionCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceDefinitionCondition]:
+        """By type."""
+
     @_builtins.property
-    def accepted_names(self) -> Global___CustomResourceDefinitionNames: ...
+    def accepted_names(self) -> Global___CustomResourceDefinitionNames:
+        """Those that it got; what conflicts is missing."""
+
     @_builtins.property
-    def stored_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def stored_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Versions that objects may be stored in; never shortened by the server."""
+
     def __init__(
         self,
         *,
@@ -376,6 +442,8 @@ Global___CustomResourceDefinitionStatus: _TypeAlias = CustomResourceDefinitionSt
 
 @_typing.final
 class CustomResourceDefinitionVersion(_message.Message):
+    """One version of a kind."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -388,18 +456,31 @@ class CustomResourceDefinitionVersion(_message.Message):
     ADDITIONAL_PRINTER_COLUMNS_FIELD_NUMBER: _builtins.int
     SELECTABLE_FIELDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """E.g. v1beta1."""
     served: _builtins.bool
+    """Whether it can be asked for."""
     storage: _builtins.bool
+    """Whether objects are stored in it."""
     deprecated: _builtins.bool
+    """Whether who uses it is warned."""
     deprecation_warning: _builtins.str
+    """The warning, 256 characters at most; one of the server's own by default."""
     @_builtins.property
-    def schema(self) -> Global___CustomResourceValidation: ...
+    def schema(self) -> Global___CustomResourceValidation:
+        """What its objects are; must be structural."""
+
     @_builtins.property
-    def subresources(self) -> Global___CustomResourceSubresources: ...
+    def subresources(self) -> Global___CustomResourceSubresources:
+        """Parts that are read or written by themselves."""
+
     @_builtins.property
-    def additional_printer_columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceColumnDefinition]: ...
+    def additional_printer_columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomResourceColumnDefinition]:
+        """Columns of `get` beside the name; the age by default."""
+
     @_builtins.property
-    def selectable_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectableField]: ...
+    def selectable_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectableField]:
+        """Fields that objects can be selected by, 8 at most."""
+
     def __init__(
         self,
         *,
@@ -450,14 +531,19 @@ Global___CustomResourceDefinitionVersion: _TypeAlias = CustomResourceDefinitionV
 
 @_typing.final
 class CustomResourceSubresourceScale(_message.Message):
+    """Where the scale of an object is."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_REPLICAS_PATH_FIELD_NUMBER: _builtins.int
     STATUS_REPLICAS_PATH_FIELD_NUMBER: _builtins.int
     LABEL_SELECTOR_PATH_FIELD_NUMBER: _builtins.int
     spec_replicas_path: _builtins.str
+    """Of the wished number, e.g. .spec.replicas."""
     status_replicas_path: _builtins.str
+    """Of the present number, e.g. .status.replicas."""
     label_selector_path: _builtins.str
+    """Of the selector as text; autoscalers need it."""
     def __init__(
         self,
         *,
@@ -486,6 +572,8 @@ Global___CustomResourceSubresourceScale: _TypeAlias = CustomResourceSubresourceS
 
 @_typing.final
 class CustomResourceSubresourceStatus(_message.Message):
+    """Says that status is written by itself. Without fields."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     def __init__(
@@ -501,14 +589,20 @@ Global___CustomResourceSubresourceStatus: _TypeAlias = CustomResourceSubresource
 
 @_typing.final
 class CustomResourceSubresources(_message.Message):
+    """Parts of an object that are read or written by themselves."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def status(self) -> Global___CustomResourceSubresourceStatus: ...
+    def status(self) -> Global___CustomResourceSubresourceStatus:
+        """If there, writes of the object leave its status alone, and the other way round."""
+
     @_builtins.property
-    def scale(self) -> Global___CustomResourceSubresourceScale: ...
+    def scale(self) -> Global___CustomResourceSubresourceScale:
+        """If there, the object can be scaled."""
+
     def __init__(
         self,
         *,
@@ -532,11 +626,15 @@ Global___CustomResourceSubresources: _TypeAlias = CustomResourceSubresources  # 
 
 @_typing.final
 class CustomResourceValidation(_message.Message):
+    """What objects have to be."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OPEN_APIV3_SCHEMA_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def open_apiv3_schema(self) -> Global___JSONSchemaProps: ...
+    def open_apiv3_schema(self) -> Global___JSONSchemaProps:
+        """Checked at every write; also says what is dropped and what is filled in."""
+
     def __init__(
         self,
         *,
@@ -554,12 +652,16 @@ Global___CustomResourceValidation: _TypeAlias = CustomResourceValidation  # noqa
 
 @_typing.final
 class ExternalDocumentation(_message.Message):
+    """A page about something."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     description: _builtins.str
+    """For people."""
     url: _builtins.str
+    """Where."""
     def __init__(
         self,
         *,
@@ -583,10 +685,13 @@ Global___ExternalDocumentation: _TypeAlias = ExternalDocumentation  # noqa: Y015
 
 @_typing.final
 class JSON(_message.Message):
+    """Any JSON value."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RAW_FIELD_NUMBER: _builtins.int
     raw: _builtins.bytes
+    """The value itself."""
     def __init__(
         self,
         *,
@@ -604,6 +709,8 @@ Global___JSON: _TypeAlias = JSON  # noqa: Y015
 
 @_typing.final
 class JSONSchemaProps(_message.Message):
+    """What a JSON value has to be, as in OpenAPI 3.0, with some of Kubernetes' own keys."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -735,67 +842,129 @@ class JSONSchemaProps(_message.Message):
     X_KUBERNETES_MAP_TYPE_FIELD_NUMBER: _builtins.int
     X_KUBERNETES_VALIDATIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
+    """Refused."""
     schema: _builtins.str
+    """Which JSON Schema it is written in; not looked at."""
     ref: _builtins.str
+    """Refused."""
     description: _builtins.str
+    """For people; `explain` prints it."""
     type: _builtins.str
+    """`object`, `array`, `string`, `integer`, `number` or `boolean`."""
     format: _builtins.str
+    """E.g. date-time, int64, byte; unknown ones are ignored."""
     title: _builtins.str
+    """For people."""
     maximum: _builtins.float
+    """The largest number."""
     exclusive_maximum: _builtins.bool
+    """Whether `maximum` itself is too large."""
     minimum: _builtins.float
+    """The smallest number."""
     exclusive_minimum: _builtins.bool
+    """Whether `minimum` itself is too small."""
     max_length: _builtins.int
+    """Characters at most."""
     min_length: _builtins.int
+    """Characters at least."""
     pattern: _builtins.str
+    """A regular expression that is found in the text."""
     max_items: _builtins.int
+    """Items at most."""
     min_items: _builtins.int
+    """Items at least."""
     unique_items: _builtins.bool
+    """Refused if true; use a list of type set."""
     multiple_of: _builtins.float
+    """The number divides by it."""
     max_properties: _builtins.int
+    """Fields at most."""
     min_properties: _builtins.int
+    """Fields at least."""
     nullable: _builtins.bool
+    """Whether null is allowed."""
     x_kubernetes_preserve_unknown_fields: _builtins.bool
+    """Keep fields that are not described; only true."""
     x_kubernetes_embedded_resource: _builtins.bool
+    """It is a whole object with apiVersion, kind and metadata."""
     x_kubernetes_int_or_string: _builtins.bool
+    """It is a whole number or a text; then without `type`."""
     x_kubernetes_list_type: _builtins.str
+    """`atomic` (default), `set` or `map`: how items are told apart when lists are merged."""
     x_kubernetes_map_type: _builtins.str
+    """`granular` (default) or `atomic`: whether fields are owned one by one."""
     @_builtins.property
-    def default(self) -> Global___JSON: ...
+    def default(self) -> Global___JSON:
+        """Filled in where the value is missing; itself valid."""
+
     @_builtins.property
-    def enum(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSON]: ...
+    def enum(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSON]:
+        """The only values allowed."""
+
     @_builtins.property
-    def required(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def required(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that must be there."""
+
     @_builtins.property
-    def items(self) -> Global___JSONSchemaPropsOrArray: ...
+    def items(self) -> Global___JSONSchemaPropsOrArray:
+        """What each item is."""
+
     @_builtins.property
-    def all_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]: ...
+    def all_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]:
+        """All hold; only checks, no new fields."""
+
     @_builtins.property
-    def one_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]: ...
+    def one_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]:
+        """Exactly one holds; only checks, no new fields."""
+
     @_builtins.property
-    def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]: ...
+    def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]:
+        """At least one holds; only checks, no new fields."""
+
     @_builtins.property
-    def not_field(self) -> Global___JSONSchemaProps: ...
+    def not_field(self) -> Global___JSONSchemaProps:
+        """Does not hold; only checks, no new fields."""
+
     @_builtins.property
-    def properties(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]: ...
+    def properties(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]:
+        """What each named field is."""
+
     @_builtins.property
-    def additional_properties(self) -> Global___JSONSchemaPropsOrBool: ...
+    def additional_properties(self) -> Global___JSONSchemaPropsOrBool:
+        """What all other fields are; not together with `properties`."""
+
     @_builtins.property
-    def pattern_properties(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]: ...
+    def pattern_properties(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]:
+        """Refused."""
+
     @_builtins.property
-    def dependencies(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaPropsOrStringArray]: ...
+    def dependencies(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaPropsOrStringArray]:
+        """Refused."""
+
     @_builtins.property
-    def additional_items(self) -> Global___JSONSchemaPropsOrBool: ...
+    def additional_items(self) -> Global___JSONSchemaPropsOrBool:
+        """Refused."""
+
     @_builtins.property
-    def definitions(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]: ...
+    def definitions(self) -> _containers.MessageMap[_builtins.str, Global___JSONSchemaProps]:
+        """Refused."""
+
     @_builtins.property
-    def external_docs(self) -> Global___ExternalDocumentation: ...
+    def external_docs(self) -> Global___ExternalDocumentation:
+        """A page about it."""
+
     @_builtins.property
-    def example(self) -> Global___JSON: ...
+    def example(self) -> Global___JSON:
+        """For people."""
+
     @_builtins.property
-    def x_kubernetes_list_map_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def x_kubernetes_list_map_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields that identify an item of a list of type map."""
+
     @_builtins.property
-    def x_kubernetes_validations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidationRule]: ...
+    def x_kubernetes_validations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValidationRule]:
+        """Rules in CEL."""
+
     def __init__(
         self,
         *,
@@ -985,14 +1154,20 @@ Global___JSONSchemaProps: _TypeAlias = JSONSchemaProps  # noqa: Y015
 
 @_typing.final
 class JSONSchemaPropsOrArray(_message.Message):
+    """A schema, or a list of them; only the first is allowed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEMA_FIELD_NUMBER: _builtins.int
     SCHEMAS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schema(self) -> Global___JSONSchemaProps: ...
+    def schema(self) -> Global___JSONSchemaProps:
+        """For all items."""
+
     @_builtins.property
-    def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]: ...
+    def schemas(self) -> _containers.RepeatedCompositeFieldContainer[Global___JSONSchemaProps]:
+        """For each place in the list; refused."""
+
     def __init__(
         self,
         *,
@@ -1011,13 +1186,18 @@ Global___JSONSchemaPropsOrArray: _TypeAlias = JSONSchemaPropsOrArray  # noqa: Y0
 
 @_typing.final
 class JSONSchemaPropsOrBool(_message.Message):
+    """A schema, or whether anything goes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ALLOWS_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
     allows: _builtins.bool
+    """Whether anything goes."""
     @_builtins.property
-    def schema(self) -> Global___JSONSchemaProps: ...
+    def schema(self) -> Global___JSONSchemaProps:
+        """What it has to be."""
+
     def __init__(
         self,
         *,
@@ -1041,14 +1221,20 @@ Global___JSONSchemaPropsOrBool: _TypeAlias = JSONSchemaPropsOrBool  # noqa: Y015
 
 @_typing.final
 class JSONSchemaPropsOrStringArray(_message.Message):
+    """A schema, or names of fields."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SCHEMA_FIELD_NUMBER: _builtins.int
     PROPERTY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def schema(self) -> Global___JSONSchemaProps: ...
+    def schema(self) -> Global___JSONSchemaProps:
+        """What the object has to be then."""
+
     @_builtins.property
-    def property(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def property(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which fields it has to have then."""
+
     def __init__(
         self,
         *,
@@ -1067,10 +1253,13 @@ Global___JSONSchemaPropsOrStringArray: _TypeAlias = JSONSchemaPropsOrStringArray
 
 @_typing.final
 class SelectableField(_message.Message):
+    """A field that objects can be selected by."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     JSON_PATH_FIELD_NUMBER: _builtins.int
     json_path: _builtins.str
+    """Without lists, e.g. .spec.color; of a string, whole number or boolean."""
     def __init__(
         self,
         *,
@@ -1088,6 +1277,8 @@ Global___SelectableField: _TypeAlias = SelectableField  # noqa: Y015
 
 @_typing.final
 class ServiceReference(_message.Message):
+    """A service that answers for others."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
@@ -1095,9 +1286,13 @@ class ServiceReference(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called."""
     path: _builtins.str
+    """Where on it to ask."""
     port: _builtins.int
+    """Of the service. Default 443."""
     def __init__(
         self,
         *,
@@ -1131,6 +1326,8 @@ Global___ServiceReference: _TypeAlias = ServiceReference  # noqa: Y015
 
 @_typing.final
 class ValidationRule(_message.Message):
+    """A rule that a value has to keep, in CEL."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RULE_FIELD_NUMBER: _builtins.int
@@ -1140,11 +1337,17 @@ class ValidationRule(_message.Message):
     FIELD_PATH_FIELD_NUMBER: _builtins.int
     OPTIONAL_OLD_SELF_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
+    """True if it is kept; `self` is the value, `oldSelf` the one before."""
     message: _builtins.str
+    """Told if it is not; without line breaks."""
     message_expression: _builtins.str
+    """Makes the message; wins over `message`."""
     reason: _builtins.str
+    """`FieldValueInvalid` (default), `FieldValueForbidden`, `FieldValueRequired` or `FieldValueDuplicate`."""
     field_path: _builtins.str
+    """The field that is told, relative to the value, e.g. .size."""
     optional_old_self: _builtins.bool
+    """Check new objects too; `oldSelf` is then an optional."""
     def __init__(
         self,
         *,
@@ -1188,15 +1391,21 @@ Global___ValidationRule: _TypeAlias = ValidationRule  # noqa: Y015
 
 @_typing.final
 class WebhookClientConfig(_message.Message):
+    """Where a webhook is; either `url` or `service`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     URL_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     CA_BUNDLE_FIELD_NUMBER: _builtins.int
     url: _builtins.str
+    """With https."""
     ca_bundle: _builtins.bytes
+    """Authorities in PEM that sign its certificate; the machine's own if left out."""
     @_builtins.property
-    def service(self) -> Global___ServiceReference: ...
+    def service(self) -> Global___ServiceReference:
+        """In the cluster."""
+
     def __init__(
         self,
         *,
@@ -1225,14 +1434,20 @@ Global___WebhookClientConfig: _TypeAlias = WebhookClientConfig  # noqa: Y015
 
 @_typing.final
 class WebhookConversion(_message.Message):
+    """A webhook that converts."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CLIENT_CONFIG_FIELD_NUMBER: _builtins.int
     CONVERSION_REVIEW_VERSIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def client_config(self) -> Global___WebhookClientConfig: ...
+    def client_config(self) -> Global___WebhookClientConfig:
+        """Where it is."""
+
     @_builtins.property
-    def conversion_review_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def conversion_review_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Versions of ConversionReview that it takes, best first."""
+
     def __init__(
         self,
         *,

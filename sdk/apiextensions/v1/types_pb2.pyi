@@ -22,15 +22,21 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ConversionRequest(_message.Message):
+    """Objects and what they should become."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
     DESIRED_API_VERSION_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """Of this question."""
     desired_api_version: _builtins.str
+    """E.g. example.com/v1."""
     @_builtins.property
-    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]: ...
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]:
+        """Of one kind, of any of its versions."""
+
     def __init__(
         self,
         *,
@@ -55,16 +61,23 @@ Global___ConversionRequest: _TypeAlias = ConversionRequest  # noqa: Y015
 
 @_typing.final
 class ConversionResponse(_message.Message):
+    """What they have become."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     UID_FIELD_NUMBER: _builtins.int
     CONVERTED_OBJECTS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
+    """Of the question."""
     @_builtins.property
-    def converted_objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]: ...
+    def converted_objects(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RawExtension]:
+        """In the order of the question's."""
+
     @_builtins.property
-    def result(self) -> _types_pb2_1.Status: ...
+    def result(self) -> _types_pb2_1.Status:
+        """Success, or why not."""
+
     def __init__(
         self,
         *,
@@ -89,14 +102,20 @@ Global___ConversionResponse: _TypeAlias = ConversionResponse  # noqa: Y015
 
 @_typing.final
 class ConversionReview(_message.Message):
+    """A question to a webhook, or its answer."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def request(self) -> Global___ConversionRequest: ...
+    def request(self) -> Global___ConversionRequest:
+        """The question."""
+
     @_builtins.property
-    def response(self) -> Global___ConversionResponse: ...
+    def response(self) -> Global___ConversionResponse:
+        """The answer."""
+
     def __init__(
         self,
         *,

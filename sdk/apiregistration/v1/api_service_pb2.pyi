@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class APIService(_message.Message):
+    """Says whose a group version is: this server's own, or that of another API server behind it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """The name is VERSION.GROUP."""
+
     @_builtins.property
-    def spec(self) -> Global___APIServiceSpec: ...
+    def spec(self) -> Global___APIServiceSpec:
+        """Where the server is."""
+
     @_builtins.property
-    def status(self) -> Global___APIServiceStatus: ...
+    def status(self) -> Global___APIServiceStatus:
+        """Whether it answers."""
+
     def __init__(
         self,
         *,
@@ -60,6 +68,8 @@ Global___APIService: _TypeAlias = APIService  # noqa: Y015
 
 @_typing.final
 class APIServiceCondition(_message.Message):
+    """One observed fact."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -68,11 +78,17 @@ class APIServiceCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Available`."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word, e.g. Local, Passed, ServiceNotFound, FailedDiscoveryCheck."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -111,14 +127,20 @@ Global___APIServiceCondition: _TypeAlias = APIServiceCondition  # noqa: Y015
 
 @_typing.final
 class APIServiceList(_message.Message):
+    """A page of registrations."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIService]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIService]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -137,6 +159,8 @@ Global___APIServiceList: _TypeAlias = APIServiceList  # noqa: Y015
 
 @_typing.final
 class APIServiceSpec(_message.Message):
+    """Where the server of a group version is, and how it is known."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICE_FIELD_NUMBER: _builtins.int
@@ -147,13 +171,21 @@ class APIServiceSpec(_message.Message):
     GROUP_PRIORITY_MINIMUM_FIELD_NUMBER: _builtins.int
     VERSION_PRIORITY_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """As in /apis/GROUP."""
     version: _builtins.str
+    """E.g. v1beta1."""
     insecure_skip_tls_verify: _builtins.bool
+    """Take any certificate. Not together with `ca_bundle`."""
     ca_bundle: _builtins.bytes
+    """Authorities in PEM that sign its certificate, which is of the name SERVICE.NAMESPACE.svc."""
     group_priority_minimum: _builtins.int
+    """The higher, the earlier discovery names the group, 1 to 20000."""
     version_priority: _builtins.int
+    """The higher, the earlier discovery names the version in its group, 1 to 1000."""
     @_builtins.property
-    def service(self) -> Global___ServiceReference: ...
+    def service(self) -> Global___ServiceReference:
+        """The other server; left out for what is served here."""
+
     def __init__(
         self,
         *,
@@ -202,11 +234,15 @@ Global___APIServiceSpec: _TypeAlias = APIServiceSpec  # noqa: Y015
 
 @_typing.final
 class APIServiceStatus(_message.Message):
+    """What was observed of a server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIServiceCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___APIServiceCondition]:
+        """By type."""
+
     def __init__(
         self,
         *,
@@ -222,14 +258,19 @@ Global___APIServiceStatus: _TypeAlias = APIServiceStatus  # noqa: Y015
 
 @_typing.final
 class ServiceReference(_message.Message):
+    """A service that answers for others."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     PORT_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called."""
     port: _builtins.int
+    """Of the service. Default 443."""
     def __init__(
         self,
         *,

@@ -23,10 +23,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AuthenticationMetadata(_message.Message):
+    """More about how a user was known."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     IMPERSONATION_CONSTRAINT_FIELD_NUMBER: _builtins.int
     impersonation_constraint: _builtins.str
+    """Which rule let them act as somebody else."""
     def __init__(
         self,
         *,
@@ -44,6 +47,8 @@ Global___AuthenticationMetadata: _TypeAlias = AuthenticationMetadata  # noqa: Y0
 
 @_typing.final
 class Event(_message.Message):
+    """One request, at one stage of it."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -84,33 +89,61 @@ class Event(_message.Message):
     STAGE_TIMESTAMP_FIELD_NUMBER: _builtins.int
     ANNOTATIONS_FIELD_NUMBER: _builtins.int
     level: _builtins.str
+    """How much is told: `Metadata`, `Request` or `RequestResponse`."""
     audit_id: _builtins.str
+    """The same for every stage of one request."""
     stage: _builtins.str
+    """`RequestReceived`, `ResponseStarted`, `ResponseComplete` or `Panic`."""
     request_uri: _builtins.str
+    """As the client sent it."""
     verb: _builtins.str
+    """E.g. list; for what is no resource the method in lower case."""
     user_agent: _builtins.str
+    """As the client says; not to be trusted."""
     @_builtins.property
-    def user(self) -> _types_pb2.UserInfo: ...
+    def user(self) -> _types_pb2.UserInfo:
+        """Who."""
+
     @_builtins.property
-    def impersonated_user(self) -> _types_pb2.UserInfo: ...
+    def impersonated_user(self) -> _types_pb2.UserInfo:
+        """As whom they acted."""
+
     @_builtins.property
-    def authentication_metadata(self) -> Global___AuthenticationMetadata: ...
+    def authentication_metadata(self) -> Global___AuthenticationMetadata:
+        """How they were known."""
+
     @_builtins.property
-    def source_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def source_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The client's address last, those of proxies before it."""
+
     @_builtins.property
-    def object_ref(self) -> Global___ObjectReference: ...
+    def object_ref(self) -> Global___ObjectReference:
+        """What it is about."""
+
     @_builtins.property
-    def response_status(self) -> _types_pb2_1.Status: ...
+    def response_status(self) -> _types_pb2_1.Status:
+        """How it ended; without details."""
+
     @_builtins.property
-    def request_object(self) -> _types_pb2_2.Unknown: ...
+    def request_object(self) -> _types_pb2_2.Unknown:
+        """What was sent, from level `Request`."""
+
     @_builtins.property
-    def response_object(self) -> _types_pb2_2.Unknown: ...
+    def response_object(self) -> _types_pb2_2.Unknown:
+        """What was answered, from level `RequestResponse`."""
+
     @_builtins.property
-    def request_received_timestamp(self) -> _types_pb2_1.MicroTime: ...
+    def request_received_timestamp(self) -> _types_pb2_1.MicroTime:
+        """When it came."""
+
     @_builtins.property
-    def stage_timestamp(self) -> _types_pb2_1.MicroTime: ...
+    def stage_timestamp(self) -> _types_pb2_1.MicroTime:
+        """When this stage was reached."""
+
     @_builtins.property
-    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def annotations(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Notes of plug-ins."""
+
     def __init__(
         self,
         *,
@@ -201,14 +234,20 @@ Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class EventList(_message.Message):
+    """Several events."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ListMeta: ...
+    def metadata(self) -> _types_pb2_1.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """In no promised order."""
+
     def __init__(
         self,
         *,
@@ -227,16 +266,23 @@ Global___EventList: _TypeAlias = EventList  # noqa: Y015
 
 @_typing.final
 class GroupResources(_message.Message):
+    """Resources of one group."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     GROUP_FIELD_NUMBER: _builtins.int
     RESOURCES_FIELD_NUMBER: _builtins.int
     RESOURCE_NAMES_FIELD_NUMBER: _builtins.int
     group: _builtins.str
+    """"" is the core group."""
     @_builtins.property
-    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. pods, pods/log, pods/*, */scale; all of the group if there are none."""
+
     @_builtins.property
-    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resource_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these objects; all if there are none."""
+
     def __init__(
         self,
         *,
@@ -256,6 +302,8 @@ Global___GroupResources: _TypeAlias = GroupResources  # noqa: Y015
 
 @_typing.final
 class ObjectReference(_message.Message):
+    """What a request is about."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESOURCE_FIELD_NUMBER: _builtins.int
@@ -267,13 +315,21 @@ class ObjectReference(_message.Message):
     RESOURCE_VERSION_FIELD_NUMBER: _builtins.int
     SUBRESOURCE_FIELD_NUMBER: _builtins.int
     resource: _builtins.str
+    """The plural."""
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called."""
     uid: _builtins.str
+    """Its uid, if known."""
     api_group: _builtins.str
+    """"" is the core group."""
     api_version: _builtins.str
+    """E.g. v1."""
     resource_version: _builtins.str
+    """That of the request, if any."""
     subresource: _builtins.str
+    """E.g. status."""
     def __init__(
         self,
         *,
@@ -327,6 +383,8 @@ Global___ObjectReference: _TypeAlias = ObjectReference  # noqa: Y015
 
 @_typing.final
 class Policy(_message.Message):
+    """What is written to the audit log."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -334,12 +392,19 @@ class Policy(_message.Message):
     OMIT_STAGES_FIELD_NUMBER: _builtins.int
     OMIT_MANAGED_FIELDS_FIELD_NUMBER: _builtins.int
     omit_managed_fields: _builtins.bool
+    """Leave managedFields out of objects. Default false."""
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ObjectMeta: ...
+    def metadata(self) -> _types_pb2_1.ObjectMeta:
+        """Names have no meaning."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRule]:
+        """The first that fits counts."""
+
     @_builtins.property
-    def omit_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def omit_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not told for any rule."""
+
     def __init__(
         self,
         *,
@@ -365,14 +430,20 @@ Global___Policy: _TypeAlias = Policy  # noqa: Y015
 
 @_typing.final
 class PolicyList(_message.Message):
+    """Several policies."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2_1.ListMeta: ...
+    def metadata(self) -> _types_pb2_1.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Policy]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Policy]:
+        """In no promised order."""
+
     def __init__(
         self,
         *,
@@ -391,6 +462,8 @@ Global___PolicyList: _TypeAlias = PolicyList  # noqa: Y015
 
 @_typing.final
 class PolicyRule(_message.Message):
+    """How much is told of some requests; all that is said must hold."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     LEVEL_FIELD_NUMBER: _builtins.int
@@ -403,21 +476,37 @@ class PolicyRule(_message.Message):
     OMIT_STAGES_FIELD_NUMBER: _builtins.int
     OMIT_MANAGED_FIELDS_FIELD_NUMBER: _builtins.int
     level: _builtins.str
+    """`None`, `Metadata`, `Request` or `RequestResponse`."""
     omit_managed_fields: _builtins.bool
+    """Instead of the policy's own."""
     @_builtins.property
-    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def user_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them; all if there are none."""
+
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupResources]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupResources]:
+        """Any one of them; requests for others do not fit."""
+
     @_builtins.property
-    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any one of them; "" is none; all if there are none."""
+
     @_builtins.property
-    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths, with * at their end if need be."""
+
     @_builtins.property
-    def omit_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def omit_stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Not told; added to the policy's own."""
+
     def __init__(
         self,
         *,

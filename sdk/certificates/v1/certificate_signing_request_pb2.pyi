@@ -21,17 +21,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CertificateSigningRequest(_message.Message):
+    """Asks for a certificate; somebody approves or denies it, a signer signs."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Names have no meaning; it goes some time after it was dealt with."""
+
     @_builtins.property
-    def spec(self) -> Global___CertificateSigningRequestSpec: ...
+    def spec(self) -> Global___CertificateSigningRequestSpec:
+        """Cannot be changed."""
+
     @_builtins.property
-    def status(self) -> Global___CertificateSigningRequestStatus: ...
+    def status(self) -> Global___CertificateSigningRequestStatus:
+        """Decisions and the certificate."""
+
     def __init__(
         self,
         *,
@@ -60,6 +68,8 @@ Global___CertificateSigningRequest: _TypeAlias = CertificateSigningRequest  # no
 
 @_typing.final
 class CertificateSigningRequestCondition(_message.Message):
+    """One decision or failure."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -69,13 +79,21 @@ class CertificateSigningRequestCondition(_message.Message):
     LAST_UPDATE_TIME_FIELD_NUMBER: _builtins.int
     LAST_TRANSITION_TIME_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Approved`, `Denied` or `Failed`."""
     status: _builtins.str
+    """`True` for the first two."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_update_time(self) -> _types_pb2.Time: ...
+    def last_update_time(self) -> _types_pb2.Time:
+        """When it was last written."""
+
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -119,14 +137,20 @@ Global___CertificateSigningRequestCondition: _TypeAlias = CertificateSigningRequ
 
 @_typing.final
 class CertificateSigningRequestList(_message.Message):
+    """A page of signing requests."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateSigningRequest]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateSigningRequest]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -145,6 +169,8 @@ Global___CertificateSigningRequestList: _TypeAlias = CertificateSigningRequestLi
 
 @_typing.final
 class CertificateSigningRequestSpec(_message.Message):
+    """What is asked for, and by whom."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -177,16 +203,27 @@ class CertificateSigningRequestSpec(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
     request: _builtins.bytes
+    """A certificate request (PKCS #10) in PEM."""
     signer_name: _builtins.str
+    """Who is to sign, e.g. kubernetes.io/kube-apiserver-client."""
     expiration_seconds: _builtins.int
+    """Lifetime that is wished for, from 600; the signer may give less."""
     username: _builtins.str
+    """Who asked; set by the server."""
     uid: _builtins.str
+    """Who asked; set by the server."""
     @_builtins.property
-    def usages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def usages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. `digital signature`, `client auth`, as the signer allows."""
+
     @_builtins.property
-    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of who asked; set by the server."""
+
     @_builtins.property
-    def extra(self) -> _containers.MessageMap[_builtins.str, Global___ExtraValue]: ...
+    def extra(self) -> _containers.MessageMap[_builtins.str, Global___ExtraValue]:
+        """More about who asked; set by the server."""
+
     def __init__(
         self,
         *,
@@ -228,13 +265,18 @@ Global___CertificateSigningRequestSpec: _TypeAlias = CertificateSigningRequestSp
 
 @_typing.final
 class CertificateSigningRequestStatus(_message.Message):
+    """What became of a request."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     certificate: _builtins.bytes
+    """The signed chain in PEM, leaf first."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateSigningRequestCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CertificateSigningRequestCondition]:
+        """Approved and Denied exclude each other and stay."""
+
     def __init__(
         self,
         *,
@@ -253,11 +295,15 @@ Global___CertificateSigningRequestStatus: _TypeAlias = CertificateSigningRequest
 
 @_typing.final
 class ExtraValue(_message.Message):
+    """Values of one key."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In their order."""
+
     def __init__(
         self,
         *,

@@ -59,9 +59,13 @@ class GetRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which it is."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.GetRequest: ...
+    def request(self) -> _rpc_pb2.GetRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -85,9 +89,13 @@ class ListRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which they are."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.ListRequest: ...
+    def request(self) -> _rpc_pb2.ListRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -111,9 +119,13 @@ class WatchRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which they are."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.WatchRequest: ...
+    def request(self) -> _rpc_pb2.WatchRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -137,9 +149,13 @@ class WriteRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which it is."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.WriteRequest: ...
+    def request(self) -> _rpc_pb2.WriteRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -163,9 +179,13 @@ class PatchRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which it is."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.PatchRequest: ...
+    def request(self) -> _rpc_pb2.PatchRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -189,9 +209,13 @@ class DeleteRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which it is."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.DeleteRequest: ...
+    def request(self) -> _rpc_pb2.DeleteRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -215,9 +239,13 @@ class DeleteCollectionRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """Of which they are."""
+
     @_builtins.property
-    def request(self) -> _rpc_pb2.DeleteCollectionRequest: ...
+    def request(self) -> _rpc_pb2.DeleteCollectionRequest:
+        """As in the typed services."""
+
     def __init__(
         self,
         *,
@@ -263,7 +291,9 @@ class ListResponse(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
     def items(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """JSON, one each."""
@@ -310,7 +340,9 @@ class ListResourcesResponse(_message.Message):
     generation: _builtins.int
     """Changes when a resource comes, goes or changes."""
     @_builtins.property
-    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceFacts]: ...
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceFacts]:
+        """By group, version and name."""
+
     def __init__(
         self,
         *,
@@ -342,18 +374,29 @@ class ResourceFacts(_message.Message):
     CUSTOM_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """As in manifests."""
     singular: _builtins.str
+    """As a command line takes it."""
     namespaced: _builtins.bool
+    """Whether its objects live in namespaces."""
     custom: _builtins.bool
     """Whether it is of a custom resource, which has no typed service."""
     @_builtins.property
-    def resource(self) -> Global___Resource: ...
+    def resource(self) -> Global___Resource:
+        """As paths name it."""
+
     @_builtins.property
-    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Abbreviations that a command line takes."""
+
     @_builtins.property
-    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collective names, e.g. all."""
+
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What can be done with it."""
+
     @_builtins.property
     def subresources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """E.g. `status`."""
@@ -396,10 +439,13 @@ class Column(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     JSON_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The heading."""
     type: _builtins.str
     """integer, number, string, boolean or date."""
     format: _builtins.str
+    """`name` for the column with the object's name."""
     priority: _builtins.int
+    """0 in the default table, 1 in the wide one."""
     json_path: _builtins.str
     """Where its value is found."""
     def __init__(

@@ -25,6 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class FlowSchemaWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -32,12 +34,17 @@ class FlowSchemaWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a FlowSchema as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _flow_schema_pb2.FlowSchema: ...
+    def object(self) -> _flow_schema_pb2.FlowSchema:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -56,13 +63,18 @@ Global___FlowSchemaWriteRequest: _TypeAlias = FlowSchemaWriteRequest  # noqa: Y0
 
 @_typing.final
 class FlowSchemaWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _flow_schema_pb2.FlowSchema: ...
+    def object(self) -> _flow_schema_pb2.FlowSchema:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -79,6 +91,8 @@ Global___FlowSchemaWatchEvent: _TypeAlias = FlowSchemaWatchEvent  # noqa: Y015
 
 @_typing.final
 class FlowSchemaWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -101,6 +115,8 @@ Global___FlowSchemaWatchResponse: _TypeAlias = FlowSchemaWatchResponse  # noqa: 
 
 @_typing.final
 class PriorityLevelConfigurationWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -108,12 +124,17 @@ class PriorityLevelConfigurationWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a PriorityLevelConfiguration as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _priority_level_configuration_pb2.PriorityLevelConfiguration: ...
+    def object(self) -> _priority_level_configuration_pb2.PriorityLevelConfiguration:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -132,13 +153,18 @@ Global___PriorityLevelConfigurationWriteRequest: _TypeAlias = PriorityLevelConfi
 
 @_typing.final
 class PriorityLevelConfigurationWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _priority_level_configuration_pb2.PriorityLevelConfiguration: ...
+    def object(self) -> _priority_level_configuration_pb2.PriorityLevelConfiguration:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -155,6 +181,8 @@ Global___PriorityLevelConfigurationWatchEvent: _TypeAlias = PriorityLevelConfigu
 
 @_typing.final
 class PriorityLevelConfigurationWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

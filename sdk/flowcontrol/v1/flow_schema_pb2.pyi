@@ -21,10 +21,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class FlowDistinguisherMethod(_message.Message):
+    """How requests of one schema are told apart."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`ByUser` or `ByNamespace`."""
     def __init__(
         self,
         *,
@@ -42,17 +45,25 @@ Global___FlowDistinguisherMethod: _TypeAlias = FlowDistinguisherMethod  # noqa: 
 
 @_typing.final
 class FlowSchema(_message.Message):
+    """Says of which priority some requests are."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Those called `exempt` and `catch-all` cannot do without the server."""
+
     @_builtins.property
-    def spec(self) -> Global___FlowSchemaSpec: ...
+    def spec(self) -> Global___FlowSchemaSpec:
+        """Which requests, which priority."""
+
     @_builtins.property
-    def status(self) -> Global___FlowSchemaStatus: ...
+    def status(self) -> Global___FlowSchemaStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -81,6 +92,8 @@ Global___FlowSchema: _TypeAlias = FlowSchema  # noqa: Y015
 
 @_typing.final
 class FlowSchemaCondition(_message.Message):
+    """One observed fact."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -89,11 +102,17 @@ class FlowSchemaCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Dangling`: the priority level is missing."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -132,14 +151,20 @@ Global___FlowSchemaCondition: _TypeAlias = FlowSchemaCondition  # noqa: Y015
 
 @_typing.final
 class FlowSchemaList(_message.Message):
+    """A page of flow schemas."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowSchema]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowSchema]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -158,6 +183,8 @@ Global___FlowSchemaList: _TypeAlias = FlowSchemaList  # noqa: Y015
 
 @_typing.final
 class FlowSchemaSpec(_message.Message):
+    """Which requests, which priority."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PRIORITY_LEVEL_CONFIGURATION_FIELD_NUMBER: _builtins.int
@@ -165,12 +192,19 @@ class FlowSchemaSpec(_message.Message):
     DISTINGUISHER_METHOD_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
     matching_precedence: _builtins.int
+    """Schemas are looked at from 1 to 10000; the first that fits counts. Default 1000."""
     @_builtins.property
-    def priority_level_configuration(self) -> Global___PriorityLevelConfigurationReference: ...
+    def priority_level_configuration(self) -> Global___PriorityLevelConfigurationReference:
+        """Their priority."""
+
     @_builtins.property
-    def distinguisher_method(self) -> Global___FlowDistinguisherMethod: ...
+    def distinguisher_method(self) -> Global___FlowDistinguisherMethod:
+        """How they are told apart; not at all if left out."""
+
     @_builtins.property
-    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRulesWithSubjects]: ...
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyRulesWithSubjects]:
+        """Any one of them."""
+
     def __init__(
         self,
         *,
@@ -200,11 +234,15 @@ Global___FlowSchemaSpec: _TypeAlias = FlowSchemaSpec  # noqa: Y015
 
 @_typing.final
 class FlowSchemaStatus(_message.Message):
+    """What was observed of a schema."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowSchemaCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowSchemaCondition]:
+        """By type."""
+
     def __init__(
         self,
         *,
@@ -220,10 +258,13 @@ Global___FlowSchemaStatus: _TypeAlias = FlowSchemaStatus  # noqa: Y015
 
 @_typing.final
 class GroupSubject(_message.Message):
+    """A group of users."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Its name; * is every authenticated or unauthenticated user's."""
     def __init__(
         self,
         *,
@@ -241,14 +282,20 @@ Global___GroupSubject: _TypeAlias = GroupSubject  # noqa: Y015
 
 @_typing.final
 class NonResourcePolicyRule(_message.Message):
+    """Requests that are about no object."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERBS_FIELD_NUMBER: _builtins.int
     NON_RESOURCE_URLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. get; * is every verb."""
+
     @_builtins.property
-    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def non_resource_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths; /metrics, /healthz/*, or * alone for all."""
+
     def __init__(
         self,
         *,
@@ -265,17 +312,25 @@ Global___NonResourcePolicyRule: _TypeAlias = NonResourcePolicyRule  # noqa: Y015
 
 @_typing.final
 class PolicyRulesWithSubjects(_message.Message):
+    """Who does what."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECTS_FIELD_NUMBER: _builtins.int
     RESOURCE_RULES_FIELD_NUMBER: _builtins.int
     NON_RESOURCE_RULES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subject]: ...
+    def subjects(self) -> _containers.RepeatedCompositeFieldContainer[Global___Subject]:
+        """Any one of them."""
+
     @_builtins.property
-    def resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourcePolicyRule]: ...
+    def resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourcePolicyRule]:
+        """Any one of these or the others."""
+
     @_builtins.property
-    def non_resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NonResourcePolicyRule]: ...
+    def non_resource_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___NonResourcePolicyRule]:
+        """Any one of these or the others."""
+
     def __init__(
         self,
         *,
@@ -293,10 +348,13 @@ Global___PolicyRulesWithSubjects: _TypeAlias = PolicyRulesWithSubjects  # noqa: 
 
 @_typing.final
 class PriorityLevelConfigurationReference(_message.Message):
+    """Names a priority level."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """What it is called."""
     def __init__(
         self,
         *,
@@ -314,6 +372,8 @@ Global___PriorityLevelConfigurationReference: _TypeAlias = PriorityLevelConfigur
 
 @_typing.final
 class ResourcePolicyRule(_message.Message):
+    """Requests about objects."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VERBS_FIELD_NUMBER: _builtins.int
@@ -322,14 +382,23 @@ class ResourcePolicyRule(_message.Message):
     CLUSTER_SCOPE_FIELD_NUMBER: _builtins.int
     NAMESPACES_FIELD_NUMBER: _builtins.int
     cluster_scope: _builtins.bool
+    """Whether requests without a namespace are meant. Default false."""
     @_builtins.property
-    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def verbs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. list; * is every verb."""
+
     @_builtins.property
-    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def api_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"" is the core group, * every group."""
+
     @_builtins.property
-    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """E.g. pods, nodes/status; * is every resource."""
+
     @_builtins.property
-    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those whose requests are meant; * is every namespace."""
+
     def __init__(
         self,
         *,
@@ -351,12 +420,16 @@ Global___ResourcePolicyRule: _TypeAlias = ResourcePolicyRule  # noqa: Y015
 
 @_typing.final
 class ServiceAccountSubject(_message.Message):
+    """A service account."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAMESPACE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """Where it is."""
     name: _builtins.str
+    """What it is called; * is every one of the namespace."""
     def __init__(
         self,
         *,
@@ -380,6 +453,8 @@ Global___ServiceAccountSubject: _TypeAlias = ServiceAccountSubject  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
+    """Who sends requests."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KIND_FIELD_NUMBER: _builtins.int
@@ -387,12 +462,19 @@ class Subject(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
+    """Which of the other fields is there: `User`, `Group` or `ServiceAccount`."""
     @_builtins.property
-    def user(self) -> Global___UserSubject: ...
+    def user(self) -> Global___UserSubject:
+        """One user."""
+
     @_builtins.property
-    def group(self) -> Global___GroupSubject: ...
+    def group(self) -> Global___GroupSubject:
+        """A group."""
+
     @_builtins.property
-    def service_account(self) -> Global___ServiceAccountSubject: ...
+    def service_account(self) -> Global___ServiceAccountSubject:
+        """A service account."""
+
     def __init__(
         self,
         *,
@@ -426,10 +508,13 @@ Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 @_typing.final
 class UserSubject(_message.Message):
+    """A user."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """The user's name; * is every user."""
     def __init__(
         self,
         *,

@@ -21,12 +21,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ExemptPriorityLevelConfiguration(_message.Message):
+    """Requests that never wait."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NOMINAL_CONCURRENCY_SHARES_FIELD_NUMBER: _builtins.int
     LENDABLE_PERCENT_FIELD_NUMBER: _builtins.int
     nominal_concurrency_shares: _builtins.int
+    """Its share of what the server does at once, which it can lend. Default 0."""
     lendable_percent: _builtins.int
+    """How much of that others may use, 0 to 100. Default 0."""
     def __init__(
         self,
         *,
@@ -50,13 +54,18 @@ Global___ExemptPriorityLevelConfiguration: _TypeAlias = ExemptPriorityLevelConfi
 
 @_typing.final
 class LimitResponse(_message.Message):
+    """What becomes of requests that cannot be served at once."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     QUEUING_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """`Queue`, or `Reject` with 429."""
     @_builtins.property
-    def queuing(self) -> Global___QueuingConfiguration: ...
+    def queuing(self) -> Global___QueuingConfiguration:
+        """How they wait; for `Queue`."""
+
     def __init__(
         self,
         *,
@@ -80,6 +89,8 @@ Global___LimitResponse: _TypeAlias = LimitResponse  # noqa: Y015
 
 @_typing.final
 class LimitedPriorityLevelConfiguration(_message.Message):
+    """Requests that have a share of the server."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NOMINAL_CONCURRENCY_SHARES_FIELD_NUMBER: _builtins.int
@@ -87,10 +98,15 @@ class LimitedPriorityLevelConfiguration(_message.Message):
     LENDABLE_PERCENT_FIELD_NUMBER: _builtins.int
     BORROWING_LIMIT_PERCENT_FIELD_NUMBER: _builtins.int
     nominal_concurrency_shares: _builtins.int
+    """The share, against those of other levels. Default 30."""
     lendable_percent: _builtins.int
+    """How much of it others may use while it is free, 0 to 100. Default 0."""
     borrowing_limit_percent: _builtins.int
+    """How much more it may use of what is free elsewhere; left out, everything."""
     @_builtins.property
-    def limit_response(self) -> Global___LimitResponse: ...
+    def limit_response(self) -> Global___LimitResponse:
+        """What becomes of the rest."""
+
     def __init__(
         self,
         *,
@@ -124,17 +140,25 @@ Global___LimitedPriorityLevelConfiguration: _TypeAlias = LimitedPriorityLevelCon
 
 @_typing.final
 class PriorityLevelConfiguration(_message.Message):
+    """A priority and how much of the server it gets."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Those called `exempt` and `catch-all` cannot do without the server."""
+
     @_builtins.property
-    def spec(self) -> Global___PriorityLevelConfigurationSpec: ...
+    def spec(self) -> Global___PriorityLevelConfigurationSpec:
+        """Its share."""
+
     @_builtins.property
-    def status(self) -> Global___PriorityLevelConfigurationStatus: ...
+    def status(self) -> Global___PriorityLevelConfigurationStatus:
+        """Written by the server."""
+
     def __init__(
         self,
         *,
@@ -163,6 +187,8 @@ Global___PriorityLevelConfiguration: _TypeAlias = PriorityLevelConfiguration  # 
 
 @_typing.final
 class PriorityLevelConfigurationCondition(_message.Message):
+    """One observed fact."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
@@ -171,11 +197,17 @@ class PriorityLevelConfigurationCondition(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """E.g. Dangling."""
     status: _builtins.str
+    """`True`, `False` or `Unknown`."""
     reason: _builtins.str
+    """One word."""
     message: _builtins.str
+    """A sentence for people."""
     @_builtins.property
-    def last_transition_time(self) -> _types_pb2.Time: ...
+    def last_transition_time(self) -> _types_pb2.Time:
+        """When `status` last changed."""
+
     def __init__(
         self,
         *,
@@ -214,14 +246,20 @@ Global___PriorityLevelConfigurationCondition: _TypeAlias = PriorityLevelConfigur
 
 @_typing.final
 class PriorityLevelConfigurationList(_message.Message):
+    """A page of priority levels."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityLevelConfiguration]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityLevelConfiguration]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -240,16 +278,23 @@ Global___PriorityLevelConfigurationList: _TypeAlias = PriorityLevelConfiguration
 
 @_typing.final
 class PriorityLevelConfigurationSpec(_message.Message):
+    """The share of a priority."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     LIMITED_FIELD_NUMBER: _builtins.int
     EXEMPT_FIELD_NUMBER: _builtins.int
     type: _builtins.str
+    """Which of the other fields is there: `Exempt` or `Limited`."""
     @_builtins.property
-    def limited(self) -> Global___LimitedPriorityLevelConfiguration: ...
+    def limited(self) -> Global___LimitedPriorityLevelConfiguration:
+        """Requests wait or are refused beyond a share."""
+
     @_builtins.property
-    def exempt(self) -> Global___ExemptPriorityLevelConfiguration: ...
+    def exempt(self) -> Global___ExemptPriorityLevelConfiguration:
+        """Requests never wait."""
+
     def __init__(
         self,
         *,
@@ -278,11 +323,15 @@ Global___PriorityLevelConfigurationSpec: _TypeAlias = PriorityLevelConfiguration
 
 @_typing.final
 class PriorityLevelConfigurationStatus(_message.Message):
+    """What was observed of a level."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CONDITIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityLevelConfigurationCondition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityLevelConfigurationCondition]:
+        """By type."""
+
     def __init__(
         self,
         *,
@@ -298,14 +347,19 @@ Global___PriorityLevelConfigurationStatus: _TypeAlias = PriorityLevelConfigurati
 
 @_typing.final
 class QueuingConfiguration(_message.Message):
+    """Queues that keep flows from one another."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUES_FIELD_NUMBER: _builtins.int
     HAND_SIZE_FIELD_NUMBER: _builtins.int
     QUEUE_LENGTH_LIMIT_FIELD_NUMBER: _builtins.int
     queues: _builtins.int
+    """How many, 1 to 10000000. Default 64."""
     hand_size: _builtins.int
+    """Among how many a flow may choose; at most `queues`. Default 8."""
     queue_length_limit: _builtins.int
+    """Requests that wait in one; beyond that they are refused. Default 50."""
     def __init__(
         self,
         *,

@@ -178,6 +178,7 @@ class ListRequest(_message.Message):
     resource_version: _builtins.str
     """Empty: linearizable. "0": whatever the server has. Otherwise as `resource_version_match` says."""
     resource_version_match: Global___ResourceVersionMatch.ValueType
+    """How `resource_version` is meant; needed for that of a list at an exact revision."""
     def __init__(
         self,
         *,
@@ -248,6 +249,7 @@ class WatchedObject(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: Global___EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     object: _builtins.bytes
     """The object's own message, as it is after the change."""
     def __init__(
@@ -343,7 +345,9 @@ class WriteRequest(_message.Message):
     manifest: _builtins.bytes
     """The object as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def options(self) -> Global___WriteOptions: ...
+    def options(self) -> Global___WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -379,6 +383,7 @@ class PatchRequest(_message.Message):
     name: _builtins.str
     """Of the object. NOT_FOUND if there is none."""
     type: Global___PatchType.ValueType
+    """How `patch` is to be read."""
     patch: _builtins.bytes
     """JSON; to apply, YAML too."""
     subresource: _builtins.str

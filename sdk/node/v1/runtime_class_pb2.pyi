@@ -22,6 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Overhead(_message.Message):
+    """What a runtime itself takes for each pod."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -47,7 +49,9 @@ class Overhead(_message.Message):
 
     POD_FIXED_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def pod_fixed(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def pod_fixed(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """Added to what the pod requests."""
+
     def __init__(
         self,
         *,
@@ -63,6 +67,8 @@ Global___Overhead: _TypeAlias = Overhead  # noqa: Y015
 
 @_typing.final
 class RuntimeClass(_message.Message):
+    """A way to run containers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -70,12 +76,19 @@ class RuntimeClass(_message.Message):
     OVERHEAD_FIELD_NUMBER: _builtins.int
     SCHEDULING_FIELD_NUMBER: _builtins.int
     handler: _builtins.str
+    """What the node's runtime calls it; cannot be changed."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods name it."""
+
     @_builtins.property
-    def overhead(self) -> Global___Overhead: ...
+    def overhead(self) -> Global___Overhead:
+        """What it takes itself."""
+
     @_builtins.property
-    def scheduling(self) -> Global___Scheduling: ...
+    def scheduling(self) -> Global___Scheduling:
+        """Which nodes have it; all if left out."""
+
     def __init__(
         self,
         *,
@@ -109,14 +122,20 @@ Global___RuntimeClass: _TypeAlias = RuntimeClass  # noqa: Y015
 
 @_typing.final
 class RuntimeClassList(_message.Message):
+    """A page of runtime classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuntimeClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuntimeClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -135,6 +154,8 @@ Global___RuntimeClassList: _TypeAlias = RuntimeClassList  # noqa: Y015
 
 @_typing.final
 class Scheduling(_message.Message):
+    """Which nodes have a runtime."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -160,9 +181,13 @@ class Scheduling(_message.Message):
     NODE_SELECTOR_FIELD_NUMBER: _builtins.int
     TOLERATIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def node_selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def node_selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels that such nodes have; added to the pod's own selector."""
+
     @_builtins.property
-    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Toleration]: ...
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.Toleration]:
+        """Added to the pod's own."""
+
     def __init__(
         self,
         *,

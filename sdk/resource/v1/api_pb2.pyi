@@ -27,6 +27,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DeviceClassWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -34,12 +36,17 @@ class DeviceClassWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a DeviceClass as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _device_class_pb2.DeviceClass: ...
+    def object(self) -> _device_class_pb2.DeviceClass:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -58,13 +65,18 @@ Global___DeviceClassWriteRequest: _TypeAlias = DeviceClassWriteRequest  # noqa: 
 
 @_typing.final
 class DeviceClassWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _device_class_pb2.DeviceClass: ...
+    def object(self) -> _device_class_pb2.DeviceClass:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -81,6 +93,8 @@ Global___DeviceClassWatchEvent: _TypeAlias = DeviceClassWatchEvent  # noqa: Y015
 
 @_typing.final
 class DeviceClassWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -103,6 +117,8 @@ Global___DeviceClassWatchResponse: _TypeAlias = DeviceClassWatchResponse  # noqa
 
 @_typing.final
 class ResourceClaimWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -110,12 +126,17 @@ class ResourceClaimWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ResourceClaim as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _resource_claim_pb2.ResourceClaim: ...
+    def object(self) -> _resource_claim_pb2.ResourceClaim:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -134,13 +155,18 @@ Global___ResourceClaimWriteRequest: _TypeAlias = ResourceClaimWriteRequest  # no
 
 @_typing.final
 class ResourceClaimWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _resource_claim_pb2.ResourceClaim: ...
+    def object(self) -> _resource_claim_pb2.ResourceClaim:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -157,6 +183,8 @@ Global___ResourceClaimWatchEvent: _TypeAlias = ResourceClaimWatchEvent  # noqa: 
 
 @_typing.final
 class ResourceClaimWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -179,6 +207,8 @@ Global___ResourceClaimWatchResponse: _TypeAlias = ResourceClaimWatchResponse  # 
 
 @_typing.final
 class ResourceClaimTemplateWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -186,12 +216,17 @@ class ResourceClaimTemplateWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ResourceClaimTemplate as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _resource_claim_template_pb2.ResourceClaimTemplate: ...
+    def object(self) -> _resource_claim_template_pb2.ResourceClaimTemplate:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -210,13 +245,18 @@ Global___ResourceClaimTemplateWriteRequest: _TypeAlias = ResourceClaimTemplateWr
 
 @_typing.final
 class ResourceClaimTemplateWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _resource_claim_template_pb2.ResourceClaimTemplate: ...
+    def object(self) -> _resource_claim_template_pb2.ResourceClaimTemplate:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -233,6 +273,8 @@ Global___ResourceClaimTemplateWatchEvent: _TypeAlias = ResourceClaimTemplateWatc
 
 @_typing.final
 class ResourceClaimTemplateWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
@@ -255,6 +297,8 @@ Global___ResourceClaimTemplateWatchResponse: _TypeAlias = ResourceClaimTemplateW
 
 @_typing.final
 class ResourceSliceWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -262,12 +306,17 @@ class ResourceSliceWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a ResourceSlice as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _resource_slice_pb2.ResourceSlice: ...
+    def object(self) -> _resource_slice_pb2.ResourceSlice:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -286,13 +335,18 @@ Global___ResourceSliceWriteRequest: _TypeAlias = ResourceSliceWriteRequest  # no
 
 @_typing.final
 class ResourceSliceWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _resource_slice_pb2.ResourceSlice: ...
+    def object(self) -> _resource_slice_pb2.ResourceSlice:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -309,6 +363,8 @@ Global___ResourceSliceWatchEvent: _TypeAlias = ResourceSliceWatchEvent  # noqa: 
 
 @_typing.final
 class ResourceSliceWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int

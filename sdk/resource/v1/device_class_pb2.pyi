@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DeviceClass(_message.Message):
+    """A kind of device that claims can ask for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Claims name it."""
+
     @_builtins.property
-    def spec(self) -> Global___DeviceClassSpec: ...
+    def spec(self) -> Global___DeviceClassSpec:
+        """Which devices."""
+
     def __init__(
         self,
         *,
@@ -53,11 +59,15 @@ Global___DeviceClass: _TypeAlias = DeviceClass  # noqa: Y015
 
 @_typing.final
 class DeviceClassConfiguration(_message.Message):
+    """What a driver is told about every device of a class."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICE_CONFIGURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def device_configuration(self) -> _types_pb2_1.DeviceConfiguration: ...
+    def device_configuration(self) -> _types_pb2_1.DeviceConfiguration:
+        """What it is told."""
+
     def __init__(
         self,
         *,
@@ -75,14 +85,20 @@ Global___DeviceClassConfiguration: _TypeAlias = DeviceClassConfiguration  # noqa
 
 @_typing.final
 class DeviceClassList(_message.Message):
+    """A page of device classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -101,16 +117,23 @@ Global___DeviceClassList: _TypeAlias = DeviceClassList  # noqa: Y015
 
 @_typing.final
 class DeviceClassSpec(_message.Message):
+    """Which devices belong to a class."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SELECTORS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     EXTENDED_RESOURCE_NAME_FIELD_NUMBER: _builtins.int
     extended_resource_name: _builtins.str
+    """Containers that request this resource get such devices, without a claim of their own."""
     @_builtins.property
-    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.DeviceSelector]: ...
+    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_1.DeviceSelector]:
+        """All must hold; 32 at most."""
+
     @_builtins.property
-    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClassConfiguration]: ...
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClassConfiguration]:
+        """Passed to drivers, before that of claims."""
+
     def __init__(
         self,
         *,

@@ -24,6 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AllocatedDeviceStatus(_message.Message):
+    """What a driver says of a device that is in use."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRIVER_FIELD_NUMBER: _builtins.int
@@ -34,15 +36,25 @@ class AllocatedDeviceStatus(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     NETWORK_DATA_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name."""
     pool: _builtins.str
+    """Where the device is from."""
     device: _builtins.str
+    """The device's name in the pool."""
     share_id: _builtins.str
+    """Which share of it, if several have one."""
     @_builtins.property
-    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]: ...
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Condition]:
+        """8 at most."""
+
     @_builtins.property
-    def data(self) -> _types_pb2_1.RawExtension: ...
+    def data(self) -> _types_pb2_1.RawExtension:
+        """In the driver's own words; 10 KiB at most."""
+
     @_builtins.property
-    def network_data(self) -> Global___NetworkDeviceData: ...
+    def network_data(self) -> Global___NetworkDeviceData:
+        """If it is a network device."""
+
     def __init__(
         self,
         *,
@@ -87,17 +99,25 @@ Global___AllocatedDeviceStatus: _TypeAlias = AllocatedDeviceStatus  # noqa: Y015
 
 @_typing.final
 class AllocationResult(_message.Message):
+    """What a claim got."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICES_FIELD_NUMBER: _builtins.int
     NODE_SELECTOR_FIELD_NUMBER: _builtins.int
     ALLOCATION_TIMESTAMP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def devices(self) -> Global___DeviceAllocationResult: ...
+    def devices(self) -> Global___DeviceAllocationResult:
+        """Which devices."""
+
     @_builtins.property
-    def node_selector(self) -> _types_pb2_2.NodeSelector: ...
+    def node_selector(self) -> _types_pb2_2.NodeSelector:
+        """Nodes where they can be used; all if left out."""
+
     @_builtins.property
-    def allocation_timestamp(self) -> _types_pb2.Time: ...
+    def allocation_timestamp(self) -> _types_pb2.Time:
+        """When."""
+
     def __init__(
         self,
         *,
@@ -126,16 +146,23 @@ Global___AllocationResult: _TypeAlias = AllocationResult  # noqa: Y015
 
 @_typing.final
 class DeviceAllocationConfiguration(_message.Message):
+    """What a driver is told, and where that is from."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SOURCE_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
     DEVICE_CONFIGURATION_FIELD_NUMBER: _builtins.int
     source: _builtins.str
+    """`FromClass` or `FromClaim`."""
     @_builtins.property
-    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which requests it is about; all if there are none."""
+
     @_builtins.property
-    def device_configuration(self) -> _types_pb2_3.DeviceConfiguration: ...
+    def device_configuration(self) -> _types_pb2_3.DeviceConfiguration:
+        """What it is told."""
+
     def __init__(
         self,
         *,
@@ -160,14 +187,20 @@ Global___DeviceAllocationConfiguration: _TypeAlias = DeviceAllocationConfigurati
 
 @_typing.final
 class DeviceAllocationResult(_message.Message):
+    """The devices of a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRequestAllocationResult]: ...
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRequestAllocationResult]:
+        """One for each device."""
+
     @_builtins.property
-    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceAllocationConfiguration]: ...
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceAllocationConfiguration]:
+        """For drivers; that of classes first."""
+
     def __init__(
         self,
         *,
@@ -184,6 +217,8 @@ Global___DeviceAllocationResult: _TypeAlias = DeviceAllocationResult  # noqa: Y0
 
 @_typing.final
 class DeviceRequestAllocationResult(_message.Message):
+    """One device of a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -218,19 +253,33 @@ class DeviceRequestAllocationResult(_message.Message):
     SHARE_ID_FIELD_NUMBER: _builtins.int
     CONSUMED_CAPACITY_FIELD_NUMBER: _builtins.int
     request: _builtins.str
+    """REQUEST or REQUEST/SUBREQUEST."""
     driver: _builtins.str
+    """The driver's name."""
     pool: _builtins.str
+    """Where the device is from."""
     device: _builtins.str
+    """The device's name in the pool."""
     admin_access: _builtins.bool
+    """Whether others may have it, too."""
     share_id: _builtins.str
+    """Which share of it, if several have one."""
     @_builtins.property
-    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_3.DeviceToleration]: ...
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2_3.DeviceToleration]:
+        """Those of the request."""
+
     @_builtins.property
-    def binding_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def binding_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conditions that must be true before the pod is bound."""
+
     @_builtins.property
-    def binding_failure_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def binding_failure_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conditions of which one is enough to give up."""
+
     @_builtins.property
-    def consumed_capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def consumed_capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """How much of it this share takes."""
+
     def __init__(
         self,
         *,
@@ -278,15 +327,21 @@ Global___DeviceRequestAllocationResult: _TypeAlias = DeviceRequestAllocationResu
 
 @_typing.final
 class NetworkDeviceData(_message.Message):
+    """What is known of a network device."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERFACE_NAME_FIELD_NUMBER: _builtins.int
     IPS_FIELD_NUMBER: _builtins.int
     HARDWARE_ADDRESS_FIELD_NUMBER: _builtins.int
     interface_name: _builtins.str
+    """In the pod, e.g. eth1."""
     hardware_address: _builtins.str
+    """E.g. 00:00:5e:00:53:01."""
     @_builtins.property
-    def ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With their networks, e.g. 192.0.2.5/24."""
+
     def __init__(
         self,
         *,
@@ -311,17 +366,25 @@ Global___NetworkDeviceData: _TypeAlias = NetworkDeviceData  # noqa: Y015
 
 @_typing.final
 class ResourceClaim(_message.Message):
+    """Devices that pods can share or wait for."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods of the namespace name it."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_3.ResourceClaimSpec: ...
+    def spec(self) -> _types_pb2_3.ResourceClaimSpec:
+        """What is claimed; cannot be changed."""
+
     @_builtins.property
-    def status(self) -> Global___ResourceClaimStatus: ...
+    def status(self) -> Global___ResourceClaimStatus:
+        """What it got, and who has it."""
+
     def __init__(
         self,
         *,
@@ -350,6 +413,8 @@ Global___ResourceClaim: _TypeAlias = ResourceClaim  # noqa: Y015
 
 @_typing.final
 class ResourceClaimConsumerReference(_message.Message):
+    """Somebody who uses a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     API_GROUP_FIELD_NUMBER: _builtins.int
@@ -357,9 +422,13 @@ class ResourceClaimConsumerReference(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     UID_FIELD_NUMBER: _builtins.int
     api_group: _builtins.str
+    """"" is the core group."""
     resource: _builtins.str
+    """The plural, e.g. pods."""
     name: _builtins.str
+    """What it is called."""
     uid: _builtins.str
+    """So that a namesake is not taken for it."""
     def __init__(
         self,
         *,
@@ -393,14 +462,20 @@ Global___ResourceClaimConsumerReference: _TypeAlias = ResourceClaimConsumerRefer
 
 @_typing.final
 class ResourceClaimList(_message.Message):
+    """A page of claims."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaim]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaim]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -419,17 +494,25 @@ Global___ResourceClaimList: _TypeAlias = ResourceClaimList  # noqa: Y015
 
 @_typing.final
 class ResourceClaimStatus(_message.Message):
+    """What became of a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     ALLOCATION_FIELD_NUMBER: _builtins.int
     RESERVED_FOR_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def allocation(self) -> Global___AllocationResult: ...
+    def allocation(self) -> Global___AllocationResult:
+        """What it got; nothing yet if left out."""
+
     @_builtins.property
-    def reserved_for(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaimConsumerReference]: ...
+    def reserved_for(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaimConsumerReference]:
+        """Who may use it; 256 at most."""
+
     @_builtins.property
-    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllocatedDeviceStatus]: ...
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___AllocatedDeviceStatus]:
+        """What drivers say of them."""
+
     def __init__(
         self,
         *,

@@ -22,14 +22,20 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ResourceClaimTemplate(_message.Message):
+    """What claims of single pods are made from."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods of the namespace name it."""
+
     @_builtins.property
-    def spec(self) -> Global___ResourceClaimTemplateSpec: ...
+    def spec(self) -> Global___ResourceClaimTemplateSpec:
+        """Cannot be changed."""
+
     def __init__(
         self,
         *,
@@ -53,14 +59,20 @@ Global___ResourceClaimTemplate: _TypeAlias = ResourceClaimTemplate  # noqa: Y015
 
 @_typing.final
 class ResourceClaimTemplateList(_message.Message):
+    """A page of templates."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaimTemplate]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaimTemplate]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -79,14 +91,20 @@ Global___ResourceClaimTemplateList: _TypeAlias = ResourceClaimTemplateList  # no
 
 @_typing.final
 class ResourceClaimTemplateSpec(_message.Message):
+    """How a claim is made."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Labels and annotations for it."""
+
     @_builtins.property
-    def spec(self) -> _types_pb2_1.ResourceClaimSpec: ...
+    def spec(self) -> _types_pb2_1.ResourceClaimSpec:
+        """What it claims."""
+
     def __init__(
         self,
         *,

@@ -22,17 +22,25 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CapacityRequestPolicy(_message.Message):
+    """How much may be asked of a capacity that is shared."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEFAULT_FIELD_NUMBER: _builtins.int
     VALID_VALUES_FIELD_NUMBER: _builtins.int
     VALID_RANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def default(self) -> _types_pb2.Quantity: ...
+    def default(self) -> _types_pb2.Quantity:
+        """What who asks nothing gets."""
+
     @_builtins.property
-    def valid_values(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Quantity]: ...
+    def valid_values(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Quantity]:
+        """The only amounts; a wish is rounded up. 10 at most."""
+
     @_builtins.property
-    def valid_range(self) -> Global___CapacityRequestPolicyRange: ...
+    def valid_range(self) -> Global___CapacityRequestPolicyRange:
+        """Amounts within bounds."""
+
     def __init__(
         self,
         *,
@@ -57,17 +65,25 @@ Global___CapacityRequestPolicy: _TypeAlias = CapacityRequestPolicy  # noqa: Y015
 
 @_typing.final
 class CapacityRequestPolicyRange(_message.Message):
+    """Amounts within bounds."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     MIN_FIELD_NUMBER: _builtins.int
     MAX_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def min(self) -> _types_pb2.Quantity: ...
+    def min(self) -> _types_pb2.Quantity:
+        """The least; a smaller wish is rounded up."""
+
     @_builtins.property
-    def max(self) -> _types_pb2.Quantity: ...
+    def max(self) -> _types_pb2.Quantity:
+        """The most."""
+
     @_builtins.property
-    def step(self) -> _types_pb2.Quantity: ...
+    def step(self) -> _types_pb2.Quantity:
+        """Between the least and the most only in such steps."""
+
     def __init__(
         self,
         *,
@@ -96,11 +112,15 @@ Global___CapacityRequestPolicyRange: _TypeAlias = CapacityRequestPolicyRange  # 
 
 @_typing.final
 class Counter(_message.Message):
+    """Something that devices use up together."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def value(self) -> _types_pb2.Quantity: ...
+    def value(self) -> _types_pb2.Quantity:
+        """How much there is."""
+
     def __init__(
         self,
         *,
@@ -118,6 +138,8 @@ Global___Counter: _TypeAlias = Counter  # noqa: Y015
 
 @_typing.final
 class CounterSet(_message.Message):
+    """Things that devices of a pool use up together."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -144,8 +166,11 @@ class CounterSet(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the pool."""
     @_builtins.property
-    def counters(self) -> _containers.MessageMap[_builtins.str, Global___Counter]: ...
+    def counters(self) -> _containers.MessageMap[_builtins.str, Global___Counter]:
+        """By name."""
+
     def __init__(
         self,
         *,
@@ -164,6 +189,8 @@ Global___CounterSet: _TypeAlias = CounterSet  # noqa: Y015
 
 @_typing.final
 class Device(_message.Message):
+    """One device."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -243,26 +270,47 @@ class Device(_message.Message):
     ALLOW_MULTIPLE_ALLOCATIONS_FIELD_NUMBER: _builtins.int
     NODE_ALLOCATABLE_RESOURCE_MAPPINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the pool."""
     node_name: _builtins.str
+    """Where it is, if the slice leaves that to its devices."""
     all_nodes: _builtins.bool
+    """That it can be used everywhere, if the slice leaves that to its devices."""
     binds_to_node: _builtins.bool
+    """Whether an allocation keeps to the node that was chosen."""
     allow_multiple_allocations: _builtins.bool
+    """Whether several claims may have a share of it."""
     @_builtins.property
-    def attributes(self) -> _containers.MessageMap[_builtins.str, Global___DeviceAttribute]: ...
+    def attributes(self) -> _containers.MessageMap[_builtins.str, Global___DeviceAttribute]:
+        """What it is like; by names, with the driver's domain unless they have one."""
+
     @_builtins.property
-    def capacity(self) -> _containers.MessageMap[_builtins.str, Global___DeviceCapacity]: ...
+    def capacity(self) -> _containers.MessageMap[_builtins.str, Global___DeviceCapacity]:
+        """How much it has."""
+
     @_builtins.property
-    def consumes_counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceCounterConsumption]: ...
+    def consumes_counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceCounterConsumption]:
+        """What it uses up that others use, too."""
+
     @_builtins.property
-    def node_selector(self) -> _types_pb2_1.NodeSelector: ...
+    def node_selector(self) -> _types_pb2_1.NodeSelector:
+        """Where it can be used, if the slice leaves that to its devices."""
+
     @_builtins.property
-    def taints(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceTaint]: ...
+    def taints(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceTaint]:
+        """Who does not tolerate them does not get it; 4 at most."""
+
     @_builtins.property
-    def binding_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def binding_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conditions that must be true before a pod is bound; 4 at most."""
+
     @_builtins.property
-    def binding_failure_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def binding_failure_conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conditions of which one is enough to give up; 4 at most."""
+
     @_builtins.property
-    def node_allocatable_resource_mappings(self) -> _containers.MessageMap[_builtins.str, Global___NodeAllocatableResourceMapping]: ...
+    def node_allocatable_resource_mappings(self) -> _containers.MessageMap[_builtins.str, Global___NodeAllocatableResourceMapping]:
+        """What of the node's own resources it takes, by resource."""
+
     def __init__(
         self,
         *,
@@ -313,6 +361,8 @@ Global___Device: _TypeAlias = Device  # noqa: Y015
 
 @_typing.final
 class DeviceAttribute(_message.Message):
+    """A quality of a device; exactly one field."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INT_FIELD_NUMBER: _builtins.int
@@ -324,17 +374,29 @@ class DeviceAttribute(_message.Message):
     STRINGS_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     int: _builtins.int
+    """A whole number."""
     bool: _builtins.bool
+    """Yes or no."""
     string: _builtins.str
+    """A text; 64 characters at most."""
     version: _builtins.str
+    """As in semver.org 2.0.0."""
     @_builtins.property
-    def ints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def ints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Several whole numbers."""
+
     @_builtins.property
-    def bools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]: ...
+    def bools(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]:
+        """Several yes or no."""
+
     @_builtins.property
-    def strings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def strings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Several texts."""
+
     @_builtins.property
-    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Several versions."""
+
     def __init__(
         self,
         *,
@@ -372,14 +434,20 @@ Global___DeviceAttribute: _TypeAlias = DeviceAttribute  # noqa: Y015
 
 @_typing.final
 class DeviceCapacity(_message.Message):
+    """How much a device has of something."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: _builtins.int
     REQUEST_POLICY_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def value(self) -> _types_pb2.Quantity: ...
+    def value(self) -> _types_pb2.Quantity:
+        """In all."""
+
     @_builtins.property
-    def request_policy(self) -> Global___CapacityRequestPolicy: ...
+    def request_policy(self) -> Global___CapacityRequestPolicy:
+        """How much may be asked, if it can be shared."""
+
     def __init__(
         self,
         *,
@@ -403,6 +471,8 @@ Global___DeviceCapacity: _TypeAlias = DeviceCapacity  # noqa: Y015
 
 @_typing.final
 class DeviceCounterConsumption(_message.Message):
+    """What a device uses up."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -429,8 +499,11 @@ class DeviceCounterConsumption(_message.Message):
     COUNTER_SET_FIELD_NUMBER: _builtins.int
     COUNTERS_FIELD_NUMBER: _builtins.int
     counter_set: _builtins.str
+    """Of which set."""
     @_builtins.property
-    def counters(self) -> _containers.MessageMap[_builtins.str, Global___Counter]: ...
+    def counters(self) -> _containers.MessageMap[_builtins.str, Global___Counter]:
+        """How much of each."""
+
     def __init__(
         self,
         *,
@@ -449,6 +522,8 @@ Global___DeviceCounterConsumption: _TypeAlias = DeviceCounterConsumption  # noqa
 
 @_typing.final
 class DeviceTaint(_message.Message):
+    """Keeps claims away from a device."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -456,10 +531,15 @@ class DeviceTaint(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     TIME_ADDED_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """A label's key."""
     value: _builtins.str
+    """A label's value."""
     effect: _builtins.str
+    """`None`, `NoSchedule`, or `NoExecute` which also ends pods that have it."""
     @_builtins.property
-    def time_added(self) -> _types_pb2.Time: ...
+    def time_added(self) -> _types_pb2.Time:
+        """When; set by the server."""
+
     def __init__(
         self,
         *,
@@ -493,13 +573,18 @@ Global___DeviceTaint: _TypeAlias = DeviceTaint  # noqa: Y015
 
 @_typing.final
 class NodeAllocatableResourceMapping(_message.Message):
+    """How a device counts for its node."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CAPACITY_KEY_FIELD_NUMBER: _builtins.int
     ALLOCATION_MULTIPLIER_FIELD_NUMBER: _builtins.int
     capacity_key: _builtins.str
+    """Which capacity counts; the device itself if left out."""
     @_builtins.property
-    def allocation_multiplier(self) -> _types_pb2.Quantity: ...
+    def allocation_multiplier(self) -> _types_pb2.Quantity:
+        """How much of the node's resource one unit takes. Default 1."""
+
     def __init__(
         self,
         *,
@@ -523,14 +608,19 @@ Global___NodeAllocatableResourceMapping: _TypeAlias = NodeAllocatableResourceMap
 
 @_typing.final
 class ResourcePool(_message.Message):
+    """Which slices belong together."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     RESOURCE_SLICE_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Mostly the node's."""
     generation: _builtins.int
+    """Slices of older generations do not count any more."""
     resource_slice_count: _builtins.int
+    """How many slices the pool has in this generation."""
     def __init__(
         self,
         *,
@@ -559,14 +649,20 @@ Global___ResourcePool: _TypeAlias = ResourcePool  # noqa: Y015
 
 @_typing.final
 class ResourceSlice(_message.Message):
+    """Devices that a driver offers. Written by drivers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Names have no meaning."""
+
     @_builtins.property
-    def spec(self) -> Global___ResourceSliceSpec: ...
+    def spec(self) -> Global___ResourceSliceSpec:
+        """The devices."""
+
     def __init__(
         self,
         *,
@@ -590,14 +686,20 @@ Global___ResourceSlice: _TypeAlias = ResourceSlice  # noqa: Y015
 
 @_typing.final
 class ResourceSliceList(_message.Message):
+    """A page of slices."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceSlice]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceSlice]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
@@ -616,6 +718,8 @@ Global___ResourceSliceList: _TypeAlias = ResourceSliceList  # noqa: Y015
 
 @_typing.final
 class ResourceSliceSpec(_message.Message):
+    """Devices and where they are; exactly one of the four fields for that."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRIVER_FIELD_NUMBER: _builtins.int
@@ -627,17 +731,29 @@ class ResourceSliceSpec(_message.Message):
     PER_DEVICE_NODE_SELECTION_FIELD_NUMBER: _builtins.int
     SHARED_COUNTERS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name; cannot be changed."""
     node_name: _builtins.str
+    """All are on this node; cannot be changed."""
     all_nodes: _builtins.bool
+    """All can be used everywhere."""
     per_device_node_selection: _builtins.bool
+    """Each says for itself."""
     @_builtins.property
-    def pool(self) -> Global___ResourcePool: ...
+    def pool(self) -> Global___ResourcePool:
+        """What the slice is a part of."""
+
     @_builtins.property
-    def node_selector(self) -> _types_pb2_1.NodeSelector: ...
+    def node_selector(self) -> _types_pb2_1.NodeSelector:
+        """All can be used on such nodes."""
+
     @_builtins.property
-    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]: ...
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
+        """128 at most."""
+
     @_builtins.property
-    def shared_counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterSet]: ...
+    def shared_counters(self) -> _containers.RepeatedCompositeFieldContainer[Global___CounterSet]:
+        """What devices of the pool use up together; not together with `devices`."""
+
     def __init__(
         self,
         *,

@@ -22,10 +22,13 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CELDeviceSelector(_message.Message):
+    """Devices, by an expression."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EXPRESSION_FIELD_NUMBER: _builtins.int
     expression: _builtins.str
+    """In CEL; knows `device.driver`, `device.attributes`, `device.capacity`. 10 KiB at most."""
     def __init__(
         self,
         *,
@@ -43,6 +46,8 @@ Global___CELDeviceSelector: _TypeAlias = CELDeviceSelector  # noqa: Y015
 
 @_typing.final
 class CapacityRequirements(_message.Message):
+    """How much of a device that several may share."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -68,7 +73,9 @@ class CapacityRequirements(_message.Message):
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]: ...
+    def requests(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
+        """By the names of its capacities."""
+
     def __init__(
         self,
         *,
@@ -84,17 +91,25 @@ Global___CapacityRequirements: _TypeAlias = CapacityRequirements  # noqa: Y015
 
 @_typing.final
 class DeviceClaim(_message.Message):
+    """Devices that are asked for together."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     CONSTRAINTS_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRequest]: ...
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceRequest]:
+        """32 at most."""
+
     @_builtins.property
-    def constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceConstraint]: ...
+    def constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceConstraint]:
+        """What must hold between them."""
+
     @_builtins.property
-    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClaimConfiguration]: ...
+    def config(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceClaimConfiguration]:
+        """Passed to drivers."""
+
     def __init__(
         self,
         *,
@@ -112,14 +127,20 @@ Global___DeviceClaim: _TypeAlias = DeviceClaim  # noqa: Y015
 
 @_typing.final
 class DeviceClaimConfiguration(_message.Message):
+    """What a driver is told about devices of a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     DEVICE_CONFIGURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which requests it is about, REQUEST or REQUEST/SUBREQUEST; all if there are none."""
+
     @_builtins.property
-    def device_configuration(self) -> Global___DeviceConfiguration: ...
+    def device_configuration(self) -> Global___DeviceConfiguration:
+        """What it is told."""
+
     def __init__(
         self,
         *,
@@ -138,11 +159,15 @@ Global___DeviceClaimConfiguration: _TypeAlias = DeviceClaimConfiguration  # noqa
 
 @_typing.final
 class DeviceConfiguration(_message.Message):
+    """What a driver is told."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OPAQUE_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def opaque(self) -> Global___OpaqueDeviceConfiguration: ...
+    def opaque(self) -> Global___OpaqueDeviceConfiguration:
+        """In the driver's own words."""
+
     def __init__(
         self,
         *,
@@ -160,15 +185,21 @@ Global___DeviceConfiguration: _TypeAlias = DeviceConfiguration  # noqa: Y015
 
 @_typing.final
 class DeviceConstraint(_message.Message):
+    """What must hold between devices of a claim."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     MATCH_ATTRIBUTE_FIELD_NUMBER: _builtins.int
     DISTINCT_ATTRIBUTE_FIELD_NUMBER: _builtins.int
     match_attribute: _builtins.str
+    """An attribute that must be the same for all, e.g. example.com/numa."""
     distinct_attribute: _builtins.str
+    """An attribute that must differ for each."""
     @_builtins.property
-    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which requests it is about; all if there are none."""
+
     def __init__(
         self,
         *,
@@ -193,16 +224,23 @@ Global___DeviceConstraint: _TypeAlias = DeviceConstraint  # noqa: Y015
 
 @_typing.final
 class DeviceRequest(_message.Message):
+    """One wish of a claim; either `exactly` or `first_available`."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     EXACTLY_FIELD_NUMBER: _builtins.int
     FIRST_AVAILABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the claim; containers refer to it."""
     @_builtins.property
-    def exactly(self) -> Global___ExactDeviceRequest: ...
+    def exactly(self) -> Global___ExactDeviceRequest:
+        """Such devices and no others."""
+
     @_builtins.property
-    def first_available(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSubRequest]: ...
+    def first_available(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSubRequest]:
+        """The first of these that can be had; 8 at most."""
+
     def __init__(
         self,
         *,
@@ -227,11 +265,15 @@ Global___DeviceRequest: _TypeAlias = DeviceRequest  # noqa: Y015
 
 @_typing.final
 class DeviceSelector(_message.Message):
+    """Which devices."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     CEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def cel(self) -> Global___CELDeviceSelector: ...
+    def cel(self) -> Global___CELDeviceSelector:
+        """By an expression."""
+
     def __init__(
         self,
         *,
@@ -249,6 +291,8 @@ Global___DeviceSelector: _TypeAlias = DeviceSelector  # noqa: Y015
 
 @_typing.final
 class DeviceSubRequest(_message.Message):
+    """One of several wishes of which one is enough."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
@@ -259,15 +303,25 @@ class DeviceSubRequest(_message.Message):
     TOLERATIONS_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
+    """Unlike others of the request."""
     device_class_name: _builtins.str
+    """The class of the devices."""
     allocation_mode: _builtins.str
+    """`ExactCount` (default) or `All`."""
     count: _builtins.int
+    """How many, for `ExactCount`. Default 1."""
     @_builtins.property
-    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSelector]: ...
+    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSelector]:
+        """All must hold."""
+
     @_builtins.property
-    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceToleration]: ...
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceToleration]:
+        """Taints of devices that do not matter."""
+
     @_builtins.property
-    def capacity(self) -> Global___CapacityRequirements: ...
+    def capacity(self) -> Global___CapacityRequirements:
+        """How much of each."""
+
     def __init__(
         self,
         *,
@@ -308,6 +362,8 @@ Global___DeviceSubRequest: _TypeAlias = DeviceSubRequest  # noqa: Y015
 
 @_typing.final
 class DeviceToleration(_message.Message):
+    """Taints of devices that do not matter."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     KEY_FIELD_NUMBER: _builtins.int
@@ -316,10 +372,15 @@ class DeviceToleration(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     TOLERATION_SECONDS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
+    """Which; every key if left out, then with operator `Exists`."""
     operator: _builtins.str
+    """`Equal` (default) or `Exists`."""
     value: _builtins.str
+    """With `Equal`."""
     effect: _builtins.str
+    """`NoSchedule` or `NoExecute`; both if left out."""
     toleration_seconds: _builtins.int
+    """How long `NoExecute` does not matter; for ever if left out."""
     def __init__(
         self,
         *,
@@ -358,6 +419,8 @@ Global___DeviceToleration: _TypeAlias = DeviceToleration  # noqa: Y015
 
 @_typing.final
 class ExactDeviceRequest(_message.Message):
+    """Devices of one class."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICE_CLASS_NAME_FIELD_NUMBER: _builtins.int
@@ -368,15 +431,25 @@ class ExactDeviceRequest(_message.Message):
     TOLERATIONS_FIELD_NUMBER: _builtins.int
     CAPACITY_FIELD_NUMBER: _builtins.int
     device_class_name: _builtins.str
+    """The class."""
     allocation_mode: _builtins.str
+    """`ExactCount` (default) or `All`."""
     count: _builtins.int
+    """How many, for `ExactCount`. Default 1."""
     admin_access: _builtins.bool
+    """For looking after devices that others have; needs a namespace labelled for that."""
     @_builtins.property
-    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSelector]: ...
+    def selectors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceSelector]:
+        """Beside the class' own; all must hold."""
+
     @_builtins.property
-    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceToleration]: ...
+    def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceToleration]:
+        """Taints of devices that do not matter."""
+
     @_builtins.property
-    def capacity(self) -> Global___CapacityRequirements: ...
+    def capacity(self) -> Global___CapacityRequirements:
+        """How much of each."""
+
     def __init__(
         self,
         *,
@@ -417,13 +490,18 @@ Global___ExactDeviceRequest: _TypeAlias = ExactDeviceRequest  # noqa: Y015
 
 @_typing.final
 class OpaqueDeviceConfiguration(_message.Message):
+    """Something that only a driver understands."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DRIVER_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     driver: _builtins.str
+    """The driver's name."""
     @_builtins.property
-    def parameters(self) -> _types_pb2_1.RawExtension: ...
+    def parameters(self) -> _types_pb2_1.RawExtension:
+        """An object; 10 KiB at most."""
+
     def __init__(
         self,
         *,
@@ -447,11 +525,15 @@ Global___OpaqueDeviceConfiguration: _TypeAlias = OpaqueDeviceConfiguration  # no
 
 @_typing.final
 class ResourceClaimSpec(_message.Message):
+    """What is claimed."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DEVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def devices(self) -> Global___DeviceClaim: ...
+    def devices(self) -> Global___DeviceClaim:
+        """Devices."""
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PriorityClass(_message.Message):
+    """How important pods are."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
@@ -29,11 +31,17 @@ class PriorityClass(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     PREEMPTION_POLICY_FIELD_NUMBER: _builtins.int
     value: _builtins.int
+    """The higher, the more important; above 1000000000 only for the system. Cannot be changed."""
     global_default: _builtins.bool
+    """Whether pods that name none get this one; at most one such class counts."""
     description: _builtins.str
+    """For people: when to use it."""
     preemption_policy: _builtins.str
+    """`PreemptLowerPriority` (default): others may have to go for such pods. `Never`: they wait."""
     @_builtins.property
-    def metadata(self) -> _types_pb2.ObjectMeta: ...
+    def metadata(self) -> _types_pb2.ObjectMeta:
+        """Pods name it."""
+
     def __init__(
         self,
         *,
@@ -72,14 +80,20 @@ Global___PriorityClass: _TypeAlias = PriorityClass  # noqa: Y015
 
 @_typing.final
 class PriorityClassList(_message.Message):
+    """A page of priority classes."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     METADATA_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def metadata(self) -> _types_pb2.ListMeta: ...
+    def metadata(self) -> _types_pb2.ListMeta:
+        """Of the list."""
+
     @_builtins.property
-    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityClass]: ...
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriorityClass]:
+        """In the order of namespace and name."""
+
     def __init__(
         self,
         *,
