@@ -199,6 +199,8 @@ _CONTROLLERS = (
     "clusterrole-aggregation-controller",
 )  # fmt: skip
 
+_JOINING = "system:bootstrappers:kubeadm:default-node-token"
+
 # Name: role and subjects, of this project alone.
 OWN_BINDINGS = {
     # There is no graph of what belongs to which node yet, which would narrow this further.
@@ -206,6 +208,13 @@ OWN_BINDINGS = {
     # The proxy and the DNS server run in the node agent, under the node's identity.
     "raftsman:nodes:proxy": ("system:node-proxier", "Group:system:nodes"),
     "raftsman:nodes:dns": ("system:kube-dns", "Group:system:nodes"),
+    # A bootstrap token of this group lets a machine ask to be a node, and it is one; a node renews its own certificate.
+    "raftsman:nodes:bootstrap": ("system:node-bootstrapper", f"Group:{_JOINING}"),
+    "raftsman:nodes:join": ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", f"Group:{_JOINING}"),
+    "raftsman:nodes:renew": (
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        "Group:system:nodes",
+    ),
     **{
         f"raftsman:controllers:{name}": (f"system:controller:{name}", "User:system:kube-controller-manager")
         for name in _CONTROLLERS

@@ -80,7 +80,9 @@ class Server:
         self._tokens = _tokens(config, self.api)
         self._agents = Agents(config)
         self._folder = tempfile.mkdtemp(prefix="raftsman-apiserver-")
-        self._authenticator = Authenticator(self._peers, self._tokens, self.api.authorizer)
+        self._authenticator = Authenticator(
+            self._peers, self._tokens, self.api.authorizer, secrets=self.api.feed.caches["secrets"]
+        )
         self.rest = Handler(self.api, self._authenticator, self._tokens, self._agents, health=self._checks())
         self._terminator = terminator.Terminator(
             self._peers, os.path.join(self._folder, "grpc"), self.rest, FrontProxy(config)

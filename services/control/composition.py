@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raftsman.controller import Controller
+from raftsman.services.controllers.bootstrap_tokens import BootstrapSigner, TokenCleaner
 from raftsman.services.controllers.certificate_approver import CertificateApprover
 from raftsman.services.controllers.certificate_cleaner import CertificateCleaner
 from raftsman.services.controllers.certificate_signer import Authority, CertificateSigner
@@ -47,6 +48,8 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         ClusterRoleAggregationController(),
         CertificateApprover(),
         CertificateCleaner(),
+        TokenCleaner(),
+        BootstrapSigner(),
         *_signers(config),
     )
 

@@ -1,8 +1,7 @@
-"""Who sent a call: the connection's client certificate, else a service-account token, else nobody. A front proxy says
-whom it passes a call on for.
+"""Who sent a call: the connection's client certificate, else a service account's or a bootstrap token, else nobody.
 
-A certificate was verified when TLS began; a token that does not verify is errors.Unauthorized, never anonymous. Who it
-is may ask to count as somebody else (impersonation).
+A front proxy says whom it passes a call on for. A certificate was verified when TLS began; a token that does not verify
+is errors.Unauthorized, never anonymous. Who it is may ask to count as somebody else (impersonation).
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from typing import Any
 from raftsman import errors
 from raftsman.services.apiserver.aggregation import requestheader
 from raftsman.services.apiserver.terminator import Peers
+from raftsman.services.apiserver.watchcache.kind_cache import KindCache
 
+from . import bootstrap_tokens
 from .authorization import Authorizer
 from .identity import ANONYMOUS, FRONT_PROXY, User
 from .impersonation import impersonated
@@ -21,8 +22,8 @@ from .tokens import Tokens
 
 
 class Authenticator:
-    def __init__(self, peers: Peers, tokens: Tokens | None, authorizer: Authorizer) -> None:
-        self._peers, self._tokens, self._authorizer = peers, tokens, authorizer
+    def __init__(self, peers: Peers, tokens: Tokens | None, authorizer: Authorizer, *, secrets: KindCache) -> None:
+        self._peers, self._tokens, self._authorizer, self._secrets = peers, tokens, authorizer, secrets
 
     async def __call__(self, context: Any) -> User:
         """Of a gRPC call."""
@@ -41,6 +42,9 @@ class Authenticator:
 
     async def _bearer(self, header: str) -> User:
         scheme, _, token = header.partition(" ")
+        token = token.strip()
+        if scheme.lower() == "bearer" and bootstrap_tokens.is_one(token):
+            return bootstrap_tokens.verify(self._secrets, token)
         if scheme.lower() != "bearer" or not token or self._tokens is None:
             raise errors.Unauthorized("Unauthorized")
-        return await self._tokens.verify(token.strip())
+        return await self._tokens.verify(token)

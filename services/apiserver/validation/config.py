@@ -21,7 +21,6 @@ _TYPES = {
 }
 _UNSERVED_TYPES = {
     "kubernetes.io/service-account-token": "the controller of long-lived tokens (use CreateToken)",
-    "bootstrap.kubernetes.io/token": "joining nodes by token",
 }
 
 

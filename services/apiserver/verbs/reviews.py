@@ -13,6 +13,7 @@ from raftsman.authentication import v1 as authentication
 from raftsman.authorization import v1 as authorization
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.access import bootstrap_tokens
 from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.access.nodes import Asked, node_of
 from raftsman.services.apiserver.access.tokens import Tokens
@@ -50,6 +51,9 @@ async def _token(api: Api, tokens: Tokens | None, call: Call, question: authenti
         causes = Causes()
         causes.required("spec.token")
         raise failures.invalid(call.kind.resource, "", causes.found)
+    if bootstrap_tokens.is_one(question.spec.token):
+        _bootstrap_token(api, question)
+        return
     if tokens is None:
         question.status.error = "this server verifies no tokens"
         return
@@ -60,6 +64,17 @@ async def _token(api: Api, tokens: Tokens | None, call: Call, question: authenti
         return
     question.status.authenticated = True
     question.status.audiences.extend(audiences)
+    _describe(question.status.user, user)
+
+
+def _bootstrap_token(api: Api, question: authentication.TokenReview) -> None:
+    """Good for this server alone, which has no other audience."""
+    try:
+        user = bootstrap_tokens.verify(api.cache(api.kinds["secrets"]), question.spec.token)
+    except errors.Unauthorized as error:
+        question.status.error = error.message
+        return
+    question.status.authenticated = True
     _describe(question.status.user, user)
 
 
