@@ -122,7 +122,8 @@ def test_every_path_that_is_served_is_described(rest: Rest) -> None:
 
 def test_version_two_comes_in_the_protobuf_form_of_older_clients(rest: Rest) -> None:
     status, headers, body = rest.raw("GET", "/openapi/v2", headers={"Accept": V2_PROTOBUF})
-    assert (status, headers["content-type"]) == (200, V2_PROTOBUF)
+    # Go's clients cannot read the @ in an answer.
+    assert (status, headers["content-type"]) == (200, V2_PROTOBUF.replace("@", "."))
     found = openapi.Document.FromString(body)
     definitions = {one.name: one.value for one in found.definitions.additional_properties}
     _, tree = rest.json("GET", "/openapi/v2")
