@@ -12,6 +12,7 @@ import pytest
 from ..sdk.cli.conftest import node  # noqa: TID252
 from ..services.apiserver.rest import Kubectl  # noqa: TID252
 from ..services.control.conftest import Cluster  # noqa: TID252
+from .manifests import RAFTS
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +60,10 @@ def namespace(admin: Kubectl) -> Iterator[str]:
 def kubectl(admin: Kubectl, namespace: str) -> Kubectl:
     """In that namespace."""
     return admin.within(namespace)
+
+
+@pytest.fixture(scope="session")
+def rafts(admin: Kubectl) -> None:
+    """The custom resource of manifests.py is served."""
+    admin("apply", "-f", "-", stdin=RAFTS)
+    admin("wait", "--for=condition=Established", "crd/rafts.clients.example", "--timeout=60s")

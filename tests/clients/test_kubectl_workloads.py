@@ -7,9 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from ..services.apiserver.rest import Kubectl  # noqa: TID252
-from .manifests import ROLE, WEB
+from .manifests import REQUEST, ROLE, WEB
 
 pytestmark = pytest.mark.kubectl
 
@@ -140,6 +144,28 @@ def test_rights_are_asked_for_listed_and_reconciled(kubectl: Kubectl, namespace:
     verbs = kubectl("get", "role/reader", "-o", "jsonpath={.rules[*].verbs}")
     assert "get" in verbs
     assert "watch" in verbs
+
+
+def test_a_signing_request_is_approved_and_its_certificate_is_known(admin: Kubectl, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "c-jane")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    body = base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()
+    admin("create", "-f", "-", stdin=REQUEST.replace("REQUEST", body))
+    assert "Pending" in admin("get", "csr", "c-jane")
+    admin("certificate", "approve", "c-jane")
+    admin("wait", "csr/c-jane", "--for=jsonpath={.status.certificate}", "--timeout=60s")
+    assert "Approved,Issued" in admin("get", "csr", "c-jane")
+    assert "Subject" in admin("describe", "csr", "c-jane")
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    config = json.loads(admin("config", "view", "--raw", "-o", "json"))
+    config["users"][0]["user"] = {
+        "client-certificate-data": admin("get", "csr", "c-jane", "-o", "jsonpath={.status.certificate}"),
+        "client-key-data": base64.b64encode(pem).decode(),
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    assert "c-jane" in admin("auth", "whoami", "--kubeconfig", str(tmp_path / "config"))
+    admin("delete", "csr", "c-jane")
 
 
 def test_tokens_are_made_with_audience_duration_and_binding(kubectl: Kubectl) -> None:
