@@ -26,7 +26,7 @@ Apply = Callable[[State, bytes], Answer]
 
 def message_of(answer: Answer) -> Message:
     """etcd's message, its header with the revision."""
-    if isinstance(answer, Message):
+    if not isinstance(answer, Outcome):
         return answer
     return rpc_pb2.PutResponse(header=rpc_pb2.ResponseHeader(revision=answer.revision))
 

@@ -114,18 +114,19 @@ class Pending:
             self._timer = loop.call_at(groups[0].deadline, self._expire)
 
 
-class Lone:
-    """A sink for one operation whose caller waits for a future."""
+class Waiters:
+    """A sink for operations whose callers wait for futures: the tag is the future's place."""
 
-    __slots__ = ("future",)
+    __slots__ = ("futures",)
 
-    def __init__(self, future: asyncio.Future[Message | Outcome]) -> None:
-        self.future = future
+    def __init__(self, *futures: asyncio.Future[Message | Outcome]) -> None:
+        self.futures = futures
 
     def settle(self, tag: int, settled: Settled) -> None:
-        if self.future.done():
+        future = self.futures[tag]
+        if future.done():
             return
         if isinstance(settled, errors.StoreError):
-            self.future.set_exception(settled)
+            future.set_exception(settled)
         else:
-            self.future.set_result(settled)
+            future.set_result(settled)

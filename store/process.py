@@ -32,7 +32,7 @@ from raftsman.store.server.identity import Identity
 from raftsman.store.server.listener import Listener
 from raftsman.store.wal import disk
 
-SWITCH_S = 0.001
+SWITCH_S = 0.0002
 STOP_GRACE_S = 1.0
 REQUEST_S = 5.0
 """How long a request may take beside two elections, as in etcd."""
@@ -63,7 +63,7 @@ def run(config: flags.Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     import uvloop
 
-    # The Raft thread must not wait 5 ms for the interpreter while the API is busy.
+    # The Raft thread must not wait 5 ms for the interpreter after each of its calls to the disk, while the API is busy.
     sys.setswitchinterval(SWITCH_S)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file

@@ -14,6 +14,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from random import Random, SystemRandom
 from typing import Any, Protocol
@@ -26,12 +27,12 @@ from raftsman.store import apply, commands, errors, mvcc, snapshot
 from raftsman.store.mvcc import members
 from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
-from raftsman.store.pending import Lone, Pending, Settled, Sink
+from raftsman.store.pending import Pending, Settled, Sink, Waiters
 from raftsman.store.raft import clock, events
 from raftsman.store.raft.driver import Driver, Start
 from raftsman.store.wal.disk import REAL, Disk
 
-CHUNK_BYTES = 256 << 10
+CHUNK_BYTES = 128 << 10
 CHUNK_OPERATIONS = 1_024
 REQUEST_S = 7.0
 READS_MAX = 20_000
@@ -40,6 +41,8 @@ SNAPSHOT_BYTES_MIN = 16 << 20
 SNAPSHOT_BYTES_MAX = 64 << 20
 """A snapshot is due after as much log as the last snapshot was large, within these bounds: the less is written twice,
 the more memory the log takes, and the more of it is applied again at a start."""
+SNAPSHOT_STAGGER = 0.4
+"""By up to this share a member writes its own earlier, so that not all write at the same time."""
 SWEEP_S = 0.002
 SLOW_APPLY_S = 0.1
 SNAPSHOT_RETRY_S = 15.0
@@ -117,9 +120,11 @@ class Replica:
         self._cluster = cluster
         self._snapshot_count = snapshot_count
         self._request_s = request_s
-        first_id = (member_number & 0xFFFF) << 47 | (random or SystemRandom()).getrandbits(24) << 23
+        self._random = random or SystemRandom()
+        first_id = (member_number & 0xFFFF) << 47 | self._random.getrandbits(24) << 23
         self._pending = Pending(first_id, seconds=request_s, late=self._late)
         self._numbers = itertools.count()
+        self._gathered: list[tuple[Who, int, Kind, bytes, asyncio.Future[apply.Answer]]] = []
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
@@ -127,7 +132,7 @@ class Replica:
         self._swept = asyncio.Event()
         self._swept.set()
         self._bytes_since = 0
-        self._snapshot_bytes = SNAPSHOT_BYTES_MIN
+        self._snapshot_bytes = self._log_for(0)
         self._snapshot_not_before = 0.0
         self._stopped = False
         self.counts = Counts()
@@ -168,7 +173,7 @@ class Replica:
         self.state = state
         self._published = state.revision
         self.applied, self.applied_term, self.snapshot_index = head.index, head.term, head.index
-        self._snapshot_bytes = _clamped(self._disk.size(path))
+        self._snapshot_bytes = self._log_for(self._disk.size(path))
 
     def attach(self, driver: Driver) -> None:
         self._driver = driver
@@ -198,10 +203,20 @@ class Replica:
         return apply.message_of(await self.outcome(kind, payload, who=who, term=term))
 
     async def outcome(self, kind: Kind, payload: bytes, *, who: Who = NOBODY, term: int = 0) -> apply.Answer:
-        """`propose`, with the answer as applying made it."""
-        future: asyncio.Future[apply.Answer] = asyncio.get_running_loop().create_future()
-        self.propose_all((Proposal(kind, payload, 0),), Lone(future), who=who, term=term)
+        """`propose`, with the answer as applying made it. What is asked in one turn of the loop goes together."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[apply.Answer] = loop.create_future()
+        if not self._gathered:
+            loop.call_soon(self._propose_gathered)
+        self._gathered.append((who, term, kind, payload, future))
         return await future
+
+    def _propose_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for (who, term), group in itertools.groupby(gathered, key=itemgetter(0, 1)):
+            kinds, payloads, futures = zip(*(asked[2:] for asked in group), strict=True)
+            proposals = list(map(Proposal, kinds, payloads, range(len(kinds))))
+            self.propose_all(proposals, Waiters(*futures), who=who, term=term)
 
     async def change_members(self, kind: Kind, change: members.Change, *, who: Who = NOBODY) -> Message:
         """Replicate a change of the members: an entry of its own, as the leader lets it happen. Raises StoreError."""
@@ -212,7 +227,7 @@ class Replica:
         if not self._pending.has_room(1, len(payload)):
             raise errors.too_many_requests()
         operation = commands.Operation(self._pending.next_id(), kind, payload, 0, 0, who.user, who.revision)
-        self._pending.add((operation,), (0,), Lone(future))
+        self._pending.add((operation,), (0,), Waiters(future))
         self.driver.change(operation)
         return apply.message_of(await future)
 
@@ -496,6 +511,11 @@ class Replica:
         if due and self._snapshotting is None and loop.time() >= self._snapshot_not_before:
             self._snapshotting = loop.create_task(self._snapshot(), name="snapshot")
 
+    def _log_for(self, size: int) -> int:
+        """How much log comes before the next snapshot, when the last one has a size; not the same on all members."""
+        stagger = 1 - SNAPSHOT_STAGGER * self._random.random()
+        return int(max(SNAPSHOT_BYTES_MIN, min(size, SNAPSHOT_BYTES_MAX)) * stagger)
+
     async def _snapshot(self) -> None:
         covered, began = self._bytes_since, clock.now()
         try:
@@ -504,7 +524,7 @@ class Replica:
             head = capture.head
             size = await asyncio.to_thread(self._write, capture)
             self.snapshot_index = max(self.snapshot_index, head.index)
-            self._snapshot_bytes = _clamped(size)
+            self._snapshot_bytes = self._log_for(size)
             self.driver.compact(head.index)
             seconds = round(clock.now() - began, 3)
             log.info("snapshot written", index=head.index, revision=head.revision, seconds=seconds)
@@ -583,10 +603,6 @@ def _parts(proposals: Sequence[Proposal]) -> Iterator[Sequence[Proposal]]:
             start, size = place, 0
         size += len(proposal.payload)
     yield proposals[start:]
-
-
-def _clamped(size: int) -> int:
-    return max(SNAPSHOT_BYTES_MIN, min(size, SNAPSHOT_BYTES_MAX))
 
 
 def _fail(future: asyncio.Future[Any] | None, error: errors.StoreError) -> None:

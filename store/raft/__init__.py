@@ -12,6 +12,7 @@ shows it (in tests/store/raft/).
     raftLastApplied,
     raftCommitIndex         replays everything, swallows bad dumps   from the snapshot's index; also   test_members,
                                                                      by a member's word                test_contacts
+    sendAppendEntries       everything that is lacking at once       a window at a time, `appends`     test_appends
     tryLogCompaction,
     serializer              pickle + gzip in a fork, nothing kept    snapshot, transfer                test_members
     doApplyCommand          unpickles; retries a failure for ever    hands the bytes over              test_kernel
@@ -28,7 +29,7 @@ shows it (in tests/store/raft/).
     (import)                breaks socket.inet_ntop everywhere       put back                          test_import
 
 The other private names that `kernel` reads or calls (raftLeader, raftMatchIndex, lastResponseTime, noopIDx,
-newAppendEntriesTime, applyLogEntries, sendAppendEntries, setState) keep the library's meaning.
+newAppendEntriesTime, applyLogEntries, transport, setState) keep the library's meaning.
 """
 
 import socket

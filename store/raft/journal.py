@@ -193,6 +193,22 @@ class WalJournal(Journal):  # type: ignore[misc]
         place = index - self._entries[0][1]
         return self._entries[place][2] if 0 <= place < len(self._entries) else None
 
+    def entries_from(self, index: int, *, bytes_max: int) -> list[Entry]:
+        """Entries from `index` on, which is held, up to `bytes_max` together, or one that is larger."""
+        found: list[Entry] = []
+        size = 0
+        for place in range(index - self._entries[0][1], len(self._entries)):
+            entry = self._entries[place]
+            size += len(entry[0])
+            if found and size > bytes_max:
+                break
+            found.append(entry)
+        return found
+
+    def bytes_after(self, index: int) -> int:
+        """How large the entries behind `index` are together."""
+        return sum([len(entry[0]) for entry in self._entries[index + 1 - self._entries[0][1] :]])
+
     def sync(self) -> None:
         """Put everything on disk that was added so far."""
         if self._wal.dirty:
@@ -232,7 +248,7 @@ class WalJournal(Journal):  # type: ignore[misc]
         if commands.is_change(command) and idx > self._meta.changed:
             self._changes.append(idx)
         self.bytes += len(command)
-        self._wal.append(wal.ENTRY, _PLACE.pack(idx, term) + command, index=idx)
+        self._wal.append(wal.ENTRY, _PLACE.pack(idx, term), command, index=idx)
 
     def clear(self) -> None:
         raise AssertionError("pysyncobj clears its journal only for its own snapshots, which are replaced here")

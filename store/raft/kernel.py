@@ -6,7 +6,7 @@ and once. Single-threaded: everything here runs on the Raft loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
 from . import clock
+from .appends import Appends
 from .journal import WalJournal
 
 APPEND_BYTES_MIN = 4 << 20
@@ -75,6 +76,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
         self._random = random
         self.votes = True
         self.journal = journal
+        self.appends = Appends(self)
         original = library.createJournal
         library.createJournal = lambda _file: journal
         try:
@@ -83,7 +85,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
             )
         finally:
             library.createJournal = original
-        self._SyncObj__serializer = _NoSerializer(self._snapshot_wanted)
+        self._SyncObj__serializer = None
         if not others:
             self.campaign_now()
 
@@ -104,6 +106,7 @@ class Kernel(SyncObj):  # type: ignore[misc]
                 self._SyncObj__lastResponseTime,
             ):
                 of_node.pop(node, None)
+            self.appends.forget(node)
         for node in (voting | learning) - known:
             self._SyncObj__raftNextIndex[node] = self.journal.last_index + 1
             self._SyncObj__raftMatchIndex[node] = 0
@@ -141,10 +144,13 @@ class Kernel(SyncObj):  # type: ignore[misc]
             node for node, at in self._SyncObj__lastResponseTime.items() if at > since and self.isNodeConnected(node)
         }
 
-    def _snapshot_wanted(self, node: Node) -> None:
-        """Called in the library's send loop, which would spin until there is something to send."""
-        self.set_next_index(node, self.journal.last_index + 1)
+    def snapshot_wanted(self, node: Node) -> None:
+        """It lacks what the log does not hold any more."""
         self._hooks.snapshot_wanted(node)
+
+    def send(self, message: dict[str, object], *, to: Node) -> bool:
+        sent: bool = self._SyncObj__transport.send(to, message)
+        return sent
 
     # -- overridden
 
@@ -172,8 +178,13 @@ class Kernel(SyncObj):  # type: ignore[misc]
             assert len(command) < self.pace.append_bytes, len(command)
             self.journal.add(command, self.journal.last_index + 1, self.raftCurrentTerm)
             appended = True
-        if appended and self.peers:
+        if appended:
             self.send_appends()
+
+    def _SyncObj__sendAppendEntries(self) -> None:
+        self._SyncObj__newAppendEntriesTime = clock.now() + self.pace.heartbeat_s
+        for node in self.peers:
+            self.appends.send(node, heartbeat=True)
 
     # -- the library's private state, named
 
@@ -201,6 +212,11 @@ class Kernel(SyncObj):  # type: ignore[misc]
 
     def send_appends(self) -> None:
         self._SyncObj__sendAppendEntries()
+
+    def send_owed(self) -> None:
+        """Send on to those who acknowledged some of what they lack."""
+        if self._isLeader():
+            self.appends.send_owed()
 
     def heartbeat_due(self) -> float:
         return float(self._SyncObj__newAppendEntriesTime)
@@ -272,16 +288,3 @@ def _settings(pace: Pace) -> Any:
         dynamicMembershipChange=False,
         useFork=False,
     )
-
-
-class _NoSerializer:
-    """Stands where the library keeps its pickling serializer."""
-
-    def __init__(self, wanted: Callable[[Node], None]) -> None:
-        self._wanted = wanted
-
-    def getTransmissionData(self, node: Node) -> None:
-        self._wanted(node)
-
-    def cancelTransmisstion(self, node: Node) -> None:
-        """The library's spelling."""

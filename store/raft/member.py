@@ -27,7 +27,11 @@ from .kernel import Kernel, Pace
 from .proposals import Proposals
 from .transport import PeerTls, PeerTransport, Upcalls
 
-IN_FLIGHT_MAX = 2
+IN_FLIGHT_MAX = 4
+IN_FLIGHT_FEW_MAX = 2
+IN_FLIGHT_BYTES = 1 << 20
+"""Beyond IN_FLIGHT_FEW_MAX an entry must be worth its sync, and those before it be small together: two of the largest
+fit into the log's margin."""
 TURNS_MAX = 64
 COMMIT_NEWS_S = 0.003
 MARGIN_BYTES = 64 << 10
@@ -95,7 +99,7 @@ class Member:
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._commit_sent = 0
+        self._news_due = False
         self._transport = PeerTransport(
             settings.name, cluster=settings.cluster, instance=settings.instance, tls=settings.tls
         )
@@ -202,6 +206,8 @@ class Member:
 
     def compact(self, index: int) -> None:
         """A snapshot up to `index` is on disk: forget what is older, but for what laggards may need."""
+        if not self._journal.short:
+            index = self._transfer.needed_from(index)
         self._journal.compact(index, entries_max=TRAILING_ENTRIES_MAX, bytes_max=TRAILING_BYTES_MAX)
 
     def kick(self) -> None:
@@ -246,6 +252,7 @@ class Member:
                 break
         else:
             self.kick()
+        self._kernel.send_owed()
         if self._removed and self._kernel._isLeader() and not self._handover.active:
             self._leave_office()
         self._spread_commit()
@@ -292,16 +299,19 @@ class Member:
             log.info("raft role", leader=role.leader, leading=role.leading, term=role.term)
 
     def _spread_commit(self) -> None:
-        """Followers learn of a commit with the next message; when none is under way, soon."""
+        """Followers learn of a commit with the next message; when none is sent, soon by one of its own."""
         kernel = self._kernel
-        if kernel.peers and kernel._isLeader() and kernel.raftCommitIndex > self._commit_sent:
-            self._commit_sent = kernel.raftCommitIndex
-            self._loop.call_later(COMMIT_NEWS_S, self._commit_news)
+        if not self._news_due and kernel._isLeader() and not kernel.appends.all_know(kernel.raftCommitIndex):
+            self._news_due = True
+            self._loop.call_later(COMMIT_NEWS_S, self._commit_news, kernel.raftCommitIndex)
 
-    def _commit_news(self) -> None:
-        if self._kernel._isLeader() and not self._due:
+    def _commit_news(self, commit: int) -> None:
+        self._news_due = False
+        if self._kernel._isLeader() and not self._kernel.appends.all_know(commit):
             self._kernel.heartbeat_now()
             self.kick()
+        else:
+            self._spread_commit()
 
     def _schedule(self) -> None:
         """Wake up for the next deadline; without one, not at all."""
@@ -342,7 +352,12 @@ class Member:
         return bool(self._proposals) or (bool(self._changes) and self._changes.may_append)
 
     def _room(self) -> bool:
-        return bool(self._journal.last_index - self._kernel.raftCommitIndex < IN_FLIGHT_MAX)
+        journal, commit = self._journal, self._kernel.raftCommitIndex
+        under_way = journal.last_index - commit
+        if under_way < IN_FLIGHT_FEW_MAX:
+            return True
+        full = under_way < IN_FLIGHT_MAX and self._proposals.many
+        return full and journal.bytes_after(commit) <= IN_FLIGHT_BYTES
 
     def committed(self, index: int, term: int, command: bytes) -> None:
         self._committed.append((index, term, command))
@@ -475,6 +490,7 @@ class Member:
 
     def _peer_down(self, node: Node) -> None:
         self._transfer.stop(node)
+        self._kernel.appends.forget(node)
         if node == self._kernel.leader:
             self._election.leader_lost(node)
         for number in [number for number, leader in self._calls.items() if leader == node]:

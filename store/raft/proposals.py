@@ -12,7 +12,7 @@ from raftsman.store import commands
 
 from . import clock
 
-ENTRY_BYTES = 1 << 20
+ENTRY_BYTES = 128 << 10
 ENTRY_OPERATIONS_MAX = 4096
 WAITING_MAX = 50_000
 WAITING_BYTES_MAX = 256 << 20
@@ -31,6 +31,11 @@ class Proposals:
 
     def __bool__(self) -> bool:
         return bool(self._chunks)
+
+    @property
+    def many(self) -> bool:
+        """Whether what waits is half an entry, or more."""
+        return self._bytes >= ENTRY_BYTES // 2
 
     def add(self, chunk: commands.Chunk) -> None:
         """What exceeds the bounds is dropped: whoever waits for it hears that its outcome is not known."""

@@ -1,8 +1,9 @@
 """A snapshot's way from the leader to a follower that lags behind the log: in chunks, each asked for by the last ack.
 
 The leader reads its newest snapshot file; the follower writes what arrives aside, checks it whole, and only then takes
-it for its state. One transfer a follower; a lost connection or STALL_S without progress ends it, the next heartbeat
-starts another. Chunks are CHUNK_BYTES, so that appends to other members are not held up.
+it for its state. One transfer a follower. A follower whose disk is full takes nothing: a chunk is sent again after
+RESEND_S. A lost connection or STALL_S without progress ends a transfer, the next heartbeat starts another. Chunks are
+CHUNK_BYTES, so that appends to other members are not held up.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from . import clock
 from .guard import BadMessage, Message, Send
 from .kernel import Kernel
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 512 << 10
 STALL_S = 10.0
+RESEND_S = 1.0
 MESSAGES = frozenset({"snapshot", "snapshot-ack"})
 
 log = logs.get(__name__)
@@ -31,8 +33,10 @@ log = logs.get(__name__)
 class _Sending:
     file: File
     index: int
+    chunk_at: int = 0
     offset: int = 0
     moved_at: float = field(default_factory=lambda: clock.now())
+    sent_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -62,15 +66,31 @@ class Transfer:
     def start(self, node: Node) -> None:
         """Send the newest snapshot, unless that is under way."""
         before = self._sending.get(node)
-        if before is not None:
-            if clock.now() - before.moved_at < STALL_S:
+        if before is not None and not self._arrived(node, before):
+            now = clock.now()
+            if now - before.moved_at < STALL_S:
+                if now - before.sent_at >= RESEND_S:
+                    before.offset = before.chunk_at
+                    self._chunk(node, before)
                 return
-            self.stop(node)
+        self.stop(node)
         path = snapshot.stored(self._folder, disk=self._disk)
         assert path is not None, "the log was compacted without a snapshot"
         self._sending[node] = sending = _Sending(self._disk.open(path), int(path.stem.removeprefix("snap-"), 16))
         log.info("sending snapshot", peer=node.id, index=sending.index)
         self._chunk(node, sending)
+
+    def _arrived(self, node: Node, sending: _Sending) -> bool:
+        return self._kernel.match_index(node) >= sending.index
+
+    def needed_from(self, index: int) -> int:
+        """`index`, or an older entry, behind which a follower goes on when what is sent to it has arrived."""
+        for node, sending in list(self._sending.items()):
+            if self._arrived(node, sending):
+                self.stop(node)
+            elif clock.now() - sending.moved_at < STALL_S:
+                index = min(index, sending.index)
+        return index
 
     def stop(self, node: Node) -> None:
         sending = self._sending.pop(node, None)
@@ -87,8 +107,9 @@ class Transfer:
             "data": data,
             "last": len(data) < CHUNK_BYTES,
         }
+        sending.chunk_at = sending.offset
         sending.offset += len(data)
-        sending.moved_at = clock.now()
+        sending.sent_at = clock.now()
         if not self._send(node, message):
             self.stop(node)
 
@@ -108,6 +129,7 @@ class Transfer:
             return
         self._kernel.heard_from(node)
         if sending is not None and offset == sending.offset:
+            sending.moved_at = clock.now()
             self._chunk(node, sending)
 
     # -- follower

@@ -347,7 +347,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return False
         data = _encode(message)
-        out.write(len(data).to_bytes(4, "little") + data)
+        out.writelines((len(data).to_bytes(4, "little"), data))
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -369,7 +369,8 @@ class _Connection(asyncio.Protocol):
                 raise BadMessage(f"frame of {length} bytes")
             if len(buffer) - at - 4 < length:
                 break
-            message = _decode(bytes(buffer[at + 4 : at + 4 + length]))
+            with memoryview(buffer) as whole, whole[at + 4 : at + 4 + length] as frame:
+                message = _decode(frame)
             at += 4 + length
             self._message(message)
             if self._out is None or self._out.is_closing():

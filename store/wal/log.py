@@ -92,10 +92,10 @@ class Wal:
 
     # -- writing
 
-    def append(self, kind: int, payload: bytes, *, index: int = 0) -> None:
-        """Add a record to the next batch. `index` is the entry that it holds, if it holds one."""
-        self._waiting += _framed(kind, payload)
-        self._waiting_bytes += _RECORD_BYTES + len(payload)
+    def append(self, kind: int, payload: bytes, more: bytes = b"", *, index: int = 0) -> None:
+        """Add a record, its payload in one part or two, to the next batch. `index` is the entry in it, if one is."""
+        self._waiting += _framed(kind, payload, more)
+        self._waiting_bytes += _RECORD_BYTES + len(payload) + len(more)
         self._waiting_index = max(self._waiting_index, index)
 
     @property
@@ -347,6 +347,6 @@ def _lost_sector(data: bytes, start: int, end: int) -> bool:
     return False
 
 
-def _framed(kind: int, payload: bytes) -> tuple[bytes, bytes]:
-    frame = _FRAME.pack(len(payload), kind)
-    return frame + _CRCS.pack(zlib.crc32(frame), zlib.crc32(payload)), payload
+def _framed(kind: int, payload: bytes, more: bytes = b"") -> tuple[bytes, bytes, bytes]:
+    frame = _FRAME.pack(len(payload) + len(more), kind)
+    return frame + _CRCS.pack(zlib.crc32(frame), zlib.crc32(more, zlib.crc32(payload))), payload, more

@@ -24,8 +24,9 @@ SILENCE_S = 2.5
 RETRY_S = 0.1
 CALLS_MAX = 20_000
 WINDOW = 4_000
-MESSAGE_OPERATIONS = 1_024
-MESSAGE_BYTES = 1 << 20
+MESSAGE_OPERATIONS = 128
+MESSAGE_BYTES = 256 << 10
+"""Small enough that the store works on one message while the next one is made."""
 FIRST_READ = 1 << 62
 """Reads are numbered apart: a session has no use for them."""
 
