@@ -113,6 +113,7 @@ class Server:
         await self._terminator.listen(config.bind_address, config.secure_port, tls=tls)
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
         self._tasks.append(asyncio.create_task(self.rest.proxy.availability.run(), name="availability"))
+        self._tasks.append(asyncio.create_task(self.rest.autoregistration.run(), name="autoregistration"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._terminator))
         metrics.build(about.version())
