@@ -89,6 +89,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """How an object of a version is made of the one that is stored, and the other way."""
+
+    to_stored: Callable[[Any], Any]
+    from_stored: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind and its strategy. Callables get typed messages; `validate_update` gets (new, old)."""
 
@@ -136,6 +144,8 @@ class Kind:
     closed: bool = False
     # Before an object is marked as being deleted.
     prepare_delete: Default = _nothing
+    # How objects are converted to and from `storage`, whose rules hold too; None if nothing is to be converted.
+    view: View | None = None
     message: type[Any] = field(init=False)
 
     def __post_init__(self) -> None:

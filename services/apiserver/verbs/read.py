@@ -17,6 +17,7 @@ from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage import keys, wire
 from raftsman.services.apiserver.storage.store import PAGE_KEYS, Compacted
 from raftsman.services.apiserver.watchcache import selection as selections
+from raftsman.services.apiserver.watchcache import views
 from raftsman.services.apiserver.watchcache.object import CachedObject
 from raftsman.services.apiserver.watchcache.selection import Selection
 
@@ -156,17 +157,19 @@ def _read_token(token: str) -> tuple[int, str]:
 
 async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> Page:
     """One page of the state at a past revision, which only the store knows."""
-    start = end = keys.prefix(kind.resource, selected.namespace)
+    storage = kind if kind.view is None else kind.stored_as
+    start = end = keys.prefix(storage.resource, selected.namespace)
     end = keys.end_of(start)
     if after:
         namespace, _, name = after.partition("/")
-        start = keys.of(kind.resource, namespace, name) + b"\0"
+        start = keys.of(storage.resource, namespace, name) + b"\0"
     page: list[CachedObject] = []
     more = True
     while more and (not limit or len(page) < limit):
         wanted = limit - len(page) if limit else PAGE_KEYS
         answer = await _range(api, rpc_pb2.RangeRequest(key=start, range_end=end, limit=wanted, revision=revision))
-        page += [one for one in api.objects.opened(kind, answer.kvs) if selected.matches(one)]
+        found = (views.shown(kind, one) for one in api.objects.opened(storage, answer.kvs))
+        page += [one for one in found if selected.matches(one)]
         more = answer.more
         if answer.kvs:
             start = answer.kvs[-1].key + b"\0"

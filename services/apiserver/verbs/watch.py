@@ -87,9 +87,11 @@ def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False
 def send_bookmarks(api: Api) -> None:
     """Tell every watch that wants it how far it is; called once a minute."""
     for cache in api.feed.caches.values():
-        frames: dict[Form, bytes] = {}
+        frames: dict[tuple[Form, str], bytes] = {}
         for watcher in cache.watchers():
             if watcher.bookmarks:
-                if watcher.form not in frames:
-                    frames[watcher.form] = bookmark(cache.kind, api.feed.revision, watcher.form)
-                watcher.push(frames[watcher.form])
+                version = watcher.view or cache.kind
+                key = (watcher.form, version.resource.api_version)
+                if key not in frames:
+                    frames[key] = bookmark(version, api.feed.revision, watcher.form)
+                watcher.push(frames[key])

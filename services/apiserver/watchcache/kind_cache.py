@@ -140,13 +140,17 @@ class KindCache:
 
     def watch(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> Watcher:
         """A registered watcher that gets every change after `since`. errors.Expired if some are gone."""
+        return self.attach(Watcher(selection, since=since, bookmarks=bookmarks, form=form))
+
+    def attach(self, watcher: Watcher) -> Watcher:
+        """Give a new watcher what it has missed, and from now on every change. errors.Expired if some are gone."""
+        since = watcher.since
         if since < self._complete_after:
             raise failures.expired(since, self._complete_after)
-        watcher = Watcher(selection, since=since, bookmarks=bookmarks, form=form)
         missed = list(itertools.takewhile(lambda change: change.revision > since, reversed(self._window)))
         for change in reversed(missed):
             watcher.offer(change)
-        self._watchers_of(selection).add(watcher)
+        self._watchers_of(watcher.selection).add(watcher)
         return watcher
 
     def unwatch(self, watcher: Watcher) -> None:

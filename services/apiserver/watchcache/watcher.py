@@ -74,11 +74,19 @@ def enveloped(event_type: int, kind: Kind, data: bytes) -> bytes:
 class Change:
     """One revision of one object: what it was, what it is."""
 
-    __slots__ = ("_frames", "new", "old", "revision")
+    __slots__ = ("_frames", "_views", "new", "old", "revision")
 
     def __init__(self, revision: int, old: CachedObject | None, new: CachedObject | None) -> None:
         self.revision, self.old, self.new = revision, old, new
         self._frames: dict[tuple[int, Form], bytes] = {}
+        self._views: dict[str, Change] | None = None
+
+    @property
+    def views(self) -> dict[str, Change]:
+        """The same change in other versions of its kind."""
+        if self._views is None:
+            self._views = {}
+        return self._views
 
     def frame(self, event_type: int, form: Form) -> bytes:
         """Made once for each form that somebody watches in."""
@@ -134,10 +142,13 @@ class Watcher:
 
     __slots__ = (
         "_closed", "_dirty", "_frames", "_full", "_pipe", "_waiting", "bookmarks", "form", "selection", "since",
+        "view",
     )  # fmt: skip
 
     def __init__(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> None:
         self.selection, self.since, self.bookmarks, self.form = selection, since, bookmarks, form
+        # In which version it sees objects; None if in the one that is stored.
+        self.view: Kind | None = None
         self._frames: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._closed: ApiError | None = None
