@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -117,6 +118,9 @@ class Informer(Generic[T]):
         self.selection = selection
         self._client = client
         self._handlers: list[Handler] = []
+        self._resyncs: dict[Handler, float] = {}
+        self._alarms: dict[Handler, asyncio.TimerHandle] = {}
+        self._running = False
         self._synced = asyncio.Event()
 
     @property
@@ -128,20 +132,55 @@ class Informer(Generic[T]):
         """Wait until the cache holds the whole selection."""
         await self._synced.wait()
 
-    def add_handler(self, handler: Handler) -> None:
-        """Call `handler` for every change from now on, and first for each object that is there as ADDED."""
+    def add_handler(self, handler: Handler, *, resync_s: float | None = None) -> None:
+        """Call `handler` for every change from now on, and first for each object that is there as ADDED.
+
+        With `resync_s`, every object comes again that often as MODIFIED from itself, though nothing changed: for
+        controllers whose outside world changes without telling.
+        """
         self._handlers.append(handler)
+        if resync_s is not None:
+            if resync_s <= 0:
+                raise ValueError("resync_s must be more than 0")
+            self._resyncs[handler] = resync_s
+            if self._running:
+                self._set_alarm(handler)
         for obj in self.cache:
             self._call(handler, EventType.ADDED, None, obj)
 
+    def remove_handler(self, handler: Handler) -> None:
+        """Call `handler` no more."""
+        self._handlers.remove(handler)
+        self._resyncs.pop(handler, None)
+        if handler in self._alarms:
+            self._alarms.pop(handler).cancel()
+
+    def _set_alarm(self, handler: Handler) -> None:
+        pause_s = self._resyncs[handler] * random.uniform(0.9, 1.1)
+        self._alarms[handler] = asyncio.get_running_loop().call_later(pause_s, self._resync, handler)
+
+    def _resync(self, handler: Handler) -> None:
+        for obj in self.cache:
+            self._call(handler, EventType.MODIFIED, obj, obj)
+        self._set_alarm(handler)
+
     async def run(self) -> None:
         """Follow the API until cancelled. Nothing that the API answers ends it."""
-        while True:
-            try:
-                await self._follow()
-            except Exception:
-                log.exception("informer failed", resource=self.selection.resource.qualified)
-            await asyncio.sleep(RESTART_PAUSE_S)
+        self._running = True
+        for handler in self._resyncs:
+            self._set_alarm(handler)
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except Exception:
+                    log.exception("informer failed", resource=self.selection.resource.qualified)
+                await asyncio.sleep(RESTART_PAUSE_S)
+        finally:
+            self._running = False
+            for alarm in self._alarms.values():
+                alarm.cancel()
+            self._alarms.clear()
 
     async def _follow(self) -> None:
         changes = follow(self._client.transport, self.selection, patient=True)

@@ -92,6 +92,12 @@ def served() -> tuple[Resource, ...]:
 
 
 @functools.cache
+def distinct() -> tuple[Resource, ...]:
+    """Of the served ones each kind of objects once: the version that is stored."""
+    return tuple(resource for resource in served() if not resource.facts.stored_as)
+
+
+@functools.cache
 def _messages() -> dict[str, Resource]:
     return {resource.message.DESCRIPTOR.full_name: resource for resource in known()}
 

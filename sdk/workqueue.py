@@ -2,7 +2,8 @@
 
 A key that is added while it is being worked on is handed out once more when that is done; a key that waits already is
 not added twice. So the queue holds at most one entry a key, and its bound is the number of objects. Failures of a key
-wait BACKOFF_S, doubled each time up to BACKOFF_MAX_S, until `forget`.
+wait BACKOFF_S, doubled each time up to BACKOFF_MAX_S, until `forget`; with a `Bucket`, all failures together come no
+faster than that lets them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,34 @@ BACKOFF_S = 0.005
 BACKOFF_MAX_S = 1000.0
 
 
+class Closed(Exception):
+    """The queue was closed and nothing is left in it."""
+
+
+class Bucket:
+    """Tokens that come at `rate` a second, at most `burst` of them at hand. Belongs to one event loop."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        if rate <= 0 or burst < 1:
+            raise ValueError("rate must be more than 0 and burst at least 1")
+        self._rate, self._burst = rate, burst
+        self._tokens = float(burst)
+        self._at: float | None = None
+
+    def reserve(self) -> float:
+        """Take a token; how many seconds to wait until it is there."""
+        now = asyncio.get_running_loop().time()
+        gained = (now - self._at) * self._rate if self._at is not None else 0.0
+        self._tokens, self._at = min(self._tokens + gained, float(self._burst)) - 1, now
+        return max(-self._tokens / self._rate, 0.0)
+
+
 class WorkQueue(Generic[K]):
     """Belongs to one event loop. Each `get` is paired with one `done`."""
 
-    def __init__(self, *, backoff_s: float = BACKOFF_S, backoff_max_s: float = BACKOFF_MAX_S) -> None:
+    def __init__(
+        self, *, backoff_s: float = BACKOFF_S, backoff_max_s: float = BACKOFF_MAX_S, bucket: Bucket | None = None
+    ) -> None:
         self._ready: deque[K] = deque()
         self._waiting: set[K] = set()
         self._working: set[K] = set()
@@ -36,12 +61,17 @@ class WorkQueue(Generic[K]):
         self._getters: deque[asyncio.Future[None]] = deque()
         self._backoff_s = backoff_s
         self._backoff_max_s = backoff_max_s
+        self._bucket = bucket
+        self._closed = False
+        self._drained = asyncio.Event()
 
     def __len__(self) -> int:
         """How many keys are ready to be handed out."""
         return len(self._ready)
 
     def add(self, key: K) -> None:
+        if self._closed:
+            return
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
@@ -51,7 +81,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, delay_s: float) -> None:
         """Add later; of several times asked for, the earliest counts."""
-        if delay_s <= 0:
+        if delay_s <= 0 or self._closed:
             self.add(key)
             return
         due = asyncio.get_running_loop().time() + delay_s
@@ -65,7 +95,8 @@ class WorkQueue(Generic[K]):
         """Add after the pause that the key's failures so far have earned it."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self.add_after(key, min(self._backoff_s * 2 ** min(failures, 64), self._backoff_max_s))
+        pause_s = min(self._backoff_s * 2 ** min(failures, 64), self._backoff_max_s)
+        self.add_after(key, max(pause_s, self._bucket.reserve()) if self._bucket is not None else pause_s)
 
     def failures(self, key: K) -> int:
         return self._failures.get(key, 0)
@@ -75,8 +106,10 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
 
     async def get(self) -> K:
-        """The next key, oldest first."""
+        """The next key, oldest first. Raises Closed when the queue is closed and empty."""
         while not self._ready:
+            if self._closed:
+                raise Closed
             getter = asyncio.get_running_loop().create_future()
             self._getters.append(getter)
             try:
@@ -98,7 +131,23 @@ class WorkQueue(Generic[K]):
         self._working.discard(key)
         if key in self._again:
             self._again.discard(key)
-            self.add(key)
+            self._waiting.add(key)
+            self._ready.append(key)
+            self._wake()
+        elif self._closed and not self._ready and not self._working:
+            self._drained.set()
+
+    async def close(self) -> None:
+        """Take nothing more, drop what would come later, and wait until all that is there has been dealt with."""
+        self._closed = True
+        self._due.clear()
+        self._set_alarm()
+        for getter in self._getters:
+            if not getter.done():
+                getter.set_result(None)
+        self._getters.clear()
+        if self._ready or self._working:
+            await self._drained.wait()
 
     def _wake(self) -> None:
         while self._getters:

@@ -47,7 +47,7 @@ def kinds_of(words: str) -> list[Resource]:
     """The kinds of `pods,svc` or of a category such as `all`."""
     found: list[Resource] = []
     for word in words.split(","):
-        category = [r for r in resources.served() if word in r.facts.categories]
+        category = [r for r in resources.distinct() if word in r.facts.categories]
         found += [r for r in category or [resource_of(word)] if r not in found]
     return found
 

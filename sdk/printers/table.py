@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from raftsman import times
+from raftsman import conversion, times
 from raftsman.resources import Resource
 
 from . import (
@@ -82,6 +82,7 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "nodes": cluster.node,
     "namespaces": cluster.namespace,
     "events": cluster.event,
+    "events.events.k8s.io": cluster.event,
     "configmaps": cluster.config_map,
     "secrets": cluster.secret,
     "leases.coordination.k8s.io": cluster.lease,
@@ -114,6 +115,8 @@ def _priority(column: Any) -> int:
 def cells(resource: Resource, obj: Any, *, wide: bool = False, now: datetime | None = None) -> list[str]:
     """The cells of one object, one for each of `columns`."""
     printer = _PRINTERS.get(resource.qualified)
+    if resource.facts.stored_as:
+        obj = conversion.stored(obj)
     moment = now or datetime.now(UTC)
     if printer is None:
         return [obj.metadata.name, times.age(obj.metadata.creation_timestamp, now=moment)]

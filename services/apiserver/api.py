@@ -16,6 +16,7 @@ from .storage.objects import Objects
 from .storage.store import Store
 from .watchcache.feed import Feed
 from .watchcache.kind_cache import KindCache
+from .watchcache.views import ViewCache
 from .webhooks.caller import Caller
 from .webhooks.hooks import Hooks
 
@@ -23,6 +24,7 @@ from .webhooks.hooks import Hooks
 @dataclass(frozen=True, slots=True)
 class Api:
     config: Config
+    # By qualified name: the versions that are stored.
     kinds: dict[str, Kind]
     registry: Registry
     store: Store
@@ -36,7 +38,9 @@ class Api:
     accounts: Accounts = field(default_factory=Accounts)
 
     def cache(self, kind: Kind) -> KindCache:
-        return self.feed.cache(kind)
+        if kind.view is None:
+            return self.feed.cache(kind)
+        return ViewCache(kind, self.feed.cache(kind.stored_as))
 
     def allow(
         self, user: User, verb: str, kind: Kind, *, namespace: str, name: str = "", subresource: str = "",

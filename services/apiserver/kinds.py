@@ -6,7 +6,7 @@ an error at start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,16 +34,6 @@ class Columns(Protocol):
 
     def cells(self, obj: Any) -> list[Any]:
         """One for each column."""
-
-
-class Views(Protocol):
-    """How stored objects look as one of several kinds: of each version of a custom resource."""
-
-    async def seen(self, kind: Kind, found: Sequence[Any]) -> list[Any]:
-        """Stored objects (of the cache) as `kind` shows them. errors.ApiError if they cannot be converted."""
-
-    async def stored(self, kind: Kind, obj: Any) -> tuple[Kind, Any]:
-        """An object of `kind` as it is stored, and as which kind."""
 
 
 class Scaling(Protocol):
@@ -99,6 +89,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """How an object of a version is made of the one that is stored, and the other way."""
+
+    to_stored: Callable[[Any], Any]
+    from_stored: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """A kind and its strategy. Callables get typed messages; `validate_update` gets (new, old)."""
 
@@ -142,12 +140,12 @@ class Kind:
     schema: Mapping[str, Any] | None = None
     # Of a kind with several versions, the one in which objects are stored; None if it is this one.
     storage: Kind | None = None
-    # None if objects are shown as they are stored.
-    views: Views | None = field(default=None, compare=False)
     # Whether nothing new may be created, because the kind is on its way out.
     closed: bool = False
     # Before an object is marked as being deleted.
     prepare_delete: Default = _nothing
+    # How objects are converted to and from `storage`, whose rules hold too; None if nothing is to be converted.
+    view: View | None = None
     message: type[Any] = field(init=False)
 
     def __post_init__(self) -> None:

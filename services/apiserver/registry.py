@@ -42,6 +42,10 @@ class Registry:
         """Built-in ones first."""
         return (*self._builtin, *self.custom())
 
+    @property
+    def builtin(self) -> tuple[Kind, ...]:
+        return self._builtin
+
     def custom(self) -> tuple[Kind, ...]:
         """Those of custom resources, every version that is served."""
         return tuple(kind for kinds in self._custom.values() for kind in kinds)

@@ -16,7 +16,7 @@ APISERVER = "raftsman.apiserver.v1.ApiServer"
 
 
 def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) -> None:
-    for kind in api.kinds.values():
+    for kind in api.registry.builtin:
         if kind.stored:
             _generic(router, api, kind)
         else:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from raftsman.apps import v1 as apps
 from raftsman.batch import v1 as batch
 from raftsman.certificates import v1 as certificates
+from raftsman.conversion import events as event_conversion
 from raftsman.core import v1 as core
+from raftsman.events import v1 as events
 
 POD = frozenset({
     "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
@@ -90,3 +92,20 @@ def event(found: core.Event) -> Mapping[str, str]:
         "source": found.source.component or found.reporting_component,
         "type": found.type,
     }
+
+
+# Of events.k8s.io: the same fields, some under other names, and without the source.
+_NEW_NAMES = {"involvedObject": "regarding", "reportingComponent": "reportingController"}
+
+
+def _new_name(field: str) -> str:
+    head, dot, rest = field.partition(".")
+    return f"{_NEW_NAMES.get(head, head)}{dot}{rest}"
+
+
+NEW_EVENT = frozenset(_new_name(field) for field in EVENT if field != "source")
+
+
+def new_event(found: events.Event) -> Mapping[str, str]:
+    stored = event(event_conversion.to_stored(found))
+    return {_new_name(field): value for field, value in stored.items() if field != "source"}

@@ -27,7 +27,7 @@ from .aggregation.requestheader import FrontProxy
 from .api import Api
 from .config import Config
 from .custom.served import Definitions
-from .declarations import table
+from .declarations import table, views
 from .registry import Registry
 from .rest import about, checks
 from .rest.handler import Handler
@@ -113,6 +113,7 @@ class Server:
         await self._terminator.listen(config.bind_address, config.secure_port, tls=tls)
         self._tasks.append(asyncio.create_task(self._bookmarks(), name="bookmarks"))
         self._tasks.append(asyncio.create_task(self.rest.proxy.availability.run(), name="availability"))
+        self._tasks.append(asyncio.create_task(self.rest.autoregistration.run(), name="autoregistration"))
         self._tasks.append(asyncio.create_task(self._compactions(), name="compactions"))
         metrics.CONNECTIONS.set_function(lambda: len(self._terminator))
         metrics.build(about.version())
@@ -189,7 +190,7 @@ class Server:
 
 def _composed(config: Config, store: Store) -> Api:
     kinds = table()
-    registry = Registry(kinds.values())
+    registry = Registry((*kinds.values(), *views(kinds)))
     sealer = Sealer.from_file(config.encryption_key_file)
     leases = {name: LeasePool(store, kind.ttl_s) for name, kind in kinds.items() if kind.ttl_s}
 

@@ -6,7 +6,6 @@ They are refused by name. What of a pod nothing acts upon is stored and told by 
 from __future__ import annotations
 
 KINDS = {
-    "events.events.k8s.io": "conversion to the core group's events (use v1 Event)",
     "componentstatuses": "component probes (use /readyz of each process)",
     "bindings": "the old binding API (use Pods/Bind)",
 }

@@ -32,7 +32,7 @@ log = logs.get(__name__)
 
 def collected() -> tuple[Resource, ...]:
     """The kinds that take part."""
-    return tuple(r for r in resources.served() if r.kind != "Event" and set(r.facts.verbs) >= _NEEDS)
+    return tuple(r for r in resources.distinct() if r.kind != "Event" and set(r.facts.verbs) >= _NEEDS)
 
 
 class GarbageCollector(Controller):

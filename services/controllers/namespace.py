@@ -108,7 +108,7 @@ class NamespaceController(Controller):
     watches = (Watch(core.Namespace, changed=lambda old, new: is_leaving(old) != is_leaving(new)),)
 
     def __init__(self) -> None:
-        self._kinds = tuple(r for r in resources.served() if r.namespaced and "list" in r.facts.verbs)
+        self._kinds = tuple(r for r in resources.distinct() if r.namespaced and "list" in r.facts.verbs)
         self._looks: dict[Key, int] = {}
 
     async def reconcile(self, key: Key) -> Result | None:

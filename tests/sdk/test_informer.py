@@ -158,3 +158,22 @@ async def test_a_list_is_read_in_pages(api: FakeApi, client: Client) -> None:
         await pods.synced()
         assert len(pods.cache) == reflection.PAGE_ITEMS + 5
     assert api.calls.count(("List", "pods")) == 2
+
+
+async def test_a_handler_that_asks_for_it_hears_of_everything_again(api: FakeApi, client: Client) -> None:
+    heard: list[tuple[EventType, str]] = []
+    await api.put(pod("a"))
+
+    def hear(kind: EventType, old: Any, new: Any) -> None:
+        heard.append((kind, new.metadata.name))
+
+    informers = Informers(client)
+    pods = informers.get(core.Pod)
+    pods.add_handler(hear, resync_s=0.02)
+    async with informers:
+        await eventually(lambda: heard.count((EventType.MODIFIED, "a")) >= 3)
+        pods.remove_handler(hear)
+        count = len(heard)
+        await asyncio.sleep(0.1)
+        assert len(heard) == count
+    assert heard[0] == (EventType.ADDED, "a")

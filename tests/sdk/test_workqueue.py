@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raftsman import workqueue
 from raftsman.workqueue import WorkQueue
 
 
@@ -82,3 +83,38 @@ def test_every_added_key_is_handed_out_after_its_last_addition(keys: list[str]) 
         assert out == list(dict.fromkeys(keys))
 
     asyncio.run(run())
+
+
+async def test_a_bucket_spreads_the_failures_of_many_keys() -> None:
+    bucket = workqueue.Bucket(rate=10, burst=2)
+    waits = [bucket.reserve() for _ in range(4)]
+    assert waits[:2] == [0, 0]
+    assert 0 < waits[2] <= 0.1
+    assert waits[2] < waits[3] <= 0.2
+    with pytest.raises(ValueError, match="rate"):
+        workqueue.Bucket(rate=0, burst=1)
+
+
+async def test_a_closed_queue_is_emptied_and_takes_nothing_more() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.add_after("late", 60)
+    key = await queue.get()
+    closing = asyncio.create_task(queue.close())
+    await asyncio.sleep(0)
+    queue.add("b")
+    assert not closing.done()
+    queue.done(key)
+    async with asyncio.timeout(30):
+        await closing
+        with pytest.raises(workqueue.Closed):
+            await queue.get()
+
+
+async def test_closing_wakes_those_who_wait() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    waiting = asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    await queue.close()
+    with pytest.raises(workqueue.Closed):
+        await waiting

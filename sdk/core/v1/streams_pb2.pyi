@@ -474,6 +474,7 @@ class PortForwardRequest(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
+    """Bytes for the process."""
     closed: _builtins.bool
     """No more data in this direction."""
     @_builtins.property

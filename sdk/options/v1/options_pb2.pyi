@@ -221,6 +221,7 @@ class Resource(_message.Message):
     SUBRESOURCES_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
+    STORED_AS_FIELD_NUMBER: _builtins.int
     group: _builtins.str
     """"" is the core group."""
     version: _builtins.str
@@ -235,6 +236,8 @@ class Resource(_message.Message):
     """Whether its objects live in namespaces."""
     service: _builtins.str
     """The gRPC service that serves it; empty while the kind is known but not served."""
+    stored_as: _builtins.str
+    """`v1/Event`: the version of the same objects that is stored; "" for a kind that is stored as itself."""
     @_builtins.property
     def short_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Abbreviations that a command line takes."""
@@ -270,10 +273,11 @@ class Resource(_message.Message):
         subresources: _abc.Iterable[Global___Subresource] | None = ...,
         columns: _abc.Iterable[Global___Column] | None = ...,
         service: _builtins.str = ...,
+        stored_as: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "columns", b"columns", "group", b"group", "kind", b"kind", "name", b"name", "namespaced", b"namespaced", "service", b"service", "short_names", b"short_names", "singular", b"singular", "subresources", b"subresources", "verbs", b"verbs", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "columns", b"columns", "group", b"group", "kind", b"kind", "name", b"name", "namespaced", b"namespaced", "service", b"service", "short_names", b"short_names", "singular", b"singular", "stored_as", b"stored_as", "subresources", b"subresources", "verbs", b"verbs", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

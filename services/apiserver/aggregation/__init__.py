@@ -1,6 +1,7 @@
 """API servers of others behind this one: an APIService says which group version is whose.
 
 registrations   the APIServices there are, and those that stand for what is served here
+autoregister    keeps those of custom resources
 availability    which of the others answer; written into their status
 listing         what they serve: their discovery and OpenAPI, for the catalog
 proxy           a request for one of them, there and back

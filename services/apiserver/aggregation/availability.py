@@ -98,8 +98,9 @@ class Availability:
                     await self._changed.wait()
 
     async def _check_all(self) -> None:
-        found = list(self._registrations.remotes())
-        self._services = {(one.spec.service.namespace, one.spec.service.name) for one in found}
+        found = list(self._registrations.all())
+        remote = (one.spec.service for one in found if one.spec.HasField("service"))
+        self._services = {(one.namespace, one.name) for one in remote}
         room = asyncio.Semaphore(CHECKS_MAX)
 
         async def check(service: apiregistration.APIService) -> None:
@@ -118,6 +119,8 @@ class Availability:
     async def _looked(self, service: apiregistration.APIService) -> tuple[str, str, str]:
         """(status, reason, message) of its condition."""
         spec, name = service.spec, service.metadata.name
+        if not spec.HasField("service"):
+            return registrations.LOCAL
         reference = spec.service
         try:
             self._backends.addresses(reference.namespace, reference.name, reference.port or 443)

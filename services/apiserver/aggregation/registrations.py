@@ -17,6 +17,8 @@ AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
 # At start and then never again, and as long as something is served.
 ON_START, ALWAYS = "onstart", "true"
 AVAILABLE = "Available"
+# (status, reason, message) of what is served here.
+LOCAL = ("True", "Local", "Local APIServices are always available")
 
 
 class Registrations:
@@ -33,18 +35,16 @@ class Registrations:
         service: apiregistration.APIService = found.parsed()
         return service if service.spec.HasField("service") else None
 
-    def remotes(self) -> Iterator[apiregistration.APIService]:
+    def all(self) -> Iterator[apiregistration.APIService]:
         for found in list(self.cache.values()):
-            service = found.parsed()
-            if service.spec.HasField("service"):
-                yield service
+            yield found.parsed()
+
+    def remotes(self) -> Iterator[apiregistration.APIService]:
+        return (service for service in self.all() if service.spec.HasField("service"))
 
     def automanaged(self) -> Iterator[apiregistration.APIService]:
         """Those that stand for custom resources' group versions."""
-        for found in list(self.cache.values()):
-            service = found.parsed()
-            if service.metadata.labels.get(AUTOMANAGED) == ALWAYS:
-                yield service
+        return (service for service in self.all() if service.metadata.labels.get(AUTOMANAGED) == ALWAYS)
 
 
 def is_available(service: apiregistration.APIService) -> bool:
@@ -60,8 +60,8 @@ def local(
     found.metadata.labels[AUTOMANAGED] = managed
     found.spec.group, found.spec.version = group, version
     found.spec.group_priority_minimum, found.spec.version_priority = group_priority, version_priority
+    status, reason, message = LOCAL
     found.status.conditions.add(
-        type=AVAILABLE, status="True", reason="Local", message="Local APIServices are always available",
-        last_transition_time=times.now(),
-    )  # fmt: skip
+        type=AVAILABLE, status=status, reason=reason, message=message, last_transition_time=times.now()
+    )
     return found

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from raftsman import quantity
+from raftsman.conversion import events as event_conversion
 from raftsman.core import v1 as core
+from raftsman.events import v1 as events
 from raftsman.services.apiserver import selectable
 from raftsman.services.apiserver.defaulting import cluster as cluster_defaults
 from raftsman.services.apiserver.defaulting import pods as pod_defaults
 from raftsman.services.apiserver.defaulting import services as service_defaults
-from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.kinds import Kind, View
 from raftsman.services.apiserver.validation import cluster, config, names, pods, services
+from raftsman.services.apiserver.validation import events as event_rules
 
 from .declaring import WITH_STATUS, drop_status, kind
 
@@ -60,7 +63,7 @@ def kinds() -> tuple[Kind, ...]:
         kind(
             core.Event, name_rule=names.dns_subdomain, ttl_s=EVENT_TTL_S,
             selectable=selectable.EVENT, fields_of=selectable.event,
-            validate=cluster.event, validate_update=cluster.event_update,
+            validate=event_rules.event, validate_update=event_rules.event_update,
         ),
         kind(
             core.Service, name_rule=names.dns_1035_label, has_status=True, default=service_defaults.service,
@@ -78,4 +81,14 @@ def kinds() -> tuple[Kind, ...]:
         kind(core.PodTemplate, name_rule=names.dns_subdomain, has_generation=True),
         kind(core.ReplicationController, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
         kind(core.ResourceQuota, judges=True, name_rule=names.dns_subdomain, **WITH_STATUS),
+    )  # fmt: skip
+
+
+def event_v1(kinds: dict[str, Kind]) -> Kind:
+    """events.k8s.io/v1, of the same objects."""
+    return kind(
+        events.Event, name_rule=names.dns_subdomain, validate=event_rules.new_event,
+        validate_update=event_rules.changed_event, selectable=selectable.NEW_EVENT,
+        fields_of=selectable.new_event,
+        storage=kinds["events"], view=View(event_conversion.to_stored, event_conversion.from_stored),
     )  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from raftsman.apps import v1 as apps
+from raftsman.autoscaling import v1 as autoscaling_v1
 from raftsman.autoscaling import v2 as autoscaling
 from raftsman.batch import v1 as batch
+from raftsman.conversion import autoscaling as autoscaling_conversion
 from raftsman.services.apiserver import selectable
 from raftsman.services.apiserver.defaulting import autoscaling as autoscaling_defaults
 from raftsman.services.apiserver.defaulting import jobs as job_defaults
 from raftsman.services.apiserver.defaulting import workloads as workload_defaults
-from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.kinds import Kind, View
 from raftsman.services.apiserver.validation import autoscaling as autoscalers
 from raftsman.services.apiserver.validation import daemon_sets, job_status, jobs, names, stateful_sets, workloads
 
@@ -71,3 +73,16 @@ def _batch() -> tuple[Kind, ...]:
             validate_update=autoscalers.update, validate_status=autoscalers.status,
         ),
     )  # fmt: skip
+
+
+def autoscaler_v1(kinds: dict[str, Kind]) -> Kind:
+    """autoscaling/v1, of the same objects."""
+    stored = kinds["horizontalpodautoscalers.autoscaling"]
+    view = View(autoscaling_conversion.to_stored, autoscaling_conversion.from_stored)
+    return kind(
+        autoscaling_v1.HorizontalPodAutoscaler,
+        name_rule=names.dns_subdomain,
+        has_status=True,
+        storage=stored,
+        view=view,
+    )

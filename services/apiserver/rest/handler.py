@@ -19,6 +19,7 @@ from raftsman.services.apiserver import failures, metrics
 from raftsman.services.apiserver.access.authentication import Authenticator
 from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.access.tokens import Tokens
+from raftsman.services.apiserver.aggregation.autoregister import AutoRegistration
 from raftsman.services.apiserver.aggregation.proxy import Proxy
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
@@ -71,9 +72,11 @@ class Handler:
         self._api, self._authenticator = api, authenticator
         self._pod_streams = streams.Service(api, agents)
         self._issuer = issuer
-        self.catalog = Catalog(builtin.group_versions, functools.partial(custom.group_versions, api.registry))
+        customs = functools.partial(custom.group_versions, api.registry)
+        self.catalog = Catalog(builtin.group_versions, customs)
         api.registry.listeners.append(self.catalog.forget)
         self.proxy = Proxy(api, self.catalog)
+        self.autoregistration = AutoRegistration(api, customs)
         self._about = About(api, issuer, self.catalog, health)
         self._running = self._streams = 0
 
@@ -158,8 +161,7 @@ class Handler:
         else:
             answer = await self._many(call, request, target)
         answer.headers.append(("Cache-Control", "no-cache, private"))
-        told = [kind.warning, *call.warnings] if kind.warning else call.warnings
-        answer.headers += [("Warning", f'299 - "{_quoted(text)}"') for text in told]
+        answer.headers += [("Warning", f'299 - "{_quoted(text)}"') for text in call.warnings]
         exchange.send(documents.as_read(answer, request))
         return None
 

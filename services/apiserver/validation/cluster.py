@@ -1,4 +1,4 @@
-"""Nodes, namespaces, service accounts, events and leases."""
+"""Nodes, namespaces, service accounts and leases."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from raftsman.core import v1 as core
 
 from . import names, pods, resources
 from .causes import Causes
-
-_EVENT_TYPES = frozenset({"Normal", "Warning"})
 
 
 def node(found: core.Node, causes: Causes) -> None:
@@ -65,19 +63,6 @@ def service_account(found: core.ServiceAccount, causes: Causes) -> None:
     for index, reference in enumerate(found.image_pull_secrets):
         if not reference.name:
             causes.required(f"imagePullSecrets[{index}].name")
-
-
-def event(found: core.Event, causes: Causes) -> None:
-    about = found.involved_object
-    namespace = found.metadata.namespace
-    if about.namespace != namespace and not (not about.namespace and namespace == "default"):
-        causes.invalid("involvedObject.namespace", about.namespace, "does not match event.namespace")
-    if found.type and found.type not in _EVENT_TYPES:
-        causes.not_supported("type", found.type, _EVENT_TYPES)
-
-
-def event_update(new: core.Event, old: core.Event, causes: Causes) -> None:
-    event(new, causes)
 
 
 def lease(found: coordination.Lease, causes: Causes) -> None:

@@ -21,7 +21,7 @@ from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.validation.causes import Causes
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import decoding, ownership, read
+from . import decoding, ownership, read, versions
 from .write import create_object, prepared_update
 
 BEFORE = "before-first-apply"
@@ -30,26 +30,28 @@ BEFORE = "before-first-apply"
 async def apply(api: Api, call: Call, request: meta.PatchRequest) -> bytes:
     """The object as it is then; `call.created` says whether it was made. The right to patch was checked."""
     ownership.settle_manager(call, request.options)
-    namespace = read.namespace_of(call.kind, request.namespace, request.name)
-    config = _config(call, request)
-    dry_run = request.options.dry_run
+    kind, namespace = call.kind, read.namespace_of(call.kind, request.namespace, request.name)
+    config = versions.config(call, _config(call, request), request.options)
+    dry_run, asked, call = request.options.dry_run, call, versions.stored_call(call)
     try:
-        return await _onto(api, call, request, config, namespace)
+        return versions.answer(kind, await _onto(api, call, request, config, namespace))
     except errors.NotFound:
         if request.subresource or config["metadata"].get("uid"):
             raise
-    api.allow(call.user, "create", call.kind, namespace=namespace, name=request.name)
+    api.allow(call.user, "create", kind, namespace=namespace, name=request.name)
     problems: list[errors.Cause] = []
     obj = decoding.from_tree(call, config, request.options, problems=problems)
     decoding.settle_namespace(call.kind, obj.metadata, namespace)
     fields = managers.apply({}, ownership.manager_of(call, managers.APPLY), {}, config, call.kind.form.shapes).fields
     owners = _Applying(fields, force=request.options.force)
     made = await create_object(api, call, obj, dry_run=dry_run, problems=problems, owners=owners)
-    call.created = True
-    return made.data
+    asked.created = True
+    return versions.answer(kind, made)
 
 
-async def _onto(api: Api, call: Call, request: meta.PatchRequest, config: dict[str, Any], namespace: str) -> bytes:
+async def _onto(
+    api: Api, call: Call, request: meta.PatchRequest, config: dict[str, Any], namespace: str
+) -> CachedObject:
     kind = call.kind
     given = config["metadata"].get("resourceVersion")
 
@@ -73,7 +75,7 @@ async def _onto(api: Api, call: Call, request: meta.PatchRequest, config: dict[s
         )
 
     dry_run = request.options.dry_run
-    return (await api.allocator.update(kind, request.name, change, namespace=namespace, dry_run=dry_run)).data
+    return await api.allocator.update(kind, request.name, change, namespace=namespace, dry_run=dry_run)
 
 
 class _Applying:

@@ -16,7 +16,7 @@ from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.watchcache import selection as selections
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import read, removal
+from . import read, removal, versions
 
 # How many of a collection are deleted at a time.
 TOGETHER_MAX = 16
@@ -29,7 +29,8 @@ async def delete(api: Api, call: Call, raw: bytes) -> bytes:
     kind = call.kind
     api.allow(call.user, "delete", kind, namespace=request.namespace, name=request.name)
     namespace = read.namespace_of(kind, request.namespace, request.name)
-    return (await _delete(api, call, namespace, request.name, request.options)).data
+    gone = await _delete(api, versions.stored_call(call), namespace, request.name, request.options)
+    return versions.answer(kind, gone)
 
 
 async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
@@ -67,15 +68,16 @@ async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
     await api.feed.fresh()
+    written = versions.stored_call(call)
     gone: list[CachedObject] = []
     found = api.cache(kind).select(selected)
     for start in range(0, len(found), TOGETHER_MAX):
         some = found[start : start + TOGETHER_MAX]
-        deleting = (_delete(api, call, one.namespace, one.name, request.options) for one in some)
+        deleting = (_delete(api, written, one.namespace, one.name, request.options) for one in some)
         for outcome in await asyncio.gather(*deleting, return_exceptions=True):
             if isinstance(outcome, CachedObject):
                 gone.append(outcome)
             elif not isinstance(outcome, errors.NotFound):
                 raise outcome
     header = wire.framed(0x0A, meta.ListMeta(resource_version=str(api.feed.revision)).SerializeToString())
-    return header + b"".join(wire.framed(0x12, one.data) for one in gone)
+    return header + b"".join(wire.framed(0x12, versions.answer(kind, one)) for one in gone)

@@ -16,7 +16,7 @@ from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import apply, decoding, ownership, read, scale
+from . import apply, decoding, ownership, read, scale, versions
 from .write import prepared_update
 
 OPERATIONS_MAX = 10_000
@@ -41,18 +41,23 @@ async def patch(api: Api, call: Call, raw: bytes) -> bytes:
     if request.subresource not in ("", *kind.parts) and not (request.subresource == "status" and kind.has_status):
         raise failures.not_served(kind.resource, f"/{request.subresource}", "that subresource")
 
+    written = versions.stored_call(call)
+
     async def change(found: CachedObject) -> Change:
         problems: list[errors.Cause] = []
         new = _changed(call, found, request, body, problems)
         given = new.metadata.resource_version
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, request.name)
-        return await prepared_update(api, call, new, found.parsed(), subresource=request.subresource, problems=problems)
+        new = versions.changed_to_stored(kind, new, found)
+        return await prepared_update(
+            api, written, new, found.parsed(), subresource=request.subresource, problems=problems
+        )
 
     stored = await api.allocator.update(
-        kind, request.name, change, namespace=namespace, dry_run=request.options.dry_run
+        written.kind, request.name, change, namespace=namespace, dry_run=request.options.dry_run
     )
-    return stored.data
+    return versions.answer(kind, stored)
 
 
 def _body(request: meta.PatchRequest) -> Any:
@@ -77,7 +82,7 @@ def _changed(
 ) -> Any:
     kind = call.kind
     call.warnings.clear()
-    tree = kind.form.tree(found.parsed())
+    tree = kind.form.tree(versions.live(kind, found))
     tree.setdefault("apiVersion", kind.resource.api_version)
     tree.setdefault("kind", kind.resource.kind)
     before = tree["metadata"].pop("resourceVersion", None)

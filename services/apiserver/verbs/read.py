@@ -17,6 +17,7 @@ from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage import keys, wire
 from raftsman.services.apiserver.storage.store import PAGE_KEYS, Compacted
 from raftsman.services.apiserver.watchcache import selection as selections
+from raftsman.services.apiserver.watchcache import views
 from raftsman.services.apiserver.watchcache.object import CachedObject
 from raftsman.services.apiserver.watchcache.selection import Selection
 
@@ -62,7 +63,7 @@ async def fetch(api: Api, kind: Kind, request: meta.GetRequest) -> CachedObject:
     found = api.cache(kind).get(namespace, request.name)
     if found is None:
         raise failures.not_found(kind.resource, request.name)
-    return found if kind.views is None else (await kind.views.seen(kind, (found,)))[0]
+    return found
 
 
 def namespace_of(kind: Kind, namespace: str, name: str) -> str:
@@ -116,12 +117,8 @@ async def listed(api: Api, call: Call, request: meta.ListRequest) -> Page:
     if 0 < request.limit < len(found):
         page = found[: request.limit]
         header = _header(api.feed.revision, last=page[-1], remaining=len(found) - len(page), selected=selected)
-        return await _shown(kind, Page(header, page))
-    return await _shown(kind, Page(_header(api.feed.revision), found))
-
-
-async def _shown(kind: Kind, page: Page) -> Page:
-    return page if kind.views is None else Page(page.header, await kind.views.seen(kind, page.found))
+        return Page(header, page)
+    return Page(_header(api.feed.revision), found)
 
 
 def _items(found: Iterable[CachedObject]) -> bytes:
@@ -160,21 +157,23 @@ def _read_token(token: str) -> tuple[int, str]:
 
 async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: int, after: str, limit: int) -> Page:
     """One page of the state at a past revision, which only the store knows."""
-    start = end = keys.prefix(kind.resource, selected.namespace)
+    storage = kind if kind.view is None else kind.stored_as
+    start = end = keys.prefix(storage.resource, selected.namespace)
     end = keys.end_of(start)
     if after:
         namespace, _, name = after.partition("/")
-        start = keys.of(kind.resource, namespace, name) + b"\0"
+        start = keys.of(storage.resource, namespace, name) + b"\0"
     page: list[CachedObject] = []
     more = True
     while more and (not limit or len(page) < limit):
         wanted = limit - len(page) if limit else PAGE_KEYS
         answer = await _range(api, rpc_pb2.RangeRequest(key=start, range_end=end, limit=wanted, revision=revision))
-        page += [one for one in api.objects.opened(kind, answer.kvs) if selected.matches(one)]
+        found = (views.shown(kind, one) for one in api.objects.opened(storage, answer.kvs))
+        page += [one for one in found if selected.matches(one)]
         more = answer.more
         if answer.kvs:
             start = answer.kvs[-1].key + b"\0"
-    return await _shown(kind, Page(_header(revision, last=page[-1] if more and page else None), page))
+    return Page(_header(revision, last=page[-1] if more and page else None), page)
 
 
 async def _range(api: Api, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:

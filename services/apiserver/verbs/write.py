@@ -26,7 +26,7 @@ from raftsman.services.apiserver.validation import metadata as metadata_rules
 from raftsman.services.apiserver.validation.causes import Causes
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import decoding, ownership
+from . import decoding, ownership, versions
 from .removal import finished
 
 GENERATE_RETRIES_MAX = 8
@@ -41,7 +41,12 @@ async def create(api: Api, call: Call, raw: bytes) -> bytes:
     obj = await decoding.decoded(call, request, problems=problems)
     # Before anything is looked at in detail: may they create here at all?
     api.allow(call.user, "create", call.kind, namespace=obj.metadata.namespace)
-    return (await create_object(api, call, obj, dry_run=request.options.dry_run, problems=problems)).data
+    if call.kind.view is not None:
+        decoding.refuse(call.kind, obj.metadata.name, problems, Causes())
+        obj = versions.new_to_stored(call.kind, obj)
+    stored = versions.stored_call(call)
+    made = await create_object(api, stored, obj, dry_run=request.options.dry_run, problems=problems)
+    return versions.answer(call.kind, made)
 
 
 async def create_object(
@@ -158,16 +163,20 @@ async def _update(api: Api, call: Call, raw: bytes, *, subresource: str) -> byte
         causes = _needs("metadata.resourceVersion", "must be specified for an update")
         raise failures.invalid(kind.resource, metadata.name, causes)
 
+    written = versions.stored_call(call)
+    if kind.view is not None:
+        decoding.refuse(kind, metadata.name, problems, Causes())
+
     async def change(found: CachedObject) -> Change:
         if given and given != str(found.revision):
             raise failures.conflict(kind.resource, metadata.name)
-        new = kind.form.copy(sent)
-        return await prepared_update(api, call, new, found.parsed(), subresource=subresource, problems=problems)
+        new = versions.changed_to_stored(kind, kind.form.copy(sent), found)
+        return await prepared_update(api, written, new, found.parsed(), subresource=subresource, problems=problems)
 
     stored = await api.allocator.update(
-        kind, metadata.name, change, namespace=metadata.namespace, dry_run=request.options.dry_run
+        written.kind, metadata.name, change, namespace=metadata.namespace, dry_run=request.options.dry_run
     )
-    return stored.data
+    return versions.answer(kind, stored)
 
 
 def _needs(path: str, why: str) -> list[errors.Cause]:

@@ -21,7 +21,7 @@ from raftsman.services.apiserver.kinds import Kind
 
 from .object import CachedObject
 from .selection import Selection
-from .watcher import Change, Converting, Form, Over, Watcher
+from .watcher import Change, Form, Over, Watcher
 
 WINDOW_CHANGES_MAX = 10_000
 WINDOW_BYTES_MAX = 16 << 20
@@ -138,23 +138,19 @@ class KindCache:
 
     # Watching
 
-    def watch(
-        self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF, kind: Kind | None = None
-    ) -> Watcher:
-        """A registered watcher that gets every change after `since`. errors.Expired if some are gone.
+    def watch(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> Watcher:
+        """A registered watcher that gets every change after `since`. errors.Expired if some are gone."""
+        return self.attach(Watcher(selection, since=since, bookmarks=bookmarks, form=form))
 
-        `kind` is given if it is another than the cache's, or shows objects otherwise than they are stored.
-        """
+    def attach(self, watcher: Watcher) -> Watcher:
+        """Give a new watcher what it has missed, and from now on every change. errors.Expired if some are gone."""
+        since = watcher.since
         if since < self._complete_after:
             raise failures.expired(since, self._complete_after)
-        if kind is None:
-            watcher = Watcher(selection, since=since, bookmarks=bookmarks, form=form)
-        else:
-            watcher = Converting(selection, kind, since=since, bookmarks=bookmarks, form=form)
         missed = list(itertools.takewhile(lambda change: change.revision > since, reversed(self._window)))
         for change in reversed(missed):
             watcher.offer(change)
-        self._watchers_of(selection).add(watcher)
+        self._watchers_of(watcher.selection).add(watcher)
         return watcher
 
     def unwatch(self, watcher: Watcher) -> None:

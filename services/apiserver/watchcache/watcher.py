@@ -74,13 +74,19 @@ def enveloped(event_type: int, kind: Kind, data: bytes) -> bytes:
 class Change:
     """One revision of one object: what it was, what it is."""
 
-    __slots__ = ("_frames", "new", "old", "revision", "shown")
+    __slots__ = ("_frames", "_views", "new", "old", "revision")
 
     def __init__(self, revision: int, old: CachedObject | None, new: CachedObject | None) -> None:
         self.revision, self.old, self.new = revision, old, new
         self._frames: dict[tuple[int, Form], bytes] = {}
-        # Of kinds with views, by the kind's form.
-        self.shown: dict[tuple[int, Form, object], bytes] = {}
+        self._views: dict[str, Change] | None = None
+
+    @property
+    def views(self) -> dict[str, Change]:
+        """The same change in other versions of its kind."""
+        if self._views is None:
+            self._views = {}
+        return self._views
 
     def frame(self, event_type: int, form: Form) -> bytes:
         """Made once for each form that somebody watches in."""
@@ -110,18 +116,6 @@ class Change:
         return DELETED if before else 0
 
 
-async def shown(change: Change, event_type: int, kind: Kind, form: Form) -> bytes:
-    """The event as `kind` shows it: made once for each kind and form."""
-    assert kind.views is not None
-    key = (event_type, form, kind.form)
-    found = change.shown.get(key)
-    if found is None:
-        old = (await kind.views.seen(kind, (change.old,)))[0] if change.old is not None else None
-        new = (await kind.views.seen(kind, (change.new,)))[0] if change.new is not None else None
-        found = change.shown[key] = Change(change.revision, old, new).frame(event_type, form)
-    return found
-
-
 class _Flush:
     """Hands what came in to the pipes of many watchers, FLUSHED_MAX a turn, all that waits for one in one piece."""
 
@@ -147,14 +141,14 @@ class Watcher:
     """Filled by the cache, drained by one stream: by `next`, or with less work for each event by `run`."""
 
     __slots__ = (
-        "_closed", "_dirty", "_frames", "_full", "_pipe", "_waiting", "bookmarks", "form", "kind", "selection",
-        "since",
+        "_closed", "_dirty", "_frames", "_full", "_pipe", "_waiting", "bookmarks", "form", "selection", "since",
+        "view",
     )  # fmt: skip
 
     def __init__(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> None:
         self.selection, self.since, self.bookmarks, self.form = selection, since, bookmarks, form
-        # Set if it is another than the cache's.
-        self.kind: Kind | None = None
+        # In which version it sees objects; None if in the one that is stored.
+        self.view: Kind | None = None
         self._frames: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
         self._closed: ApiError | None = None
@@ -226,56 +220,6 @@ class Watcher:
             self._full = not self._pipe.put(joined(self._frames))
         if self._full:
             self._resolve()
-
-
-class Converting(Watcher):
-    """A watcher of a kind with views: what it holds are changes, which become events when the stream takes them."""
-
-    __slots__ = ("_changes",)
-
-    def __init__(
-        self, selection: Selection, kind: Kind, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF
-    ) -> None:
-        super().__init__(selection, since=since, bookmarks=bookmarks, form=form)
-        self.kind = kind
-        self._changes: deque[tuple[int, Change] | bytes] = deque()
-
-    def offer(self, change: Change) -> None:
-        if change.revision <= self.since or self._closed is not None:
-            return
-        event_type = change.type_for(self.selection)
-        if event_type:
-            self._add((event_type, change))
-
-    def push(self, data: bytes) -> None:
-        self._add(data)
-
-    def _add(self, what: tuple[int, Change] | bytes) -> None:
-        if len(self._changes) >= EVENTS_MAX:
-            self._changes.clear()
-            self.close(Unavailable(f"this watch is more than {EVENTS_MAX} events behind; resume from the last seen"))
-            return
-        self._changes.append(what)
-        self._wake()
-
-    async def next(self) -> bytes:
-        while not self._changes:
-            await self._woken()
-        assert self.kind is not None
-        frames: list[bytes] = []
-        size = 0
-        while self._changes and size < BATCH_BYTES_MAX:
-            what = self._changes[0]
-            data = what if isinstance(what, bytes) else await shown(what[1], what[0], self.kind, self.form)
-            self._changes.popleft()
-            frames.append(data)
-            size += len(data)
-        return b"".join(frames)
-
-    async def run(self, pipe: Pipe) -> None:
-        while True:
-            if not pipe.put(await self.next()):
-                await pipe.drained()
 
 
 def joined(frames: deque[bytes]) -> bytes:

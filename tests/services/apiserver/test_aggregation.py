@@ -175,7 +175,9 @@ async def condition(api: Api, group: str, *, status: str) -> apiregistration.API
     """The condition of a registration, once its status is this."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        found = await api.get(apiregistration.APIService, f"v1beta1.{group}", "")
+        found = apiregistration.APIService()
+        with contextlib.suppress(errors.NotFound):
+            found = await api.get(apiregistration.APIService, f"v1beta1.{group}", "")
         for one in found.status.conditions:
             if one.status == status:
                 return one
@@ -196,6 +198,29 @@ async def test_what_is_built_in_is_registered_and_local(api: Api) -> None:
     for group, version in {(one.group, one.version) for one in resources.served()}:
         one = found[f"{version}.{group}"]
         assert [(c.type, c.status, c.reason) for c in one.status.conditions] == [("Available", "True", "Local")]
+
+
+async def test_a_custom_resource_is_registered_as_long_as_it_is_served(api: Api, rest: Rest) -> None:
+    group = f"g{secrets.token_hex(3)}.example.com"
+    names = {"plural": "rafts", "singular": "raft", "kind": "Raft", "listKind": "RaftList"}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"rafts.{group}"},
+        "spec": {"group": group, "names": names, "scope": "Namespaced", "versions": [version]},
+    }  # fmt: skip
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    made = await asyncio.to_thread(rest.json, "POST", path, definition)
+    assert made[0] == 201, made
+    found = await condition(api, group, status="True")
+    assert found.reason == "Local"
+    await asyncio.to_thread(rest.json, "DELETE", f"{path}/rafts.{group}")
+    deadline = time.monotonic() + PATIENCE_S
+    with pytest.raises(errors.NotFound):
+        while time.monotonic() < deadline:
+            await api.get(apiregistration.APIService, f"v1beta1.{group}", "")
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.kubectl

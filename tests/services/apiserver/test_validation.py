@@ -6,7 +6,6 @@ import pytest
 from raftsman import errors
 from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
-from raftsman.events import v1 as events
 from raftsman.meta import v1 as meta
 
 from .cluster import Api
@@ -63,10 +62,11 @@ async def test_unknown_and_mistyped_fields_of_a_manifest_are_refused(api: Api, n
 
 
 async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
-    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs conversion"):
-        await api.call("raftsman.events.v1.Events", "Create", meta.WriteRequest(), events.Event)
+    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs component probes"):
+        service = "raftsman.core.v1.ComponentStatuses"
+        await api.call(service, "Get", meta.GetRequest(), core.ComponentStatus)
     with pytest.raises(errors.MethodNotSupported, match="is not served yet"):
-        await api.manifest(core.Pod, "{apiVersion: events.k8s.io/v1, kind: Event, metadata: {name: a}}")
+        await api.manifest(core.Pod, "{apiVersion: v1, kind: ComponentStatus, metadata: {name: a}}")
 
 
 async def test_a_running_pod_changes_only_its_images_and_tolerations(api: Api, namespace: str) -> None:
