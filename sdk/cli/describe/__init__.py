@@ -18,7 +18,7 @@ from raftsman.cli.verb import Failure, flag, verb
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 
-from . import cluster, generic, network, pods, workloads
+from . import cluster, generic, network, pods, policies, workloads
 from .text import Text, events_table
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -28,6 +28,13 @@ _WRITERS: dict[str, Callable[[Text, Any], None]] = {
     "replicasets.apps": workloads.replica_set,
     "endpoints": network.endpoints,
     "endpointslices.discovery.k8s.io": network.endpoint_slice,
+    "ingresses.networking.k8s.io": policies.ingress,
+    "ingressclasses.networking.k8s.io": policies.ingress_class,
+    "networkpolicies.networking.k8s.io": policies.network_policy,
+    "poddisruptionbudgets.policy": policies.budget,
+    "priorityclasses.scheduling.k8s.io": policies.priority_class,
+    "storageclasses.storage.k8s.io": policies.storage_class,
+    "certificatesigningrequests.certificates.k8s.io": policies.signing_request,
     "nodes": cluster.node,
     "namespaces": cluster.namespace,
     "configmaps": cluster.config_map,

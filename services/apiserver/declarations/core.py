@@ -11,7 +11,7 @@ from raftsman.services.apiserver.defaulting import cluster as cluster_defaults
 from raftsman.services.apiserver.defaulting import pods as pod_defaults
 from raftsman.services.apiserver.defaulting import services as service_defaults
 from raftsman.services.apiserver.kinds import Kind, View
-from raftsman.services.apiserver.validation import cluster, config, names, pods, services
+from raftsman.services.apiserver.validation import cluster, config, endpoints, names, pods, services
 from raftsman.services.apiserver.validation import events as event_rules
 
 from .declaring import WITH_STATUS, drop_status, kind
@@ -73,7 +73,7 @@ def kinds() -> tuple[Kind, ...]:
         ),
         kind(
             core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints,
-            validate=services.endpoints, validate_update=lambda new, _, causes: services.endpoints(new, causes),
+            validate=endpoints.endpoints, validate_update=endpoints.endpoints_update,
         ),
         kind(core.LimitRange, judges=True, name_rule=names.dns_subdomain),
         kind(core.PersistentVolume, name_rule=names.dns_subdomain, **WITH_STATUS),

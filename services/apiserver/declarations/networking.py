@@ -7,7 +7,7 @@ from raftsman.networking import v1 as networking
 from raftsman.services.apiserver.defaulting import networking as networking_defaults
 from raftsman.services.apiserver.defaulting import services as service_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import addresses, ingresses, names, networks, services
+from raftsman.services.apiserver.validation import addresses, endpoints, ingresses, names, networks
 
 from .declaring import WITH_STATUS, kind
 
@@ -18,7 +18,7 @@ def kinds() -> tuple[Kind, ...]:
         kind(
             discovery.EndpointSlice, name_rule=names.dns_subdomain, has_generation=True,
             default=service_defaults.endpoint_slice,
-            validate=services.endpoint_slice, validate_update=services.endpoint_slice_update,
+            validate=endpoints.endpoint_slice, validate_update=endpoints.endpoint_slice_update,
         ),
         kind(
             networking.Ingress, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,

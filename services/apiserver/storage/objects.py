@@ -178,11 +178,14 @@ class Objects:
         dry_run: bool = False,
     ) -> CachedObject:
         """What is stored after `change`, or was removed by it. errors.NotFound if there is none."""
-        attempt = _Attempt(self.cached(kind, namespace, name))
-        if await self._try(kind, name, change, attempt, namespace=namespace, dry_run=dry_run):
+        attempt, key = _Attempt(self.cached(kind, namespace, name)), (kind.resource.qualified, namespace, name)
+        turn = self._turns.get(key)
+        # Who comes while others wait for their turn does not jump the queue: those would lose again and again.
+        alone = turn is None or not turn.locked()
+        if alone and await self._try(kind, name, change, attempt, namespace=namespace, dry_run=dry_run):
             return attempt.result()
         # Others write it too: those of this server one after the other from here on.
-        async with self._turns.setdefault((kind.resource.qualified, namespace, name), asyncio.Lock()):
+        async with self._turns.setdefault(key, asyncio.Lock()):
             for _ in range(RETRIES_MAX):
                 attempt.found, attempt.newest = await self.current(kind, namespace, name), True
                 if await self._try(kind, name, change, attempt, namespace=namespace, dry_run=dry_run):

@@ -6,7 +6,10 @@ Each rule takes a text and returns what is wrong with it, as sentences; nothing 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+
+Rule = Callable[[str], list[str]]
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")

@@ -19,6 +19,9 @@ def role(found: rbac.Role, causes: Causes) -> None:
 
 def cluster_role(found: rbac.ClusterRole, causes: Causes) -> None:
     _rules(found.rules, causes, namespaced=False)
+    if found.HasField("aggregation_rule") and not found.aggregation_rule.cluster_role_selectors:
+        why = "at least one clusterRoleSelector required if aggregationRule is non-nil"
+        causes.required("aggregationRule.clusterRoleSelectors", why)
     for index, selector in enumerate(found.aggregation_rule.cluster_role_selectors):
         metadata.label_selector(selector, causes, path=f"aggregationRule.clusterRoleSelectors[{index}]")
 

@@ -1,26 +1,20 @@
-"""Services, endpoints and endpoint slices. Whether an address or a port is free is the allocator's to say."""
+"""Services. Whether an address or a port is free is the allocator's to say."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 
 from raftsman import unsupported as unserved
 from raftsman.core import v1 as core
-from raftsman.discovery import v1 as discovery
 from raftsman.services.apiserver import unsupported
 
-from . import metadata, names, ports
+from . import endpoints, metadata, names, ports
 from .causes import Causes
 
 TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName"})
 _STICKY_MAX_S = 86400
 # An update takes and gives back all of a service's node ports in one transaction of the store, of 128 operations.
 _NODE_PORTS_MAX = 60
-_ENDPOINTS_MAX = 1000
-_SLICE_PORTS_MAX = 20000
-_ADDRESSES_MAX = 100
-_ADDRESS_TYPES = frozenset({"IPv4", "IPv6", "FQDN"})
 
 _unsupported = unserved.finder(core.ServiceSpec, unsupported.SERVICE_SPEC)
 
@@ -40,11 +34,7 @@ def service(found: core.Service, causes: Causes) -> None:
     _affinity(spec, causes)
     _addresses(spec, causes)
     for index, address in enumerate(spec.external_ips):
-        endpoint_address(address, causes, path=f"spec.externalIPs[{index}]")
-        if _is_address(address) and ipaddress.ip_address(address).is_loopback:
-            causes.invalid(
-                f"spec.externalIPs[{index}]", address, "may not be in the loopback range (127.0.0.0/8, ::1/128)"
-            )
+        endpoints.destination(address, causes, path=f"spec.externalIPs[{index}]")
     _policies(spec, causes)
 
 
@@ -152,81 +142,3 @@ def service_update(new: core.Service, old: core.Service, causes: Causes) -> None
         return
     if old.spec.cluster_ip and new.spec.cluster_ip != old.spec.cluster_ip:
         causes.changed("spec.clusterIPs[0]", new.spec.cluster_ip, "may not change once set")
-
-
-def endpoints(found: core.Endpoints, causes: Causes) -> None:
-    for index, subset in enumerate(found.subsets):
-        at = f"subsets[{index}]"
-        if not subset.addresses and not subset.not_ready_addresses:
-            causes.required(at, "must specify `addresses` or `notReadyAddresses`")
-        for word, listed in (("addresses", subset.addresses), ("notReadyAddresses", subset.not_ready_addresses)):
-            for position, address in enumerate(listed):
-                endpoint_address(address.ip, causes, path=f"{at}.{word}[{position}].ip")
-        for position, port in enumerate(subset.ports):
-            if len(subset.ports) > 1 and not port.name:
-                causes.required(f"{at}.ports[{position}].name")
-            ports.number(port.port, causes, path=f"{at}.ports[{position}].port")
-            ports.protocol(port.protocol, causes, path=f"{at}.ports[{position}].protocol")
-
-
-def endpoint_address(text: str, causes: Causes, *, path: str) -> None:
-    """Not this machine, not everybody: traffic of a service must not be led there."""
-    if not _is_address(text):
-        causes.invalid(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
-        return
-    address = ipaddress.ip_address(text)
-    for wrong, what in (
-        (address.is_unspecified, "unspecified"), (address.is_multicast, "in the multicast range"),
-        (address.is_link_local, "in the link-local range"),
-    ):  # fmt: skip
-        if wrong:
-            causes.invalid(path, text, f"may not be {what}")
-
-
-def endpoint_slice(found: discovery.EndpointSlice, causes: Causes) -> None:
-    if not found.address_type:
-        causes.required("addressType")
-    elif found.address_type not in _ADDRESS_TYPES:
-        causes.not_supported("addressType", found.address_type, _ADDRESS_TYPES)
-    if len(found.endpoints) > _ENDPOINTS_MAX:
-        causes.too_many("endpoints", len(found.endpoints), _ENDPOINTS_MAX)
-    for index, endpoint in enumerate(found.endpoints):
-        _endpoint(endpoint, found.address_type, causes, path=f"endpoints[{index}]")
-    _slice_ports(found.ports, causes)
-
-
-def _endpoint(found: discovery.Endpoint, address_type: str, causes: Causes, *, path: str) -> None:
-    if not found.addresses:
-        causes.required(f"{path}.addresses", "must contain at least 1 address")
-    if len(found.addresses) > _ADDRESSES_MAX:
-        causes.too_many(f"{path}.addresses", len(found.addresses), _ADDRESSES_MAX)
-    for index, address in enumerate(found.addresses):
-        at = f"{path}.addresses[{index}]"
-        if address_type == "FQDN":
-            for wrong in names.dns_subdomain(address):
-                causes.invalid(at, address, wrong)
-            continue
-        endpoint_address(address, causes, path=at)
-        if _is_address(address) and ("IPv6" if ":" in address else "IPv4") != address_type:
-            causes.invalid(at, address, f"must be an {address_type} address")
-
-
-def _slice_ports(found: Sequence[discovery.EndpointPort], causes: Causes) -> None:
-    if len(found) > _SLICE_PORTS_MAX:
-        causes.too_many("ports", len(found), _SLICE_PORTS_MAX)
-    seen: set[str] = set()
-    for index, port in enumerate(found):
-        at = f"ports[{index}]"
-        if port.name:
-            for wrong in names.dns_label(port.name):
-                causes.invalid(f"{at}.name", port.name, wrong)
-        if port.name in seen:
-            causes.duplicate(f"{at}.name", port.name)
-        seen.add(port.name)
-        ports.protocol(port.protocol, causes, path=f"{at}.protocol")
-
-
-def endpoint_slice_update(new: discovery.EndpointSlice, old: discovery.EndpointSlice, causes: Causes) -> None:
-    if new.address_type != old.address_type:
-        causes.changed("addressType", new.address_type)
-    endpoint_slice(new, causes)
