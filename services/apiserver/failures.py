@@ -45,6 +45,10 @@ def not_served(resource: Resource, verb: str, needs: str) -> ApiError:
     )
 
 
+def conversion_failed(resource: Resource, why: str) -> ApiError:
+    return _made(errors.InternalError, why, resource, "")
+
+
 def unsupported_media(why: str) -> ApiError:
     error = ApiError(f"the body of the request was in an unknown format: {why}")
     error.status.reason, error.status.code = "UnsupportedMediaType", 415

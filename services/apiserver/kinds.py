@@ -6,7 +6,7 @@ an error at start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,6 +34,16 @@ class Columns(Protocol):
 
     def cells(self, obj: Any) -> list[Any]:
         """One for each column."""
+
+
+class Conversions(Protocol):
+    """How stored objects look as one of several kinds: of each version of a custom resource."""
+
+    async def seen(self, kind: Kind, found: Sequence[Any]) -> list[Any]:
+        """Stored objects (of the cache) as `kind` shows them. errors.ApiError if they cannot be converted."""
+
+    async def stored(self, kind: Kind, obj: Any) -> tuple[Kind, Any]:
+        """An object of `kind` as it is stored, and as which kind."""
 
 
 class Scaling(Protocol):
@@ -140,6 +150,8 @@ class Kind:
     schema: Mapping[str, Any] | None = None
     # Of a kind with several versions, the one in which objects are stored; None if it is this one.
     storage: Kind | None = None
+    # None if objects are shown as they are stored.
+    conversions: Conversions | None = field(default=None, compare=False)
     # Whether nothing new may be created, because the kind is on its way out.
     closed: bool = False
     # Before an object is marked as being deleted.

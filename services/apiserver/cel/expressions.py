@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 PROGRAMS_MAX = 4096
@@ -65,17 +66,39 @@ def compiled(text: str, variables: tuple[str, ...]) -> Program:
 @functools.lru_cache(maxsize=ENVIRONMENTS_MAX)
 def _environment(variables: tuple[str, ...]) -> Any:
     from cel_expr_python import cel
+
+    return cel.NewEnv(variables=dict.fromkeys(variables, cel.Type.DYN), extensions=_extensions())
+
+
+def _extensions() -> list[Any]:
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    from . import functions
+    from . import functions, kubernetes
 
-    return cel.NewEnv(
-        variables=dict.fromkeys(variables, cel.Type.DYN),
-        extensions=[
-            ext_bindings.ExtBindings(), ext_encoders.ExtEncoders(), ext_math.ExtMath(), ext_optional.ExtOptional(),
-            ext_strings.ExtStrings(), functions.extension(),
-        ],
-    )  # fmt: skip
+    return [
+        ext_bindings.ExtBindings(), ext_encoders.ExtEncoders(), ext_math.ExtMath(), ext_optional.ExtOptional(),
+        ext_strings.ExtStrings(), functions.extension(), kubernetes.extension(),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of an expression before it runs: the type of its value, and its tree."""
+
+    type: str
+    serialised: bytes
+
+
+def checked(text: str, types: Any, variables: Mapping[str, Any]) -> Checked:
+    """Check an expression whose variables are of known types. `types`: a descriptor pool. Raises CompileError."""
+    from cel_expr_python import cel
+
+    try:
+        environment = cel.NewEnv(descriptor_pool=types, variables=dict(variables), extensions=_extensions())
+        expression = environment.compile(text)
+        return Checked(str(expression.return_type().name()), expression.serialize())
+    except (RuntimeError, ValueError) as error:
+        raise CompileError(_problem(str(error))) from None
 
 
 def _reason(text: str) -> str:

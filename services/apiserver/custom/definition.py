@@ -212,7 +212,9 @@ def _version(version: Version, causes: Causes, *, path: str) -> None:
         _column(column, causes, path=f"{path}.additionalPrinterColumns[{index}]")
     _selectable(version, tree, causes, path=f"{path}.selectableFields")
     if not causes and _any_rules(tree):
-        causes.unserved(f"{path}.schema.openAPIV3Schema", "x-kubernetes-validations")
+        from . import rules
+
+        rules.check(tree, causes, path=f"{path}.schema.openAPIV3Schema")
 
 
 def _any_rules(tree: Mapping[str, Any]) -> bool:

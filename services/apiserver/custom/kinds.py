@@ -12,7 +12,7 @@ from raftsman import codec
 from raftsman.apiextensions import v1 as apiextensions
 from raftsman.options import v1 as options
 from raftsman.resources import Resource
-from raftsman.services.apiserver.kinds import Kind
+from raftsman.services.apiserver.kinds import Conversions, Kind
 from raftsman.services.apiserver.validation import names
 
 from . import columns, defaulting, paths, values
@@ -30,9 +30,12 @@ def schema_of(version: apiextensions.CustomResourceDefinitionVersion) -> Mapping
     return codec.to_json(version.schema.open_apiv3_schema)
 
 
-def kinds_of(definition: apiextensions.CustomResourceDefinition) -> dict[str, Kind]:
+def kinds_of(definition: apiextensions.CustomResourceDefinition, conversions: Conversions) -> dict[str, Kind]:
     """The kind of every version, also of those that are not served, by the version's name."""
-    return {version.name: _kind(definition, version) for version in definition.spec.versions}
+    storing = next(version for version in definition.spec.versions if version.storage)
+    storage = _kind(definition, storing, conversions, None)
+    others = (version for version in definition.spec.versions if not version.storage)
+    return {storing.name: storage, **{one.name: _kind(definition, one, conversions, storage) for one in others}}
 
 
 def storage_version(definition: apiextensions.CustomResourceDefinition) -> str:
@@ -40,8 +43,9 @@ def storage_version(definition: apiextensions.CustomResourceDefinition) -> str:
 
 
 def _kind(
-    definition: apiextensions.CustomResourceDefinition, version: apiextensions.CustomResourceDefinitionVersion
-) -> Kind:
+    definition: apiextensions.CustomResourceDefinition, version: apiextensions.CustomResourceDefinitionVersion,
+    conversions: Conversions, storage: Kind | None,
+) -> Kind:  # fmt: skip
     tree = schema_of(version)
     schema = compiled(tree)
     if definition.spec.preserve_unknown_fields:
@@ -54,11 +58,11 @@ def _kind(
         prepare_create=_drop_status if has_status else _nothing,
         default=_defaulter(schema), validate=rules.create, validate_update=rules.update, validate_status=rules.status,
         selectable=frozenset(one.json_path.lstrip(".") for one in version.selectable_fields),
-        fields_of=_selected(version), form=Documents(resource, schema), columns=columns.of(version),
+        fields_of=_selected(definition), form=Documents(resource, schema), columns=columns.of(version),
         list_kind=definition.status.accepted_names.list_kind,
         scale=paths.Scale.of(version.subresources.scale),
         closed=definition.metadata.HasField("deletion_timestamp"), warning=_deprecation(resource, version),
-        schema=tree, unconditional_update=False,
+        schema=tree, unconditional_update=False, storage=storage, conversions=conversions,
     )  # fmt: skip
 
 
@@ -77,8 +81,11 @@ def _defaulter(schema: Schema) -> Callable[[Document], None]:
     return default
 
 
-def _selected(version: apiextensions.CustomResourceDefinitionVersion) -> Callable[[Document], Mapping[str, str]] | None:
-    wanted = [one.json_path for one in version.selectable_fields]
+def _selected(
+    definition: apiextensions.CustomResourceDefinition,
+) -> Callable[[Document], Mapping[str, str]] | None:
+    """The fields of all versions: the cache selects among objects as they are stored."""
+    wanted = {one.json_path for version in definition.spec.versions for one in version.selectable_fields}
     if not wanted:
         return None
     return lambda document: {path.lstrip("."): paths.text_at(document.content, path) for path in wanted}

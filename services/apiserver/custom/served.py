@@ -9,8 +9,8 @@ tried again after RETRY_S. At most one at a time is looked at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from raftsman import errors, logs
 from raftsman.apiextensions import v1 as apiextensions
@@ -23,7 +23,7 @@ from raftsman.services.apiserver.verbs import delete, removal
 from raftsman.services.apiserver.watchcache.object import CachedObject
 from raftsman.services.apiserver.watchcache.watcher import Change as Seen
 
-from . import conditions, kinds, naming
+from . import conditions, conversion, kinds, naming
 from .definition import FINALIZER, Definition
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Definitions:
         if self._served.get(name) == mark:
             return
         try:
-            made = kinds.kinds_of(definition)
+            made = kinds.kinds_of(definition, conversion.Versions(definition, self._ask))
         except Exception as error:
             log.error("a definition cannot be served", name=name, error=type(error).__name__, exc_info=error)
             return
@@ -92,6 +92,10 @@ class Definitions:
         served = [made[version.name] for version in definition.spec.versions if version.served]
         self._api.registry.serve(name, served)
         log.info("custom resource served", name=name, versions=[kind.resource.version for kind in served])
+
+    async def _ask(self, config: Any, question: Mapping[str, Any], seconds: float) -> Any:
+        """A conversion webhook."""
+        return await self._api.caller.ask(config, question, timeout_s=seconds)
 
     def _withdraw(self, name: str) -> None:
         if self._served.pop(name, None) is not None:

@@ -31,7 +31,7 @@ class Rules:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._cel: Any = None
+        self._judge_rules: Any = None
 
     def create(self, new: Document, causes: Causes) -> None:
         self._judge(new, None, causes)
@@ -49,6 +49,12 @@ class Rules:
             return
         if len(causes.found) > before:
             causes.invalid("<nil>", "null", UNCHECKED)
+            return
+        if self._judge_rules is None:
+            from . import rules
+
+            self._judge_rules = rules.Judge(self._schema).judge
+        self._judge_rules(new, old, causes)
 
 
 def validate(value: Any, schema: Schema, causes: Causes, *, old: Any = ABSENT, path: str = "") -> None:

@@ -161,7 +161,8 @@ class Handler:
         else:
             answer = await self._many(call, request, target)
         answer.headers.append(("Cache-Control", "no-cache, private"))
-        answer.headers += [("Warning", f'299 - "{_quoted(text)}"') for text in call.warnings]
+        told = [kind.warning, *call.warnings] if kind.warning else call.warnings
+        answer.headers += [("Warning", f'299 - "{_quoted(text)}"') for text in told]
         exchange.send(documents.as_read(answer, request))
         return None
 

@@ -105,7 +105,7 @@ class Objects:
         key = keys.of(kind.resource, metadata.namespace, metadata.name)
         body = serialise(kind, obj)
         answer = await self._commit(
-            store.absent(key), await self._put(kind, key, body), together=together, charge=charge
+            store.absent(key), await self._put(*await _stored(kind, obj, body), key), together=together, charge=charge
         )
         if answer.succeeded:
             await self._settled(kind, answer.header.revision)
@@ -139,7 +139,7 @@ class Objects:
         if kind.judges:
             await self._feed.caught_up(revision)
 
-    async def _put(self, kind: Kind, key: bytes, body: bytes) -> rpc_pb2.RequestOp:
+    async def _put(self, kind: Kind, body: bytes, key: bytes) -> rpc_pb2.RequestOp:
         """What expires does so a while after its last write."""
         pool = self._leases.get(kind.resource.qualified)
         return store.put(key, self.sealed(kind, key, body), lease=await pool.take() if pool else 0)
@@ -209,7 +209,8 @@ class Objects:
         if found is None:
             raise failures.not_found(kind.resource, name)
         try:
-            wanted = await change(found)
+            seen = found if kind.conversions is None else (await kind.conversions.seen(kind, (found,)))[0]
+            wanted = await change(seen)
         except errors.ApiError:
             if attempt.newest:
                 raise
@@ -220,9 +221,11 @@ class Objects:
         if dry_run:
             if wanted.charge is not None:
                 wanted.charge.together()
-            attempt.found = _answered(found, wanted)
+            attempt.found = _answered(seen, wanted)
             return True
         done, attempt.found = await self._write(kind, found, wanted, newest=attempt.newest)
+        if done and attempt.found is found:
+            attempt.found = seen
         return done
 
     async def _write(
@@ -230,21 +233,20 @@ class Objects:
     ) -> tuple[bool, CachedObject | None]:
         """Whether it is done, and the object as it is now."""
         key = keys.of(kind.resource, found.namespace, found.name)
-        body = b"" if wanted.remove else serialise(kind, wanted.new)
-        if not wanted.remove and body == found.stored():
+        stored = (kind, b"") if wanted.remove else await _stored(kind, wanted.new, serialise(kind, wanted.new))
+        if not wanted.remove and stored[1] == found.stored():
             if newest:
                 return True, found
             now = await self.current(kind, found.namespace, found.name)
             return now is not None and now.revision == found.revision, now
-        op = store.remove(key) if wanted.remove else await self._put(kind, key, body)
+        op = store.remove(key) if wanted.remove else await self._put(*stored, key)
         answer = await self._commit(
             store.at_revision(key, found.revision), op, together=wanted.together, charge=wanted.charge
         )
         if answer.succeeded:
             revision = answer.header.revision
             await self._settled(kind, revision)
-            if wanted.remove:
-                body = serialise(kind, wanted.new)
+            body = serialise(kind, wanted.new)
             return True, CachedObject(kind, found.namespace, found.name, body, revision)
         now = self._opened(kind, found.namespace, found.name, answer.responses[0].response_range)
         if wanted.together.compares and now is not None and now.revision == found.revision:
@@ -264,6 +266,14 @@ def _present(answer: rpc_pb2.TxnResponse, together: Together) -> frozenset[bytes
 
 def _revisions(compares: Compares) -> dict[bytes, int]:
     return {compare.key: compare.mod_revision for compare in compares}
+
+
+async def _stored(kind: Kind, obj: Any, body: bytes) -> tuple[Kind, bytes]:
+    """As which kind an object is stored, and its bytes then; `body` are those of its own kind."""
+    if kind.conversions is None:
+        return kind, body
+    stored_kind, stored = await kind.conversions.stored(kind, obj)
+    return stored_kind, body if stored_kind is kind else serialise(stored_kind, stored)
 
 
 def _answered(found: CachedObject, wanted: Change) -> CachedObject:

@@ -63,7 +63,7 @@ async def fetch(api: Api, kind: Kind, request: meta.GetRequest) -> CachedObject:
     found = api.cache(kind).get(namespace, request.name)
     if found is None:
         raise failures.not_found(kind.resource, request.name)
-    return found
+    return found if kind.conversions is None else (await kind.conversions.seen(kind, (found,)))[0]
 
 
 def namespace_of(kind: Kind, namespace: str, name: str) -> str:
@@ -117,8 +117,12 @@ async def listed(api: Api, call: Call, request: meta.ListRequest) -> Page:
     if 0 < request.limit < len(found):
         page = found[: request.limit]
         header = _header(api.feed.revision, last=page[-1], remaining=len(found) - len(page), selected=selected)
-        return Page(header, page)
-    return Page(_header(api.feed.revision), found)
+        return await _shown(kind, Page(header, page))
+    return await _shown(kind, Page(_header(api.feed.revision), found))
+
+
+async def _shown(kind: Kind, page: Page) -> Page:
+    return page if kind.conversions is None else Page(page.header, await kind.conversions.seen(kind, page.found))
 
 
 def _items(found: Iterable[CachedObject]) -> bytes:
@@ -173,7 +177,7 @@ async def _from_store(api: Api, kind: Kind, selected: Selection, *, revision: in
         more = answer.more
         if answer.kvs:
             start = answer.kvs[-1].key + b"\0"
-    return Page(_header(revision, last=page[-1] if more and page else None), page)
+    return await _shown(kind, Page(_header(revision, last=page[-1] if more and page else None), page))
 
 
 async def _range(api: Api, request: rpc_pb2.RangeRequest) -> rpc_pb2.RangeResponse:

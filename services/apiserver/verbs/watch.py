@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from raftsman import errors
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import metrics
 from raftsman.services.apiserver.api import Api
@@ -37,6 +38,7 @@ async def watch(
         label_selector=request.label_selector, field_selector=request.field_selector,
     )  # fmt: skip
     api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name, node=selected.node)
+    cache = api.cache(kind)
     initial, watcher = await _start(api, kind, selected, request, form)
     gauge = metrics.WATCHES.labels(*metrics.labels("watch", kind.resource))
     gauge.inc()
@@ -49,7 +51,7 @@ async def watch(
             await write(await watcher.next())
     finally:
         gauge.dec()
-        api.cache(kind).unwatch(watcher)
+        cache.unwatch(watcher)
 
 
 async def _start(
@@ -59,16 +61,31 @@ async def _start(
     from_state = request.send_initial_events or request.resource_version in ("", "0")
     if not from_state:
         since = read.revision_of(request.resource_version)
-        bookmarks = request.allow_bookmarks
-        return deque(), api.cache(kind).watch(selected, since=since, bookmarks=bookmarks, form=form)
+        return deque(), _watcher(api, kind, selected, request, since, form)
     await read.at_least(api, request.resource_version)
     if form is Form.JSON:
         await encode_all(api.cache(kind).select(selected))
     revision = api.feed.revision
-    initial = watchers.frames_of(api.cache(kind).select(selected), form)
+    found = api.cache(kind).select(selected)
+    # From here on nothing is missed, however long it takes to show what there is.
+    watcher = _watcher(api, kind, selected, request, revision, form)
+    if kind.conversions is not None:
+        try:
+            found = await kind.conversions.seen(kind, found)
+        except errors.ApiError:
+            api.cache(kind).unwatch(watcher)
+            raise
+    initial = watchers.frames_of(found, form)
     if request.send_initial_events:
         initial.append(bookmark(kind, revision, form, initial_end=True))
-    return initial, api.cache(kind).watch(selected, since=revision, bookmarks=request.allow_bookmarks, form=form)
+    return initial, watcher
+
+
+def _watcher(api: Api, kind: Kind, selected: Selection, request: meta.WatchRequest, since: int, form: Form) -> Watcher:
+    cache, bookmarks = api.cache(kind), request.allow_bookmarks
+    if kind.conversions is None:
+        return cache.watch(selected, since=since, bookmarks=bookmarks, form=form)
+    return cache.watch_as(kind, selected, since=since, bookmarks=bookmarks, form=form)
 
 
 def bookmark(kind: Kind, revision: int, form: Form, *, initial_end: bool = False) -> bytes:

@@ -21,7 +21,7 @@ from raftsman.services.apiserver.kinds import Kind
 
 from .object import CachedObject
 from .selection import Selection
-from .watcher import Change, Form, Over, Watcher
+from .watcher import Change, Converting, Form, Over, Watcher
 
 WINDOW_CHANGES_MAX = 10_000
 WINDOW_BYTES_MAX = 16 << 20
@@ -141,6 +141,10 @@ class KindCache:
     def watch(self, selection: Selection, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF) -> Watcher:
         """A registered watcher that gets every change after `since`. errors.Expired if some are gone."""
         return self.attach(Watcher(selection, since=since, bookmarks=bookmarks, form=form))
+
+    def watch_as(self, kind: Kind, selection: Selection, *, since: int, bookmarks: bool, form: Form) -> Watcher:
+        """The same for a kind with conversions, which may be another version than the one that is stored."""
+        return self.attach(Converting(selection, kind, since=since, bookmarks=bookmarks, form=form))
 
     def attach(self, watcher: Watcher) -> Watcher:
         """Give a new watcher what it has missed, and from now on every change. errors.Expired if some are gone."""

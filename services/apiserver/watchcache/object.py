@@ -19,11 +19,13 @@ SLICE_OBJECTS = 64
 class CachedObject:
     """Immutable. `data` is what Get, List and Watch hand out; `parsed()` is a fresh message each time."""
 
-    __slots__ = ("_fields", "_json", "_labels", "data", "kind", "name", "namespace", "node", "revision")
+    __slots__ = ("_fields", "_json", "_labels", "converted", "data", "kind", "name", "namespace", "node", "revision")
 
     def __init__(self, kind: Kind, namespace: str, name: str, stored: bytes, revision: int) -> None:
         self.kind, self.namespace, self.name, self.revision = kind, namespace, name, revision
         self.data = kind.form.opened(stored, revision)
+        # What Kind.conversions made of it, by the kind's form: None if it is shown as it is.
+        self.converted: dict[object, CachedObject | None] | None = None
         self._labels: dict[str, str] | None = None
         self._fields: dict[str, str] | None = None
         self._json: bytes | None = None

@@ -74,12 +74,13 @@ def enveloped(event_type: int, kind: Kind, data: bytes) -> bytes:
 class Change:
     """One revision of one object: what it was, what it is."""
 
-    __slots__ = ("_frames", "_views", "new", "old", "revision")
+    __slots__ = ("_frames", "_shown", "_views", "new", "old", "revision")
 
     def __init__(self, revision: int, old: CachedObject | None, new: CachedObject | None) -> None:
         self.revision, self.old, self.new = revision, old, new
         self._frames: dict[tuple[int, Form], bytes] = {}
         self._views: dict[str, Change] | None = None
+        self._shown: dict[tuple[int, Form, object], bytes] | None = None
 
     @property
     def views(self) -> dict[str, Change]:
@@ -87,6 +88,13 @@ class Change:
         if self._views is None:
             self._views = {}
         return self._views
+
+    @property
+    def shown(self) -> dict[tuple[int, Form, object], bytes]:
+        """Events of kinds with conversions, by the kind's form."""
+        if self._shown is None:
+            self._shown = {}
+        return self._shown
 
     def frame(self, event_type: int, form: Form) -> bytes:
         """Made once for each form that somebody watches in."""
@@ -114,6 +122,18 @@ class Change:
         if now:
             return MODIFIED if before else ADDED
         return DELETED if before else 0
+
+
+async def shown(change: Change, event_type: int, kind: Kind, form: Form) -> bytes:
+    """The event as `kind` shows it: made once for each kind and form."""
+    assert kind.conversions is not None
+    key = (event_type, form, kind.form)
+    found = change.shown.get(key)
+    if found is None:
+        old = (await kind.conversions.seen(kind, (change.old,)))[0] if change.old is not None else None
+        new = (await kind.conversions.seen(kind, (change.new,)))[0] if change.new is not None else None
+        found = change.shown[key] = Change(change.revision, old, new).frame(event_type, form)
+    return found
 
 
 class _Flush:
@@ -220,6 +240,56 @@ class Watcher:
             self._full = not self._pipe.put(joined(self._frames))
         if self._full:
             self._resolve()
+
+
+class Converting(Watcher):
+    """A watcher of a kind with views: what it holds are changes, which become events when the stream takes them."""
+
+    __slots__ = ("_changes",)
+
+    def __init__(
+        self, selection: Selection, kind: Kind, *, since: int, bookmarks: bool, form: Form = Form.PROTOBUF
+    ) -> None:
+        super().__init__(selection, since=since, bookmarks=bookmarks, form=form)
+        self.view = kind
+        self._changes: deque[tuple[int, Change] | bytes] = deque()
+
+    def offer(self, change: Change) -> None:
+        if change.revision <= self.since or self._closed is not None:
+            return
+        event_type = change.type_for(self.selection)
+        if event_type:
+            self._add((event_type, change))
+
+    def push(self, data: bytes) -> None:
+        self._add(data)
+
+    def _add(self, what: tuple[int, Change] | bytes) -> None:
+        if len(self._changes) >= EVENTS_MAX:
+            self._changes.clear()
+            self.close(Unavailable(f"this watch is more than {EVENTS_MAX} events behind; resume from the last seen"))
+            return
+        self._changes.append(what)
+        self._wake()
+
+    async def next(self) -> bytes:
+        while not self._changes:
+            await self._woken()
+        assert self.view is not None
+        frames: list[bytes] = []
+        size = 0
+        while self._changes and size < BATCH_BYTES_MAX:
+            what = self._changes[0]
+            data = what if isinstance(what, bytes) else await shown(what[1], what[0], self.view, self.form)
+            self._changes.popleft()
+            frames.append(data)
+            size += len(data)
+        return b"".join(frames)
+
+    async def run(self, pipe: Pipe) -> None:
+        while True:
+            if not pipe.put(await self.next()):
+                await pipe.drained()
 
 
 def joined(frames: deque[bytes]) -> bytes:

@@ -12,7 +12,7 @@ from .definitions import definition
 
 
 def condition(tree: dict[str, Any], type_: str) -> str:
-    return next((one["status"] for one in tree["status"]["conditions"] if one["type"] == type_), "")
+    return next((one["status"] for one in tree["status"]["conditions"] or () if one["type"] == type_), "")
 
 
 def test_a_definition_is_established_and_its_resource_is_served_and_discovered(customs: Customs) -> None:
@@ -233,7 +233,7 @@ def test_names_that_another_definition_has_are_refused_until_they_are_free(custo
     assert status == 201
     customs.made.append(second["metadata"]["name"])
     url = f"{DEFINITIONS}/{second['metadata']['name']}"
-    customs.until(lambda: "conditions" in customs.rest.json("GET", url)[1].get("status", {}))
+    customs.until(lambda: customs.rest.json("GET", url)[1]["status"]["conditions"])
     _, found = customs.rest.json("GET", url)
     assert condition(found, "NamesAccepted") == condition(found, "Established") == "False"
     reason = next(one for one in found["status"]["conditions"] if one["type"] == "NamesAccepted")
