@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-raftsman/admissionregistration/v1/types.proto\x12!raftsman.admissionregistration.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"d\n\x0eMatchCondition\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1f\n\nexpression\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_expression\"\xb0\x03\n\x0eMatchResources\x12H\n\x12namespace_selector\x18\x01 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12\x45\n\x0fobject_selector\x18\x02 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12R\n\x0eresource_rules\x18\x03 \x03(\x0b\x32:.raftsman.admissionregistration.v1.NamedRuleWithOperations\x12Z\n\x16\x65xclude_resource_rules\x18\x04 \x03(\x0b\x32:.raftsman.admissionregistration.v1.NamedRuleWithOperations\x12!\n\x0cmatch_policy\x18\x07 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x42\x15\n\x13_namespace_selectorB\x12\n\x10_object_selectorB\x0f\n\r_match_policy\"\xac\x01\n\x17NamedRuleWithOperations\x12\x16\n\x0eresource_names\x18\x01 \x03(\t\x12`\n\x14rule_with_operations\x18\x02 \x01(\x0b\x32\x35.raftsman.admissionregistration.v1.RuleWithOperationsB\x06\xa2\xbb\x18\x02\x10\x01H\x00\x88\x01\x01\x42\x17\n\x15_rule_with_operations\"Q\n\tParamKind\x12\x18\n\x0b\x61pi_version\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04kind\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_api_versionB\x07\n\x05_kind\"\xe9\x01\n\x08ParamRef\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tnamespace\x18\x02 \x01(\tH\x01\x88\x01\x01\x12>\n\x08selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12/\n\x1aparameter_not_found_action\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_namespaceB\x0b\n\t_selectorB\x1d\n\x1b_parameter_not_found_action\"i\n\x04Rule\x12\x12\n\napi_groups\x18\x01 \x03(\t\x12\x14\n\x0c\x61pi_versions\x18\x02 \x03(\t\x12\x11\n\tresources\x18\x03 \x03(\t\x12\x1a\n\x05scope\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x42\x08\n\x06_scope\"u\n\x12RuleWithOperations\x12\x12\n\noperations\x18\x01 \x03(\t\x12\x42\n\x04rule\x18\x02 \x01(\x0b\x32\'.raftsman.admissionregistration.v1.RuleB\x06\xa2\xbb\x18\x02\x10\x01H\x00\x88\x01\x01\x42\x07\n\x05_rule\"\xac\x01\n\x10ServiceReference\x12\x1e\n\tnamespace\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x19\n\x04name\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x19\n\x04path\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12\x19\n\x04port\x18\x04 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x0c\n\n_namespaceB\x07\n\x05_nameB\x07\n\x05_pathB\x07\n\x05_port\"^\n\x08Variable\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1f\n\nexpression\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_expression\"\xbc\x01\n\x13WebhookClientConfig\x12\x18\n\x03url\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12Q\n\x07service\x18\x01 \x01(\x0b\x32\x33.raftsman.admissionregistration.v1.ServiceReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12\x16\n\tca_bundle\x18\x02 \x01(\x0cH\x02\x88\x01\x01\x42\x06\n\x04_urlB\n\n\x08_serviceB\x0c\n\n_ca_bundleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-raftsman/admissionregistration/v1/types.proto\x12!raftsman.admissionregistration.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"d\n\x0eMatchCondition\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1f\n\nexpression\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_expression\"\xc3\x03\n\x0eMatchResources\x12H\n\x12namespace_selector\x18\x01 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12\x45\n\x0fobject_selector\x18\x02 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12R\n\x0eresource_rules\x18\x03 \x03(\x0b\x32:.raftsman.admissionregistration.v1.NamedRuleWithOperations\x12Z\n\x16\x65xclude_resource_rules\x18\x04 \x03(\x0b\x32:.raftsman.admissionregistration.v1.NamedRuleWithOperations\x12\x34\n\x0cmatch_policy\x18\x07 \x01(\tB\x19\xa2\xbb\x18\x15\x18\x01Z\nEquivalentZ\x05\x45xactH\x02\x88\x01\x01\x42\x15\n\x13_namespace_selectorB\x12\n\x10_object_selectorB\x0f\n\r_match_policy\"\xac\x01\n\x17NamedRuleWithOperations\x12\x16\n\x0eresource_names\x18\x01 \x03(\t\x12`\n\x14rule_with_operations\x18\x02 \x01(\x0b\x32\x35.raftsman.admissionregistration.v1.RuleWithOperationsB\x06\xa2\xbb\x18\x02\x10\x01H\x00\x88\x01\x01\x42\x17\n\x15_rule_with_operations\"Q\n\tParamKind\x12\x18\n\x0b\x61pi_version\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04kind\x18\x02 \x01(\tH\x01\x88\x01\x01\x42\x0e\n\x0c_api_versionB\x07\n\x05_kind\"\xf6\x01\n\x08ParamRef\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tnamespace\x18\x02 \x01(\tH\x01\x88\x01\x01\x12>\n\x08selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12<\n\x1aparameter_not_found_action\x18\x04 \x01(\tB\x13\xa2\xbb\x18\x0f\x18\x01Z\x05\x41llowZ\x04\x44\x65nyH\x03\x88\x01\x01\x42\x07\n\x05_nameB\x0c\n\n_namespaceB\x0b\n\t_selectorB\x1d\n\x1b_parameter_not_found_action\"\x81\x01\n\x04Rule\x12\x12\n\napi_groups\x18\x01 \x03(\t\x12\x14\n\x0c\x61pi_versions\x18\x02 \x03(\t\x12\x11\n\tresources\x18\x03 \x03(\t\x12\x32\n\x05scope\x18\x04 \x01(\tB\x1e\xa2\xbb\x18\x1a\x18\x01Z\x01*Z\x07\x43lusterZ\nNamespacedH\x00\x88\x01\x01\x42\x08\n\x06_scope\"\x9f\x01\n\x12RuleWithOperations\x12<\n\noperations\x18\x01 \x03(\tB(\xa2\xbb\x18$Z\x01*Z\x07\x43ONNECTZ\x06\x43REATEZ\x06\x44\x45LETEZ\x06UPDATE\x12\x42\n\x04rule\x18\x02 \x01(\x0b\x32\'.raftsman.admissionregistration.v1.RuleB\x06\xa2\xbb\x18\x02\x10\x01H\x00\x88\x01\x01\x42\x07\n\x05_rule\"\xac\x01\n\x10ServiceReference\x12\x1e\n\tnamespace\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x19\n\x04name\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x19\n\x04path\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12\x19\n\x04port\x18\x04 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x0c\n\n_namespaceB\x07\n\x05_nameB\x07\n\x05_pathB\x07\n\x05_port\"^\n\x08Variable\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1f\n\nexpression\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_nameB\r\n\x0b_expression\"\xbc\x01\n\x13WebhookClientConfig\x12\x18\n\x03url\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12Q\n\x07service\x18\x01 \x01(\x0b\x32\x33.raftsman.admissionregistration.v1.ServiceReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12\x16\n\tca_bundle\x18\x02 \x01(\x0cH\x02\x88\x01\x01\x42\x06\n\x04_urlB\n\n\x08_serviceB\x0c\n\n_ca_bundleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,15 +42,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MATCHRESOURCES'].fields_by_name['object_selector']._loaded_options = None
   _globals['_MATCHRESOURCES'].fields_by_name['object_selector']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_MATCHRESOURCES'].fields_by_name['match_policy']._loaded_options = None
-  _globals['_MATCHRESOURCES'].fields_by_name['match_policy']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_MATCHRESOURCES'].fields_by_name['match_policy']._serialized_options = b'\242\273\030\025\030\001Z\nEquivalentZ\005Exact'
   _globals['_NAMEDRULEWITHOPERATIONS'].fields_by_name['rule_with_operations']._loaded_options = None
   _globals['_NAMEDRULEWITHOPERATIONS'].fields_by_name['rule_with_operations']._serialized_options = b'\242\273\030\002\020\001'
   _globals['_PARAMREF'].fields_by_name['selector']._loaded_options = None
   _globals['_PARAMREF'].fields_by_name['selector']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_PARAMREF'].fields_by_name['parameter_not_found_action']._loaded_options = None
-  _globals['_PARAMREF'].fields_by_name['parameter_not_found_action']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_PARAMREF'].fields_by_name['parameter_not_found_action']._serialized_options = b'\242\273\030\017\030\001Z\005AllowZ\004Deny'
   _globals['_RULE'].fields_by_name['scope']._loaded_options = None
-  _globals['_RULE'].fields_by_name['scope']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_RULE'].fields_by_name['scope']._serialized_options = b'\242\273\030\032\030\001Z\001*Z\007ClusterZ\nNamespaced'
+  _globals['_RULEWITHOPERATIONS'].fields_by_name['operations']._loaded_options = None
+  _globals['_RULEWITHOPERATIONS'].fields_by_name['operations']._serialized_options = b'\242\273\030$Z\001*Z\007CONNECTZ\006CREATEZ\006DELETEZ\006UPDATE'
   _globals['_RULEWITHOPERATIONS'].fields_by_name['rule']._loaded_options = None
   _globals['_RULEWITHOPERATIONS'].fields_by_name['rule']._serialized_options = b'\242\273\030\002\020\001'
   _globals['_SERVICEREFERENCE'].fields_by_name['namespace']._loaded_options = None
@@ -72,21 +74,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MATCHCONDITION']._serialized_start=149
   _globals['_MATCHCONDITION']._serialized_end=249
   _globals['_MATCHRESOURCES']._serialized_start=252
-  _globals['_MATCHRESOURCES']._serialized_end=684
-  _globals['_NAMEDRULEWITHOPERATIONS']._serialized_start=687
-  _globals['_NAMEDRULEWITHOPERATIONS']._serialized_end=859
-  _globals['_PARAMKIND']._serialized_start=861
-  _globals['_PARAMKIND']._serialized_end=942
-  _globals['_PARAMREF']._serialized_start=945
-  _globals['_PARAMREF']._serialized_end=1178
-  _globals['_RULE']._serialized_start=1180
-  _globals['_RULE']._serialized_end=1285
-  _globals['_RULEWITHOPERATIONS']._serialized_start=1287
-  _globals['_RULEWITHOPERATIONS']._serialized_end=1404
-  _globals['_SERVICEREFERENCE']._serialized_start=1407
-  _globals['_SERVICEREFERENCE']._serialized_end=1579
-  _globals['_VARIABLE']._serialized_start=1581
-  _globals['_VARIABLE']._serialized_end=1675
-  _globals['_WEBHOOKCLIENTCONFIG']._serialized_start=1678
-  _globals['_WEBHOOKCLIENTCONFIG']._serialized_end=1866
+  _globals['_MATCHRESOURCES']._serialized_end=703
+  _globals['_NAMEDRULEWITHOPERATIONS']._serialized_start=706
+  _globals['_NAMEDRULEWITHOPERATIONS']._serialized_end=878
+  _globals['_PARAMKIND']._serialized_start=880
+  _globals['_PARAMKIND']._serialized_end=961
+  _globals['_PARAMREF']._serialized_start=964
+  _globals['_PARAMREF']._serialized_end=1210
+  _globals['_RULE']._serialized_start=1213
+  _globals['_RULE']._serialized_end=1342
+  _globals['_RULEWITHOPERATIONS']._serialized_start=1345
+  _globals['_RULEWITHOPERATIONS']._serialized_end=1504
+  _globals['_SERVICEREFERENCE']._serialized_start=1507
+  _globals['_SERVICEREFERENCE']._serialized_end=1679
+  _globals['_VARIABLE']._serialized_start=1681
+  _globals['_VARIABLE']._serialized_end=1775
+  _globals['_WEBHOOKCLIENTCONFIG']._serialized_start=1778
+  _globals['_WEBHOOKCLIENTCONFIG']._serialized_end=1966
 # @@protoc_insertion_point(module_scope)

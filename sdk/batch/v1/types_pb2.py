@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draftsman/batch/v1/types.proto\x12\x11raftsman.batch.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xb8\x08\n\x07JobSpec\x12 \n\x0bparallelism\x18\x01 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12 \n\x0b\x63ompletions\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12,\n\x17\x61\x63tive_deadline_seconds\x18\x03 \x01(\x03\x42\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12L\n\x12pod_failure_policy\x18\x0b \x01(\x0b\x32#.raftsman.batch.v1.PodFailurePolicyB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x12\x45\n\x0esuccess_policy\x18\x10 \x01(\x0b\x32 .raftsman.batch.v1.SuccessPolicyB\x06\xa2\xbb\x18\x02\x18\x01H\x04\x88\x01\x01\x12\"\n\rbackoff_limit\x18\x07 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x05\x88\x01\x01\x12,\n\x17\x62\x61\x63koff_limit_per_index\x18\x0c \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x06\x88\x01\x01\x12\'\n\x12max_failed_indexes\x18\r \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x07\x88\x01\x01\x12>\n\x08selector\x18\x04 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x08\x88\x01\x01\x12$\n\x0fmanual_selector\x18\x05 \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\t\x88\x01\x01\x12@\n\x08template\x18\x06 \x01(\x0b\x32!.raftsman.core.v1.PodTemplateSpecB\x06\xa2\xbb\x18\x02\x08\x01H\n\x88\x01\x01\x12/\n\x1attl_seconds_after_finished\x18\x08 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x0b\x88\x01\x01\x12$\n\x0f\x63ompletion_mode\x18\t \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x0c\x88\x01\x01\x12\x1c\n\x07suspend\x18\n \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\r\x88\x01\x01\x12+\n\x16pod_replacement_policy\x18\x0e \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x0e\x88\x01\x01\x12\x1f\n\nmanaged_by\x18\x0f \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x0f\x88\x01\x01\x42\x0e\n\x0c_parallelismB\x0e\n\x0c_completionsB\x1a\n\x18_active_deadline_secondsB\x15\n\x13_pod_failure_policyB\x11\n\x0f_success_policyB\x10\n\x0e_backoff_limitB\x1a\n\x18_backoff_limit_per_indexB\x15\n\x13_max_failed_indexesB\x0b\n\t_selectorB\x12\n\x10_manual_selectorB\x0b\n\t_templateB\x1d\n\x1b_ttl_seconds_after_finishedB\x12\n\x10_completion_modeB\n\n\x08_suspendB\x19\n\x17_pod_replacement_policyB\r\n\x0b_managed_by\"R\n\x10PodFailurePolicy\x12>\n\x05rules\x18\x01 \x03(\x0b\x32\'.raftsman.batch.v1.PodFailurePolicyRuleB\x06\xa2\xbb\x18\x02\x08\x01\"\xa6\x01\n&PodFailurePolicyOnExitCodesRequirement\x12#\n\x0e\x63ontainer_name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12\x1d\n\x08operator\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x18\n\x06values\x18\x03 \x03(\x05\x42\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x42\x11\n\x0f_container_nameB\x0b\n\t_operator\"t\n&PodFailurePolicyOnPodConditionsPattern\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1b\n\x06status\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_status\"\x85\x02\n\x14PodFailurePolicyRule\x12\x1b\n\x06\x61\x63tion\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12]\n\ron_exit_codes\x18\x02 \x01(\x0b\x32\x39.raftsman.batch.v1.PodFailurePolicyOnExitCodesRequirementB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12T\n\x11on_pod_conditions\x18\x03 \x03(\x0b\x32\x39.raftsman.batch.v1.PodFailurePolicyOnPodConditionsPatternB\t\n\x07_actionB\x10\n\x0e_on_exit_codes\"L\n\rSuccessPolicy\x12;\n\x05rules\x18\x01 \x03(\x0b\x32$.raftsman.batch.v1.SuccessPolicyRuleB\x06\xa2\xbb\x18\x02\x08\x01\"\x8b\x01\n\x11SuccessPolicyRule\x12&\n\x11succeeded_indexes\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12$\n\x0fsucceeded_count\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x42\x14\n\x12_succeeded_indexesB\x12\n\x10_succeeded_countb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1draftsman/batch/v1/types.proto\x12\x11raftsman.batch.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xea\x08\n\x07JobSpec\x12 \n\x0bparallelism\x18\x01 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12 \n\x0b\x63ompletions\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12,\n\x17\x61\x63tive_deadline_seconds\x18\x03 \x01(\x03\x42\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12L\n\x12pod_failure_policy\x18\x0b \x01(\x0b\x32#.raftsman.batch.v1.PodFailurePolicyB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x12\x45\n\x0esuccess_policy\x18\x10 \x01(\x0b\x32 .raftsman.batch.v1.SuccessPolicyB\x06\xa2\xbb\x18\x02\x18\x01H\x04\x88\x01\x01\x12\"\n\rbackoff_limit\x18\x07 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x05\x88\x01\x01\x12,\n\x17\x62\x61\x63koff_limit_per_index\x18\x0c \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x06\x88\x01\x01\x12\'\n\x12max_failed_indexes\x18\r \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x07\x88\x01\x01\x12>\n\x08selector\x18\x04 \x01(\x0b\x32\x1f.raftsman.meta.v1.LabelSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x08\x88\x01\x01\x12$\n\x0fmanual_selector\x18\x05 \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\t\x88\x01\x01\x12@\n\x08template\x18\x06 \x01(\x0b\x32!.raftsman.core.v1.PodTemplateSpecB\x06\xa2\xbb\x18\x02\x08\x01H\n\x88\x01\x01\x12/\n\x1attl_seconds_after_finished\x18\x08 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x0b\x88\x01\x01\x12\x39\n\x0f\x63ompletion_mode\x18\t \x01(\tB\x1b\xa2\xbb\x18\x17\x18\x01Z\x07IndexedZ\nNonIndexedH\x0c\x88\x01\x01\x12\x1c\n\x07suspend\x18\n \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\r\x88\x01\x01\x12H\n\x16pod_replacement_policy\x18\x0e \x01(\tB#\xa2\xbb\x18\x1f\x18\x01Z\x06\x46\x61iledZ\x13TerminatingOrFailedH\x0e\x88\x01\x01\x12\x1f\n\nmanaged_by\x18\x0f \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x0f\x88\x01\x01\x42\x0e\n\x0c_parallelismB\x0e\n\x0c_completionsB\x1a\n\x18_active_deadline_secondsB\x15\n\x13_pod_failure_policyB\x11\n\x0f_success_policyB\x10\n\x0e_backoff_limitB\x1a\n\x18_backoff_limit_per_indexB\x15\n\x13_max_failed_indexesB\x0b\n\t_selectorB\x12\n\x10_manual_selectorB\x0b\n\t_templateB\x1d\n\x1b_ttl_seconds_after_finishedB\x12\n\x10_completion_modeB\n\n\x08_suspendB\x19\n\x17_pod_replacement_policyB\r\n\x0b_managed_by\"R\n\x10PodFailurePolicy\x12>\n\x05rules\x18\x01 \x03(\x0b\x32\'.raftsman.batch.v1.PodFailurePolicyRuleB\x06\xa2\xbb\x18\x02\x08\x01\"\xb1\x01\n&PodFailurePolicyOnExitCodesRequirement\x12#\n\x0e\x63ontainer_name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12(\n\x08operator\x18\x02 \x01(\tB\x11\xa2\xbb\x18\r\x08\x01Z\x02InZ\x05NotInH\x01\x88\x01\x01\x12\x18\n\x06values\x18\x03 \x03(\x05\x42\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x42\x11\n\x0f_container_nameB\x0b\n\t_operator\"t\n&PodFailurePolicyOnPodConditionsPattern\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1b\n\x06status\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_status\"\xa8\x02\n\x14PodFailurePolicyRule\x12>\n\x06\x61\x63tion\x18\x01 \x01(\tB)\xa2\xbb\x18%\x08\x01Z\x05\x43ountZ\tFailIndexZ\x07\x46\x61ilJobZ\x06IgnoreH\x00\x88\x01\x01\x12]\n\ron_exit_codes\x18\x02 \x01(\x0b\x32\x39.raftsman.batch.v1.PodFailurePolicyOnExitCodesRequirementB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12T\n\x11on_pod_conditions\x18\x03 \x03(\x0b\x32\x39.raftsman.batch.v1.PodFailurePolicyOnPodConditionsPatternB\t\n\x07_actionB\x10\n\x0e_on_exit_codes\"L\n\rSuccessPolicy\x12;\n\x05rules\x18\x01 \x03(\x0b\x32$.raftsman.batch.v1.SuccessPolicyRuleB\x06\xa2\xbb\x18\x02\x08\x01\"\x8b\x01\n\x11SuccessPolicyRule\x12&\n\x11succeeded_indexes\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12$\n\x0fsucceeded_count\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x42\x14\n\x12_succeeded_indexesB\x12\n\x10_succeeded_countb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,11 +59,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBSPEC'].fields_by_name['ttl_seconds_after_finished']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['ttl_seconds_after_finished']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_JOBSPEC'].fields_by_name['completion_mode']._loaded_options = None
-  _globals['_JOBSPEC'].fields_by_name['completion_mode']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_JOBSPEC'].fields_by_name['completion_mode']._serialized_options = b'\242\273\030\027\030\001Z\007IndexedZ\nNonIndexed'
   _globals['_JOBSPEC'].fields_by_name['suspend']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['suspend']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_JOBSPEC'].fields_by_name['pod_replacement_policy']._loaded_options = None
-  _globals['_JOBSPEC'].fields_by_name['pod_replacement_policy']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_JOBSPEC'].fields_by_name['pod_replacement_policy']._serialized_options = b'\242\273\030\037\030\001Z\006FailedZ\023TerminatingOrFailed'
   _globals['_JOBSPEC'].fields_by_name['managed_by']._loaded_options = None
   _globals['_JOBSPEC'].fields_by_name['managed_by']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_PODFAILUREPOLICY'].fields_by_name['rules']._loaded_options = None
@@ -71,7 +71,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['container_name']._loaded_options = None
   _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['container_name']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['operator']._loaded_options = None
-  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['operator']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['operator']._serialized_options = b'\242\273\030\r\010\001Z\002InZ\005NotIn'
   _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['values']._loaded_options = None
   _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT'].fields_by_name['values']._serialized_options = b'\242\273\030\004\010\0018\002'
   _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN'].fields_by_name['type']._loaded_options = None
@@ -79,7 +79,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN'].fields_by_name['status']._loaded_options = None
   _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN'].fields_by_name['status']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_PODFAILUREPOLICYRULE'].fields_by_name['action']._loaded_options = None
-  _globals['_PODFAILUREPOLICYRULE'].fields_by_name['action']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_PODFAILUREPOLICYRULE'].fields_by_name['action']._serialized_options = b'\242\273\030%\010\001Z\005CountZ\tFailIndexZ\007FailJobZ\006Ignore'
   _globals['_PODFAILUREPOLICYRULE'].fields_by_name['on_exit_codes']._loaded_options = None
   _globals['_PODFAILUREPOLICYRULE'].fields_by_name['on_exit_codes']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_SUCCESSPOLICY'].fields_by_name['rules']._loaded_options = None
@@ -89,17 +89,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUCCESSPOLICYRULE'].fields_by_name['succeeded_count']._loaded_options = None
   _globals['_SUCCESSPOLICYRULE'].fields_by_name['succeeded_count']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_JOBSPEC']._serialized_start=148
-  _globals['_JOBSPEC']._serialized_end=1228
-  _globals['_PODFAILUREPOLICY']._serialized_start=1230
-  _globals['_PODFAILUREPOLICY']._serialized_end=1312
-  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT']._serialized_start=1315
-  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT']._serialized_end=1481
-  _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN']._serialized_start=1483
-  _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN']._serialized_end=1599
-  _globals['_PODFAILUREPOLICYRULE']._serialized_start=1602
-  _globals['_PODFAILUREPOLICYRULE']._serialized_end=1863
-  _globals['_SUCCESSPOLICY']._serialized_start=1865
-  _globals['_SUCCESSPOLICY']._serialized_end=1941
-  _globals['_SUCCESSPOLICYRULE']._serialized_start=1944
-  _globals['_SUCCESSPOLICYRULE']._serialized_end=2083
+  _globals['_JOBSPEC']._serialized_end=1278
+  _globals['_PODFAILUREPOLICY']._serialized_start=1280
+  _globals['_PODFAILUREPOLICY']._serialized_end=1362
+  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT']._serialized_start=1365
+  _globals['_PODFAILUREPOLICYONEXITCODESREQUIREMENT']._serialized_end=1542
+  _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN']._serialized_start=1544
+  _globals['_PODFAILUREPOLICYONPODCONDITIONSPATTERN']._serialized_end=1660
+  _globals['_PODFAILUREPOLICYRULE']._serialized_start=1663
+  _globals['_PODFAILUREPOLICYRULE']._serialized_end=1959
+  _globals['_SUCCESSPOLICY']._serialized_start=1961
+  _globals['_SUCCESSPOLICY']._serialized_end=2037
+  _globals['_SUCCESSPOLICYRULE']._serialized_start=2040
+  _globals['_SUCCESSPOLICYRULE']._serialized_end=2179
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n raftsman/core/v1/endpoints.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xd6\x01\n\x0f\x45ndpointAddress\x12\x17\n\x02ip\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x15\n\x08hostname\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\tnode_name\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12\x42\n\ntarget_ref\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.ObjectReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x05\n\x03_ipB\x0b\n\t_hostnameB\x0c\n\n_node_nameB\r\n\x0b_target_ref\"\xa6\x01\n\x0c\x45ndpointPort\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x04port\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x15\n\x08protocol\x18\x03 \x01(\tH\x02\x88\x01\x01\x12!\n\x0c\x61pp_protocol\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_portB\x0b\n\t_protocolB\x0f\n\r_app_protocol\"\xb5\x01\n\x0e\x45ndpointSubset\x12\x34\n\taddresses\x18\x01 \x03(\x0b\x32!.raftsman.core.v1.EndpointAddress\x12>\n\x13not_ready_addresses\x18\x02 \x03(\x0b\x32!.raftsman.core.v1.EndpointAddress\x12-\n\x05ports\x18\x03 \x03(\x0b\x32\x1e.raftsman.core.v1.EndpointPort\"\xd6\x02\n\tEndpoints\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x31\n\x07subsets\x18\x02 \x03(\x0b\x32 .raftsman.core.v1.EndpointSubset:\xd3\x01\xaa\xbb\x18\xce\x01\x12\xcb\x01\x12\x02v1\x1a\tEndpoints\"\tendpoints*\tendpoints0\x01:\x02\x65pJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x13\n\tEndpoints\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb!raftsman.core.v1.EndpointsServiceB\x0b\n\t_metadata\"\x83\x01\n\rEndpointsList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x32\n\x05items\x18\x02 \x03(\x0b\x32\x1b.raftsman.core.v1.EndpointsB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n raftsman/core/v1/endpoints.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xd6\x01\n\x0f\x45ndpointAddress\x12\x17\n\x02ip\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x15\n\x08hostname\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\tnode_name\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12\x42\n\ntarget_ref\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.ObjectReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x05\n\x03_ipB\x0b\n\t_hostnameB\x0c\n\n_node_nameB\r\n\x0b_target_ref\"\xbc\x01\n\x0c\x45ndpointPort\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x04port\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12+\n\x08protocol\x18\x03 \x01(\tB\x14\xa2\xbb\x18\x10Z\x04SCTPZ\x03TCPZ\x03UDPH\x02\x88\x01\x01\x12!\n\x0c\x61pp_protocol\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_portB\x0b\n\t_protocolB\x0f\n\r_app_protocol\"\xb5\x01\n\x0e\x45ndpointSubset\x12\x34\n\taddresses\x18\x01 \x03(\x0b\x32!.raftsman.core.v1.EndpointAddress\x12>\n\x13not_ready_addresses\x18\x02 \x03(\x0b\x32!.raftsman.core.v1.EndpointAddress\x12-\n\x05ports\x18\x03 \x03(\x0b\x32\x1e.raftsman.core.v1.EndpointPort\"\xd6\x02\n\tEndpoints\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x31\n\x07subsets\x18\x02 \x03(\x0b\x32 .raftsman.core.v1.EndpointSubset:\xd3\x01\xaa\xbb\x18\xce\x01\x12\xcb\x01\x12\x02v1\x1a\tEndpoints\"\tendpoints*\tendpoints0\x01:\x02\x65pJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x13\n\tEndpoints\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb!raftsman.core.v1.EndpointsServiceB\x0b\n\t_metadata\"\x83\x01\n\rEndpointsList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x32\n\x05items\x18\x02 \x03(\x0b\x32\x1b.raftsman.core.v1.EndpointsB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,6 +42,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINTADDRESS'].fields_by_name['target_ref']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_ENDPOINTPORT'].fields_by_name['port']._loaded_options = None
   _globals['_ENDPOINTPORT'].fields_by_name['port']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_ENDPOINTPORT'].fields_by_name['protocol']._loaded_options = None
+  _globals['_ENDPOINTPORT'].fields_by_name['protocol']._serialized_options = b'\242\273\030\020Z\004SCTPZ\003TCPZ\003UDP'
   _globals['_ENDPOINTPORT'].fields_by_name['app_protocol']._loaded_options = None
   _globals['_ENDPOINTPORT'].fields_by_name['app_protocol']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_ENDPOINTS']._loaded_options = None
@@ -51,11 +53,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINTADDRESS']._serialized_start=150
   _globals['_ENDPOINTADDRESS']._serialized_end=364
   _globals['_ENDPOINTPORT']._serialized_start=367
-  _globals['_ENDPOINTPORT']._serialized_end=533
-  _globals['_ENDPOINTSUBSET']._serialized_start=536
-  _globals['_ENDPOINTSUBSET']._serialized_end=717
-  _globals['_ENDPOINTS']._serialized_start=720
-  _globals['_ENDPOINTS']._serialized_end=1062
-  _globals['_ENDPOINTSLIST']._serialized_start=1065
-  _globals['_ENDPOINTSLIST']._serialized_end=1196
+  _globals['_ENDPOINTPORT']._serialized_end=555
+  _globals['_ENDPOINTSUBSET']._serialized_start=558
+  _globals['_ENDPOINTSUBSET']._serialized_end=739
+  _globals['_ENDPOINTS']._serialized_start=742
+  _globals['_ENDPOINTS']._serialized_end=1084
+  _globals['_ENDPOINTSLIST']._serialized_start=1087
+  _globals['_ENDPOINTSLIST']._serialized_end=1218
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%raftsman/core/v1/resource_quota.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xf9\x03\n\rResourceQuota\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.core.v1.ResourceQuotaSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.core.v1.ResourceQuotaStatusH\x02\x88\x01\x01:\x9d\x02\xaa\xbb\x18\x98\x02\x12\x95\x02\x12\x02v1\x1a\rResourceQuota\"\x0eresourcequotas*\rresourcequota0\x01:\x05quotaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR+\n\x06status\x12\rResourceQuota\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x11\n\x07Request\x12\x06stringZ\x0f\n\x05Limit\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb\x1fraftsman.core.v1.ResourceQuotasB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\x8b\x01\n\x11ResourceQuotaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.core.v1.ResourceQuotaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x82\x02\n\x11ResourceQuotaSpec\x12;\n\x04hard\x18\x01 \x03(\x0b\x32-.raftsman.core.v1.ResourceQuotaSpec.HardEntry\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x44\n\x0escope_selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.core.v1.ScopeSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x11\n\x0f_scope_selector\"\xa5\x02\n\x13ResourceQuotaStatus\x12=\n\x04hard\x18\x01 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.HardEntry\x12=\n\x04used\x18\x02 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.UsedEntry\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aG\n\tUsedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\"_\n\rScopeSelector\x12N\n\x11match_expressions\x18\x01 \x03(\x0b\x32\x33.raftsman.core.v1.ScopedResourceSelectorRequirement\"\x8f\x01\n!ScopedResourceSelectorRequirement\x12\x1f\n\nscope_name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1d\n\x08operator\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x0e\n\x06values\x18\x03 \x03(\tB\r\n\x0b_scope_nameB\x0b\n\t_operatorb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%raftsman/core/v1/resource_quota.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xf9\x03\n\rResourceQuota\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.core.v1.ResourceQuotaSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.core.v1.ResourceQuotaStatusH\x02\x88\x01\x01:\x9d\x02\xaa\xbb\x18\x98\x02\x12\x95\x02\x12\x02v1\x1a\rResourceQuota\"\x0eresourcequotas*\rresourcequota0\x01:\x05quotaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR+\n\x06status\x12\rResourceQuota\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x11\n\x07Request\x12\x06stringZ\x0f\n\x05Limit\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb\x1fraftsman.core.v1.ResourceQuotasB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\x8b\x01\n\x11ResourceQuotaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.core.v1.ResourceQuotaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x82\x03\n\x11ResourceQuotaSpec\x12;\n\x04hard\x18\x01 \x03(\x0b\x32-.raftsman.core.v1.ResourceQuotaSpec.HardEntry\x12\x8d\x01\n\x06scopes\x18\x02 \x03(\tB}\xa2\xbb\x18yZ\nBestEffortZ\x19\x43rossNamespacePodAffinityZ\rNotBestEffortZ\x0eNotTerminatingZ\rPriorityClassZ\x0bTerminatingZ\x15VolumeAttributesClass\x12\x44\n\x0escope_selector\x18\x03 \x01(\x0b\x32\x1f.raftsman.core.v1.ScopeSelectorB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x42\x11\n\x0f_scope_selector\"\xa5\x02\n\x13ResourceQuotaStatus\x12=\n\x04hard\x18\x01 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.HardEntry\x12=\n\x04used\x18\x02 \x03(\x0b\x32/.raftsman.core.v1.ResourceQuotaStatus.UsedEntry\x1aG\n\tHardEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\x1aG\n\tUsedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.raftsman.meta.v1.Quantity:\x02\x38\x01\"_\n\rScopeSelector\x12N\n\x11match_expressions\x18\x01 \x03(\x0b\x32\x33.raftsman.core.v1.ScopedResourceSelectorRequirement\"\xaa\x02\n!ScopedResourceSelectorRequirement\x12\x98\x01\n\nscope_name\x18\x01 \x01(\tB\x7f\xa2\xbb\x18{\x08\x01Z\nBestEffortZ\x19\x43rossNamespacePodAffinityZ\rNotBestEffortZ\x0eNotTerminatingZ\rPriorityClassZ\x0bTerminatingZ\x15VolumeAttributesClassH\x00\x88\x01\x01\x12>\n\x08operator\x18\x02 \x01(\tB\'\xa2\xbb\x18#\x08\x01Z\x0c\x44oesNotExistZ\x06\x45xistsZ\x02InZ\x05NotInH\x01\x88\x01\x01\x12\x0e\n\x06values\x18\x03 \x03(\tB\r\n\x0b_scope_nameB\x0b\n\t_operatorb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCEQUOTALIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_RESOURCEQUOTASPEC_HARDENTRY']._loaded_options = None
   _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_options = b'8\001'
+  _globals['_RESOURCEQUOTASPEC'].fields_by_name['scopes']._loaded_options = None
+  _globals['_RESOURCEQUOTASPEC'].fields_by_name['scopes']._serialized_options = b'\242\273\030yZ\nBestEffortZ\031CrossNamespacePodAffinityZ\rNotBestEffortZ\016NotTerminatingZ\rPriorityClassZ\013TerminatingZ\025VolumeAttributesClass'
   _globals['_RESOURCEQUOTASPEC'].fields_by_name['scope_selector']._loaded_options = None
   _globals['_RESOURCEQUOTASPEC'].fields_by_name['scope_selector']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._loaded_options = None
@@ -46,25 +48,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._loaded_options = None
   _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_options = b'8\001'
   _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['scope_name']._loaded_options = None
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['scope_name']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['scope_name']._serialized_options = b'\242\273\030{\010\001Z\nBestEffortZ\031CrossNamespacePodAffinityZ\rNotBestEffortZ\016NotTerminatingZ\rPriorityClassZ\013TerminatingZ\025VolumeAttributesClass'
   _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['operator']._loaded_options = None
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['operator']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT'].fields_by_name['operator']._serialized_options = b'\242\273\030#\010\001Z\014DoesNotExistZ\006ExistsZ\002InZ\005NotIn'
   _globals['_RESOURCEQUOTA']._serialized_start=125
   _globals['_RESOURCEQUOTA']._serialized_end=630
   _globals['_RESOURCEQUOTALIST']._serialized_start=633
   _globals['_RESOURCEQUOTALIST']._serialized_end=772
   _globals['_RESOURCEQUOTASPEC']._serialized_start=775
-  _globals['_RESOURCEQUOTASPEC']._serialized_end=1033
-  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_start=943
-  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_end=1014
-  _globals['_RESOURCEQUOTASTATUS']._serialized_start=1036
-  _globals['_RESOURCEQUOTASTATUS']._serialized_end=1329
-  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_start=943
-  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_end=1014
-  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_start=1258
-  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_end=1329
-  _globals['_SCOPESELECTOR']._serialized_start=1331
-  _globals['_SCOPESELECTOR']._serialized_end=1426
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_start=1429
-  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_end=1572
+  _globals['_RESOURCEQUOTASPEC']._serialized_end=1161
+  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_start=1071
+  _globals['_RESOURCEQUOTASPEC_HARDENTRY']._serialized_end=1142
+  _globals['_RESOURCEQUOTASTATUS']._serialized_start=1164
+  _globals['_RESOURCEQUOTASTATUS']._serialized_end=1457
+  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_start=1071
+  _globals['_RESOURCEQUOTASTATUS_HARDENTRY']._serialized_end=1142
+  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_start=1386
+  _globals['_RESOURCEQUOTASTATUS_USEDENTRY']._serialized_end=1457
+  _globals['_SCOPESELECTOR']._serialized_start=1459
+  _globals['_SCOPESELECTOR']._serialized_end=1554
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_start=1557
+  _globals['_SCOPEDRESOURCESELECTORREQUIREMENT']._serialized_end=1855
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)raftsman/flowcontrol/v1/flow_schema.proto\x12\x17raftsman.flowcontrol.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"=\n\x17\x46lowDistinguisherMethod\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_type\"\xd2\x04\n\nFlowSchema\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12:\n\x04spec\x18\x02 \x01(\x0b\x32\'.raftsman.flowcontrol.v1.FlowSchemaSpecH\x01\x88\x01\x01\x12>\n\x06status\x18\x03 \x01(\x0b\x32).raftsman.flowcontrol.v1.FlowSchemaStatusH\x02\x88\x01\x01:\xf1\x02\xaa\xbb\x18\xec\x02\x12\xe9\x02\n\x1c\x66lowcontrol.apiserver.k8s.io\x12\x02v1\x1a\nFlowSchema\"\x0b\x66lowschemas*\nflowschemaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR(\n\x06status\x12\nFlowSchema\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x17\n\rPriorityLevel\x12\x06stringZ\x1c\n\x12MatchingPrecedence\x12\x06stringZ\x1d\n\x13\x44istinguisherMethod\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringZ\x13\n\tMissingPL\x12\x06stringb#raftsman.flowcontrol.v1.FlowSchemasB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\xe7\x01\n\x13\x46lowSchemaCondition\x12\x11\n\x04type\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06status\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x39\n\x14last_transition_time\x18\x03 \x01(\x0b\x32\x16.raftsman.meta.v1.TimeH\x02\x88\x01\x01\x12\x13\n\x06reason\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x14\n\x07message\x18\x05 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_statusB\x17\n\x15_last_transition_timeB\t\n\x07_reasonB\n\n\x08_message\"\x8c\x01\n\x0e\x46lowSchemaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12:\n\x05items\x18\x02 \x03(\x0b\x32#.raftsman.flowcontrol.v1.FlowSchemaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x9b\x03\n\x0e\x46lowSchemaSpec\x12o\n\x1cpriority_level_configuration\x18\x01 \x01(\x0b\x32<.raftsman.flowcontrol.v1.PriorityLevelConfigurationReferenceB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12(\n\x13matching_precedence\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12[\n\x14\x64istinguisher_method\x18\x03 \x01(\x0b\x32\x30.raftsman.flowcontrol.v1.FlowDistinguisherMethodB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12?\n\x05rules\x18\x04 \x03(\x0b\x32\x30.raftsman.flowcontrol.v1.PolicyRulesWithSubjectsB\x1f\n\x1d_priority_level_configurationB\x16\n\x14_matching_precedenceB\x17\n\x15_distinguisher_method\"j\n\x10\x46lowSchemaStatus\x12V\n\nconditions\x18\x01 \x03(\x0b\x32,.raftsman.flowcontrol.v1.FlowSchemaConditionB\x14\xa2\xbb\x18\x10 \x01*\x04type8\x03\x42\x04type\"2\n\x0cGroupSubject\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_name\"f\n\x15NonResourcePolicyRule\x12\x17\n\x05verbs\x18\x01 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x34\n\x11non_resource_urls\x18\x06 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02R\x0fnonResourceURLs\"\xe6\x01\n\x17PolicyRulesWithSubjects\x12:\n\x08subjects\x18\x01 \x03(\x0b\x32 .raftsman.flowcontrol.v1.SubjectB\x06\xa2\xbb\x18\x02\x08\x01\x12\x43\n\x0eresource_rules\x18\x02 \x03(\x0b\x32+.raftsman.flowcontrol.v1.ResourcePolicyRule\x12J\n\x12non_resource_rules\x18\x03 \x03(\x0b\x32..raftsman.flowcontrol.v1.NonResourcePolicyRule\"I\n#PriorityLevelConfigurationReference\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_name\"\xb4\x01\n\x12ResourcePolicyRule\x12\x17\n\x05verbs\x18\x01 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1c\n\napi_groups\x18\x02 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1b\n\tresources\x18\x03 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1a\n\rcluster_scope\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x1c\n\nnamespaces\x18\x05 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x42\x10\n\x0e_cluster_scope\"i\n\x15ServiceAccountSubject\x12\x1e\n\tnamespace\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x19\n\x04name\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x0c\n\n_namespaceB\x07\n\x05_name\"\xae\x02\n\x07Subject\x12\x19\n\x04kind\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12?\n\x04user\x18\x02 \x01(\x0b\x32$.raftsman.flowcontrol.v1.UserSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12\x41\n\x05group\x18\x03 \x01(\x0b\x32%.raftsman.flowcontrol.v1.GroupSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12T\n\x0fservice_account\x18\x04 \x01(\x0b\x32..raftsman.flowcontrol.v1.ServiceAccountSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x07\n\x05_kindB\x07\n\x05_userB\x08\n\x06_groupB\x12\n\x10_service_account\"1\n\x0bUserSubject\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_nameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)raftsman/flowcontrol/v1/flow_schema.proto\x12\x17raftsman.flowcontrol.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"R\n\x17\x46lowDistinguisherMethod\x12.\n\x04type\x18\x01 \x01(\tB\x1b\xa2\xbb\x18\x17\x08\x01Z\x0b\x42yNamespaceZ\x06\x42yUserH\x00\x88\x01\x01\x42\x07\n\x05_type\"\xd2\x04\n\nFlowSchema\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12:\n\x04spec\x18\x02 \x01(\x0b\x32\'.raftsman.flowcontrol.v1.FlowSchemaSpecH\x01\x88\x01\x01\x12>\n\x06status\x18\x03 \x01(\x0b\x32).raftsman.flowcontrol.v1.FlowSchemaStatusH\x02\x88\x01\x01:\xf1\x02\xaa\xbb\x18\xec\x02\x12\xe9\x02\n\x1c\x66lowcontrol.apiserver.k8s.io\x12\x02v1\x1a\nFlowSchema\"\x0b\x66lowschemas*\nflowschemaJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR(\n\x06status\x12\nFlowSchema\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x17\n\rPriorityLevel\x12\x06stringZ\x1c\n\x12MatchingPrecedence\x12\x06stringZ\x1d\n\x13\x44istinguisherMethod\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringZ\x13\n\tMissingPL\x12\x06stringb#raftsman.flowcontrol.v1.FlowSchemasB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\xe7\x01\n\x13\x46lowSchemaCondition\x12\x11\n\x04type\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06status\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x39\n\x14last_transition_time\x18\x03 \x01(\x0b\x32\x16.raftsman.meta.v1.TimeH\x02\x88\x01\x01\x12\x13\n\x06reason\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x14\n\x07message\x18\x05 \x01(\tH\x04\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_statusB\x17\n\x15_last_transition_timeB\t\n\x07_reasonB\n\n\x08_message\"\x8c\x01\n\x0e\x46lowSchemaList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12:\n\x05items\x18\x02 \x03(\x0b\x32#.raftsman.flowcontrol.v1.FlowSchemaB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x9b\x03\n\x0e\x46lowSchemaSpec\x12o\n\x1cpriority_level_configuration\x18\x01 \x01(\x0b\x32<.raftsman.flowcontrol.v1.PriorityLevelConfigurationReferenceB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12(\n\x13matching_precedence\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12[\n\x14\x64istinguisher_method\x18\x03 \x01(\x0b\x32\x30.raftsman.flowcontrol.v1.FlowDistinguisherMethodB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12?\n\x05rules\x18\x04 \x03(\x0b\x32\x30.raftsman.flowcontrol.v1.PolicyRulesWithSubjectsB\x1f\n\x1d_priority_level_configurationB\x16\n\x14_matching_precedenceB\x17\n\x15_distinguisher_method\"j\n\x10\x46lowSchemaStatus\x12V\n\nconditions\x18\x01 \x03(\x0b\x32,.raftsman.flowcontrol.v1.FlowSchemaConditionB\x14\xa2\xbb\x18\x10 \x01*\x04type8\x03\x42\x04type\"2\n\x0cGroupSubject\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_name\"f\n\x15NonResourcePolicyRule\x12\x17\n\x05verbs\x18\x01 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x34\n\x11non_resource_urls\x18\x06 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02R\x0fnonResourceURLs\"\xe6\x01\n\x17PolicyRulesWithSubjects\x12:\n\x08subjects\x18\x01 \x03(\x0b\x32 .raftsman.flowcontrol.v1.SubjectB\x06\xa2\xbb\x18\x02\x08\x01\x12\x43\n\x0eresource_rules\x18\x02 \x03(\x0b\x32+.raftsman.flowcontrol.v1.ResourcePolicyRule\x12J\n\x12non_resource_rules\x18\x03 \x03(\x0b\x32..raftsman.flowcontrol.v1.NonResourcePolicyRule\"I\n#PriorityLevelConfigurationReference\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_name\"\xb4\x01\n\x12ResourcePolicyRule\x12\x17\n\x05verbs\x18\x01 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1c\n\napi_groups\x18\x02 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1b\n\tresources\x18\x03 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x12\x1a\n\rcluster_scope\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x1c\n\nnamespaces\x18\x05 \x03(\tB\x08\xa2\xbb\x18\x04\x08\x01\x38\x02\x42\x10\n\x0e_cluster_scope\"i\n\x15ServiceAccountSubject\x12\x1e\n\tnamespace\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x19\n\x04name\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x42\x0c\n\n_namespaceB\x07\n\x05_name\"\xcb\x02\n\x07Subject\x12\x36\n\x04kind\x18\x01 \x01(\tB#\xa2\xbb\x18\x1f\x08\x01Z\x05GroupZ\x0eServiceAccountZ\x04UserH\x00\x88\x01\x01\x12?\n\x04user\x18\x02 \x01(\x0b\x32$.raftsman.flowcontrol.v1.UserSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12\x41\n\x05group\x18\x03 \x01(\x0b\x32%.raftsman.flowcontrol.v1.GroupSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12T\n\x0fservice_account\x18\x04 \x01(\x0b\x32..raftsman.flowcontrol.v1.ServiceAccountSubjectB\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x42\x07\n\x05_kindB\x07\n\x05_userB\x08\n\x06_groupB\x12\n\x10_service_account\"1\n\x0bUserSubject\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x07\n\x05_nameb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.flowcontrol.v1.flo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FLOWDISTINGUISHERMETHOD'].fields_by_name['type']._loaded_options = None
-  _globals['_FLOWDISTINGUISHERMETHOD'].fields_by_name['type']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_FLOWDISTINGUISHERMETHOD'].fields_by_name['type']._serialized_options = b'\242\273\030\027\010\001Z\013ByNamespaceZ\006ByUser'
   _globals['_FLOWSCHEMA']._loaded_options = None
   _globals['_FLOWSCHEMA']._serialized_options = b'\252\273\030\354\002\022\351\002\n\034flowcontrol.apiserver.k8s.io\022\002v1\032\nFlowSchema\"\013flowschemas*\nflowschemaJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchR(\n\006status\022\nFlowSchema\032\003get\032\005patch\032\006updateZ\024\n\004Name\022\006string\032\004nameZ\027\n\rPriorityLevel\022\006stringZ\034\n\022MatchingPrecedence\022\006stringZ\035\n\023DistinguisherMethod\022\006stringZ\r\n\003Age\022\006stringZ\023\n\tMissingPL\022\006stringb#raftsman.flowcontrol.v1.FlowSchemas'
   _globals['_FLOWSCHEMALIST'].fields_by_name['items']._loaded_options = None
@@ -70,7 +70,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVICEACCOUNTSUBJECT'].fields_by_name['name']._loaded_options = None
   _globals['_SERVICEACCOUNTSUBJECT'].fields_by_name['name']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_SUBJECT'].fields_by_name['kind']._loaded_options = None
-  _globals['_SUBJECT'].fields_by_name['kind']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_SUBJECT'].fields_by_name['kind']._serialized_options = b'\242\273\030\037\010\001Z\005GroupZ\016ServiceAccountZ\004User'
   _globals['_SUBJECT'].fields_by_name['user']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['user']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_SUBJECT'].fields_by_name['group']._loaded_options = None
@@ -80,31 +80,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSUBJECT'].fields_by_name['name']._loaded_options = None
   _globals['_USERSUBJECT'].fields_by_name['name']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_FLOWDISTINGUISHERMETHOD']._serialized_start=135
-  _globals['_FLOWDISTINGUISHERMETHOD']._serialized_end=196
-  _globals['_FLOWSCHEMA']._serialized_start=199
-  _globals['_FLOWSCHEMA']._serialized_end=793
-  _globals['_FLOWSCHEMACONDITION']._serialized_start=796
-  _globals['_FLOWSCHEMACONDITION']._serialized_end=1027
-  _globals['_FLOWSCHEMALIST']._serialized_start=1030
-  _globals['_FLOWSCHEMALIST']._serialized_end=1170
-  _globals['_FLOWSCHEMASPEC']._serialized_start=1173
-  _globals['_FLOWSCHEMASPEC']._serialized_end=1584
-  _globals['_FLOWSCHEMASTATUS']._serialized_start=1586
-  _globals['_FLOWSCHEMASTATUS']._serialized_end=1692
-  _globals['_GROUPSUBJECT']._serialized_start=1694
-  _globals['_GROUPSUBJECT']._serialized_end=1744
-  _globals['_NONRESOURCEPOLICYRULE']._serialized_start=1746
-  _globals['_NONRESOURCEPOLICYRULE']._serialized_end=1848
-  _globals['_POLICYRULESWITHSUBJECTS']._serialized_start=1851
-  _globals['_POLICYRULESWITHSUBJECTS']._serialized_end=2081
-  _globals['_PRIORITYLEVELCONFIGURATIONREFERENCE']._serialized_start=2083
-  _globals['_PRIORITYLEVELCONFIGURATIONREFERENCE']._serialized_end=2156
-  _globals['_RESOURCEPOLICYRULE']._serialized_start=2159
-  _globals['_RESOURCEPOLICYRULE']._serialized_end=2339
-  _globals['_SERVICEACCOUNTSUBJECT']._serialized_start=2341
-  _globals['_SERVICEACCOUNTSUBJECT']._serialized_end=2446
-  _globals['_SUBJECT']._serialized_start=2449
-  _globals['_SUBJECT']._serialized_end=2751
-  _globals['_USERSUBJECT']._serialized_start=2753
-  _globals['_USERSUBJECT']._serialized_end=2802
+  _globals['_FLOWDISTINGUISHERMETHOD']._serialized_end=217
+  _globals['_FLOWSCHEMA']._serialized_start=220
+  _globals['_FLOWSCHEMA']._serialized_end=814
+  _globals['_FLOWSCHEMACONDITION']._serialized_start=817
+  _globals['_FLOWSCHEMACONDITION']._serialized_end=1048
+  _globals['_FLOWSCHEMALIST']._serialized_start=1051
+  _globals['_FLOWSCHEMALIST']._serialized_end=1191
+  _globals['_FLOWSCHEMASPEC']._serialized_start=1194
+  _globals['_FLOWSCHEMASPEC']._serialized_end=1605
+  _globals['_FLOWSCHEMASTATUS']._serialized_start=1607
+  _globals['_FLOWSCHEMASTATUS']._serialized_end=1713
+  _globals['_GROUPSUBJECT']._serialized_start=1715
+  _globals['_GROUPSUBJECT']._serialized_end=1765
+  _globals['_NONRESOURCEPOLICYRULE']._serialized_start=1767
+  _globals['_NONRESOURCEPOLICYRULE']._serialized_end=1869
+  _globals['_POLICYRULESWITHSUBJECTS']._serialized_start=1872
+  _globals['_POLICYRULESWITHSUBJECTS']._serialized_end=2102
+  _globals['_PRIORITYLEVELCONFIGURATIONREFERENCE']._serialized_start=2104
+  _globals['_PRIORITYLEVELCONFIGURATIONREFERENCE']._serialized_end=2177
+  _globals['_RESOURCEPOLICYRULE']._serialized_start=2180
+  _globals['_RESOURCEPOLICYRULE']._serialized_end=2360
+  _globals['_SERVICEACCOUNTSUBJECT']._serialized_start=2362
+  _globals['_SERVICEACCOUNTSUBJECT']._serialized_end=2467
+  _globals['_SUBJECT']._serialized_start=2470
+  _globals['_SUBJECT']._serialized_end=2801
+  _globals['_USERSUBJECT']._serialized_start=2803
+  _globals['_USERSUBJECT']._serialized_end=2852
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$raftsman/networking/v1/ingress.proto\x12\x16raftsman.networking.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xaf\x01\n\x0fHTTPIngressPath\x12\x11\n\x04path\x18\x01 \x01(\tH\x00\x88\x01\x01\x12 \n\tpath_type\x18\x03 \x01(\tB\x08\xa2\xbb\x18\x04\x08\x01\x18\x01H\x01\x88\x01\x01\x12\x44\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32&.raftsman.networking.v1.IngressBackendB\x06\xa2\xbb\x18\x02\x08\x01H\x02\x88\x01\x01\x42\x07\n\x05_pathB\x0c\n\n_path_typeB\n\n\x08_backend\"V\n\x14HTTPIngressRuleValue\x12>\n\x05paths\x18\x01 \x03(\x0b\x32\'.raftsman.networking.v1.HTTPIngressPathB\x06\xa2\xbb\x18\x02\x08\x01\"\x90\x04\n\x07Ingress\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.networking.v1.IngressSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.networking.v1.IngressStatusH\x02\x88\x01\x01:\xba\x02\xaa\xbb\x18\xb5\x02\x12\xb2\x02\n\x11networking.k8s.io\x12\x02v1\x1a\x07Ingress\"\tingresses*\x07ingress0\x01:\x03ingJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR%\n\x06status\x12\x07Ingress\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x0f\n\x05\x43lass\x12\x06stringZ\x0f\n\x05Hosts\x12\x06stringZ\x11\n\x07\x41\x64\x64ress\x12\x06stringZ\x0f\n\x05Ports\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb raftsman.networking.v1.IngressesB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\xc2\x01\n\x0eIngressBackend\x12K\n\x07service\x18\x04 \x01(\x0b\x32-.raftsman.networking.v1.IngressServiceBackendB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12J\n\x08resource\x18\x03 \x01(\x0b\x32+.raftsman.core.v1.TypedLocalObjectReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x42\n\n\x08_serviceB\x0b\n\t_resource\"\x85\x01\n\x0bIngressList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.networking.v1.IngressB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x92\x01\n\x1aIngressLoadBalancerIngress\x12\x0f\n\x02ip\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08hostname\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x38\n\x05ports\x18\x04 \x03(\x0b\x32).raftsman.networking.v1.IngressPortStatusB\x05\n\x03_ipB\x0b\n\t_hostname\"`\n\x19IngressLoadBalancerStatus\x12\x43\n\x07ingress\x18\x01 \x03(\x0b\x32\x32.raftsman.networking.v1.IngressLoadBalancerIngress\"\x89\x01\n\x11IngressPortStatus\x12\x19\n\x04port\x18\x01 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1d\n\x08protocol\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x1a\n\x05\x65rror\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x42\x07\n\x05_portB\x0b\n\t_protocolB\x08\n\x06_error\"\x93\x01\n\x0bIngressRule\x12\x11\n\x04host\x18\x01 \x01(\tH\x00\x88\x01\x01\x12Q\n\x12ingress_rule_value\x18\x02 \x01(\x0b\x32(.raftsman.networking.v1.IngressRuleValueB\x06\xa2\xbb\x18\x02\x10\x01H\x01\x88\x01\x01\x42\x07\n\x05_hostB\x15\n\x13_ingress_rule_value\"d\n\x10IngressRuleValue\x12G\n\x04http\x18\x01 \x01(\x0b\x32,.raftsman.networking.v1.HTTPIngressRuleValueB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x42\x07\n\x05_http\"\x83\x01\n\x15IngressServiceBackend\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12=\n\x04port\x18\x02 \x01(\x0b\x32*.raftsman.networking.v1.ServiceBackendPortH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_port\"\x94\x02\n\x0bIngressSpec\x12\'\n\x12ingress_class_name\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12L\n\x0f\x64\x65\x66\x61ult_backend\x18\x01 \x01(\x0b\x32&.raftsman.networking.v1.IngressBackendB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12/\n\x03tls\x18\x02 \x03(\x0b\x32\".raftsman.networking.v1.IngressTLS\x12\x32\n\x05rules\x18\x03 \x03(\x0b\x32#.raftsman.networking.v1.IngressRuleB\x15\n\x13_ingress_class_nameB\x12\n\x10_default_backend\"p\n\rIngressStatus\x12M\n\rload_balancer\x18\x01 \x01(\x0b\x32\x31.raftsman.networking.v1.IngressLoadBalancerStatusH\x00\x88\x01\x01\x42\x10\n\x0e_load_balancer\"E\n\nIngressTLS\x12\r\n\x05hosts\x18\x01 \x03(\t\x12\x18\n\x0bsecret_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_secret_name\"P\n\x12ServiceBackendPort\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06number\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_nameB\t\n\x07_numberb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$raftsman/networking/v1/ingress.proto\x12\x16raftsman.networking.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xd6\x01\n\x0fHTTPIngressPath\x12\x11\n\x04path\x18\x01 \x01(\tH\x00\x88\x01\x01\x12G\n\tpath_type\x18\x03 \x01(\tB/\xa2\xbb\x18+\x08\x01\x18\x01Z\x05\x45xactZ\x16ImplementationSpecificZ\x06PrefixH\x01\x88\x01\x01\x12\x44\n\x07\x62\x61\x63kend\x18\x02 \x01(\x0b\x32&.raftsman.networking.v1.IngressBackendB\x06\xa2\xbb\x18\x02\x08\x01H\x02\x88\x01\x01\x42\x07\n\x05_pathB\x0c\n\n_path_typeB\n\n\x08_backend\"V\n\x14HTTPIngressRuleValue\x12>\n\x05paths\x18\x01 \x03(\x0b\x32\'.raftsman.networking.v1.HTTPIngressPathB\x06\xa2\xbb\x18\x02\x08\x01\"\x90\x04\n\x07Ingress\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x36\n\x04spec\x18\x02 \x01(\x0b\x32#.raftsman.networking.v1.IngressSpecH\x01\x88\x01\x01\x12:\n\x06status\x18\x03 \x01(\x0b\x32%.raftsman.networking.v1.IngressStatusH\x02\x88\x01\x01:\xba\x02\xaa\xbb\x18\xb5\x02\x12\xb2\x02\n\x11networking.k8s.io\x12\x02v1\x1a\x07Ingress\"\tingresses*\x07ingress0\x01:\x03ingJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchR%\n\x06status\x12\x07Ingress\x1a\x03get\x1a\x05patch\x1a\x06updateZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x0f\n\x05\x43lass\x12\x06stringZ\x0f\n\x05Hosts\x12\x06stringZ\x11\n\x07\x41\x64\x64ress\x12\x06stringZ\x0f\n\x05Ports\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb raftsman.networking.v1.IngressesB\x0b\n\t_metadataB\x07\n\x05_specB\t\n\x07_status\"\xc2\x01\n\x0eIngressBackend\x12K\n\x07service\x18\x04 \x01(\x0b\x32-.raftsman.networking.v1.IngressServiceBackendB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12J\n\x08resource\x18\x03 \x01(\x0b\x32+.raftsman.core.v1.TypedLocalObjectReferenceB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x42\n\n\x08_serviceB\x0b\n\t_resource\"\x85\x01\n\x0bIngressList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x36\n\x05items\x18\x02 \x03(\x0b\x32\x1f.raftsman.networking.v1.IngressB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadata\"\x92\x01\n\x1aIngressLoadBalancerIngress\x12\x0f\n\x02ip\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x15\n\x08hostname\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x38\n\x05ports\x18\x04 \x03(\x0b\x32).raftsman.networking.v1.IngressPortStatusB\x05\n\x03_ipB\x0b\n\t_hostname\"`\n\x19IngressLoadBalancerStatus\x12\x43\n\x07ingress\x18\x01 \x03(\x0b\x32\x32.raftsman.networking.v1.IngressLoadBalancerIngress\"\x99\x01\n\x11IngressPortStatus\x12\x19\n\x04port\x18\x01 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12-\n\x08protocol\x18\x02 \x01(\tB\x16\xa2\xbb\x18\x12\x08\x01Z\x04SCTPZ\x03TCPZ\x03UDPH\x01\x88\x01\x01\x12\x1a\n\x05\x65rror\x18\x03 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x42\x07\n\x05_portB\x0b\n\t_protocolB\x08\n\x06_error\"\x93\x01\n\x0bIngressRule\x12\x11\n\x04host\x18\x01 \x01(\tH\x00\x88\x01\x01\x12Q\n\x12ingress_rule_value\x18\x02 \x01(\x0b\x32(.raftsman.networking.v1.IngressRuleValueB\x06\xa2\xbb\x18\x02\x10\x01H\x01\x88\x01\x01\x42\x07\n\x05_hostB\x15\n\x13_ingress_rule_value\"d\n\x10IngressRuleValue\x12G\n\x04http\x18\x01 \x01(\x0b\x32,.raftsman.networking.v1.HTTPIngressRuleValueB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x42\x07\n\x05_http\"\x83\x01\n\x15IngressServiceBackend\x12\x19\n\x04name\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12=\n\x04port\x18\x02 \x01(\x0b\x32*.raftsman.networking.v1.ServiceBackendPortH\x01\x88\x01\x01\x42\x07\n\x05_nameB\x07\n\x05_port\"\x94\x02\n\x0bIngressSpec\x12\'\n\x12ingress_class_name\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x00\x88\x01\x01\x12L\n\x0f\x64\x65\x66\x61ult_backend\x18\x01 \x01(\x0b\x32&.raftsman.networking.v1.IngressBackendB\x06\xa2\xbb\x18\x02\x18\x01H\x01\x88\x01\x01\x12/\n\x03tls\x18\x02 \x03(\x0b\x32\".raftsman.networking.v1.IngressTLS\x12\x32\n\x05rules\x18\x03 \x03(\x0b\x32#.raftsman.networking.v1.IngressRuleB\x15\n\x13_ingress_class_nameB\x12\n\x10_default_backend\"p\n\rIngressStatus\x12M\n\rload_balancer\x18\x01 \x01(\x0b\x32\x31.raftsman.networking.v1.IngressLoadBalancerStatusH\x00\x88\x01\x01\x42\x10\n\x0e_load_balancer\"E\n\nIngressTLS\x12\r\n\x05hosts\x18\x01 \x03(\t\x12\x18\n\x0bsecret_name\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_secret_name\"P\n\x12ServiceBackendPort\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06number\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\x07\n\x05_nameB\t\n\x07_numberb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.networking.v1.ingr
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HTTPINGRESSPATH'].fields_by_name['path_type']._loaded_options = None
-  _globals['_HTTPINGRESSPATH'].fields_by_name['path_type']._serialized_options = b'\242\273\030\004\010\001\030\001'
+  _globals['_HTTPINGRESSPATH'].fields_by_name['path_type']._serialized_options = b'\242\273\030+\010\001\030\001Z\005ExactZ\026ImplementationSpecificZ\006Prefix'
   _globals['_HTTPINGRESSPATH'].fields_by_name['backend']._loaded_options = None
   _globals['_HTTPINGRESSPATH'].fields_by_name['backend']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_HTTPINGRESSRULEVALUE'].fields_by_name['paths']._loaded_options = None
@@ -51,7 +51,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGRESSPORTSTATUS'].fields_by_name['port']._loaded_options = None
   _globals['_INGRESSPORTSTATUS'].fields_by_name['port']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_INGRESSPORTSTATUS'].fields_by_name['protocol']._loaded_options = None
-  _globals['_INGRESSPORTSTATUS'].fields_by_name['protocol']._serialized_options = b'\242\273\030\002\010\001'
+  _globals['_INGRESSPORTSTATUS'].fields_by_name['protocol']._serialized_options = b'\242\273\030\022\010\001Z\004SCTPZ\003TCPZ\003UDP'
   _globals['_INGRESSPORTSTATUS'].fields_by_name['error']._loaded_options = None
   _globals['_INGRESSPORTSTATUS'].fields_by_name['error']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_INGRESSRULE'].fields_by_name['ingress_rule_value']._loaded_options = None
@@ -65,33 +65,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INGRESSSPEC'].fields_by_name['default_backend']._loaded_options = None
   _globals['_INGRESSSPEC'].fields_by_name['default_backend']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_HTTPINGRESSPATH']._serialized_start=160
-  _globals['_HTTPINGRESSPATH']._serialized_end=335
-  _globals['_HTTPINGRESSRULEVALUE']._serialized_start=337
-  _globals['_HTTPINGRESSRULEVALUE']._serialized_end=423
-  _globals['_INGRESS']._serialized_start=426
-  _globals['_INGRESS']._serialized_end=954
-  _globals['_INGRESSBACKEND']._serialized_start=957
-  _globals['_INGRESSBACKEND']._serialized_end=1151
-  _globals['_INGRESSLIST']._serialized_start=1154
-  _globals['_INGRESSLIST']._serialized_end=1287
-  _globals['_INGRESSLOADBALANCERINGRESS']._serialized_start=1290
-  _globals['_INGRESSLOADBALANCERINGRESS']._serialized_end=1436
-  _globals['_INGRESSLOADBALANCERSTATUS']._serialized_start=1438
-  _globals['_INGRESSLOADBALANCERSTATUS']._serialized_end=1534
-  _globals['_INGRESSPORTSTATUS']._serialized_start=1537
-  _globals['_INGRESSPORTSTATUS']._serialized_end=1674
-  _globals['_INGRESSRULE']._serialized_start=1677
-  _globals['_INGRESSRULE']._serialized_end=1824
-  _globals['_INGRESSRULEVALUE']._serialized_start=1826
-  _globals['_INGRESSRULEVALUE']._serialized_end=1926
-  _globals['_INGRESSSERVICEBACKEND']._serialized_start=1929
-  _globals['_INGRESSSERVICEBACKEND']._serialized_end=2060
-  _globals['_INGRESSSPEC']._serialized_start=2063
-  _globals['_INGRESSSPEC']._serialized_end=2339
-  _globals['_INGRESSSTATUS']._serialized_start=2341
-  _globals['_INGRESSSTATUS']._serialized_end=2453
-  _globals['_INGRESSTLS']._serialized_start=2455
-  _globals['_INGRESSTLS']._serialized_end=2524
-  _globals['_SERVICEBACKENDPORT']._serialized_start=2526
-  _globals['_SERVICEBACKENDPORT']._serialized_end=2606
+  _globals['_HTTPINGRESSPATH']._serialized_end=374
+  _globals['_HTTPINGRESSRULEVALUE']._serialized_start=376
+  _globals['_HTTPINGRESSRULEVALUE']._serialized_end=462
+  _globals['_INGRESS']._serialized_start=465
+  _globals['_INGRESS']._serialized_end=993
+  _globals['_INGRESSBACKEND']._serialized_start=996
+  _globals['_INGRESSBACKEND']._serialized_end=1190
+  _globals['_INGRESSLIST']._serialized_start=1193
+  _globals['_INGRESSLIST']._serialized_end=1326
+  _globals['_INGRESSLOADBALANCERINGRESS']._serialized_start=1329
+  _globals['_INGRESSLOADBALANCERINGRESS']._serialized_end=1475
+  _globals['_INGRESSLOADBALANCERSTATUS']._serialized_start=1477
+  _globals['_INGRESSLOADBALANCERSTATUS']._serialized_end=1573
+  _globals['_INGRESSPORTSTATUS']._serialized_start=1576
+  _globals['_INGRESSPORTSTATUS']._serialized_end=1729
+  _globals['_INGRESSRULE']._serialized_start=1732
+  _globals['_INGRESSRULE']._serialized_end=1879
+  _globals['_INGRESSRULEVALUE']._serialized_start=1881
+  _globals['_INGRESSRULEVALUE']._serialized_end=1981
+  _globals['_INGRESSSERVICEBACKEND']._serialized_start=1984
+  _globals['_INGRESSSERVICEBACKEND']._serialized_end=2115
+  _globals['_INGRESSSPEC']._serialized_start=2118
+  _globals['_INGRESSSPEC']._serialized_end=2394
+  _globals['_INGRESSSTATUS']._serialized_start=2396
+  _globals['_INGRESSSTATUS']._serialized_end=2508
+  _globals['_INGRESSTLS']._serialized_start=2510
+  _globals['_INGRESSTLS']._serialized_end=2579
+  _globals['_SERVICEBACKENDPORT']._serialized_start=2581
+  _globals['_SERVICEBACKENDPORT']._serialized_end=2661
 # @@protoc_insertion_point(module_scope)

@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!raftsman/options/v1/options.proto\x12\x13raftsman.options.v1\x1a google/protobuf/descriptor.proto\"\x93\x02\n\nFieldFacts\x12\x0e\n\x06\x61lways\x18\x01 \x01(\x08\x12\x0e\n\x06inline\x18\x02 \x01(\x08\x12\x0f\n\x07pointer\x18\x03 \x01(\x08\x12:\n\x0epatch_strategy\x18\x04 \x01(\x0e\x32\".raftsman.options.v1.PatchStrategy\x12\x17\n\x0fpatch_merge_key\x18\x05 \x01(\t\x12\x13\n\x0bretain_keys\x18\x06 \x01(\x08\x12\x30\n\tlist_type\x18\x07 \x01(\x0e\x32\x1d.raftsman.options.v1.ListType\x12\x15\n\rlist_map_keys\x18\x08 \x03(\t\x12\x10\n\x08required\x18\t \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\n \x01(\t\"l\n\x0cMessageFacts\x12+\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1b.raftsman.options.v1.Format\x12/\n\x08resource\x18\x02 \x01(\x0b\x32\x1d.raftsman.options.v1.Resource\"\xae\x02\n\x08Resource\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x10\n\x08singular\x18\x05 \x01(\t\x12\x12\n\nnamespaced\x18\x06 \x01(\x08\x12\x13\n\x0bshort_names\x18\x07 \x03(\t\x12\x12\n\ncategories\x18\x08 \x03(\t\x12\r\n\x05verbs\x18\t \x03(\t\x12\x36\n\x0csubresources\x18\n \x03(\x0b\x32 .raftsman.options.v1.Subresource\x12,\n\x07\x63olumns\x18\x0b \x03(\x0b\x32\x1b.raftsman.options.v1.Column\x12\x0f\n\x07service\x18\x0c \x01(\t\x12\x11\n\tstored_as\x18\r \x01(\t\"8\n\x0bSubresource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05verbs\x18\x03 \x03(\t\"F\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12\x10\n\x08priority\x18\x04 \x01(\x05*e\n\rPatchStrategy\x12\x1e\n\x1aPATCH_STRATEGY_UNSPECIFIED\x10\x00\x12\x18\n\x14PATCH_STRATEGY_MERGE\x10\x01\x12\x1a\n\x16PATCH_STRATEGY_REPLACE\x10\x02*a\n\x08ListType\x12\x19\n\x15LIST_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10LIST_TYPE_ATOMIC\x10\x01\x12\x11\n\rLIST_TYPE_SET\x10\x02\x12\x11\n\rLIST_TYPE_MAP\x10\x03*\x8e\x02\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ORMAT_QUANTITY\x10\x01\x12\x18\n\x14\x46ORMAT_INT_OR_STRING\x10\x02\x12\x0f\n\x0b\x46ORMAT_TIME\x10\x03\x12\x15\n\x11\x46ORMAT_MICRO_TIME\x10\x04\x12\x13\n\x0f\x46ORMAT_RAW_JSON\x10\x05\x12\x13\n\x0f\x46ORMAT_DURATION\x10\x06\x12\x16\n\x12\x46ORMAT_STRING_LIST\x10\x07\x12\x1a\n\x16\x46ORMAT_SCHEMA_OR_ARRAY\x10\x08\x12\x19\n\x15\x46ORMAT_SCHEMA_OR_BOOL\x10\t\x12\x1c\n\x18\x46ORMAT_SCHEMA_OR_STRINGS\x10\n:O\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x1f.raftsman.options.v1.FieldFacts:U\n\x07message\x12\x1f.google.protobuf.MessageOptions\x18\xb5\x87\x03 \x01(\x0b\x32!.raftsman.options.v1.MessageFactsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!raftsman/options/v1/options.proto\x12\x13raftsman.options.v1\x1a google/protobuf/descriptor.proto\"\xa3\x02\n\nFieldFacts\x12\x0e\n\x06\x61lways\x18\x01 \x01(\x08\x12\x0e\n\x06inline\x18\x02 \x01(\x08\x12\x0f\n\x07pointer\x18\x03 \x01(\x08\x12:\n\x0epatch_strategy\x18\x04 \x01(\x0e\x32\".raftsman.options.v1.PatchStrategy\x12\x17\n\x0fpatch_merge_key\x18\x05 \x01(\t\x12\x13\n\x0bretain_keys\x18\x06 \x01(\x08\x12\x30\n\tlist_type\x18\x07 \x01(\x0e\x32\x1d.raftsman.options.v1.ListType\x12\x15\n\rlist_map_keys\x18\x08 \x03(\t\x12\x10\n\x08required\x18\t \x01(\x08\x12\x0f\n\x07\x64\x65\x66\x61ult\x18\n \x01(\t\x12\x0e\n\x06values\x18\x0b \x03(\t\"l\n\x0cMessageFacts\x12+\n\x06\x66ormat\x18\x01 \x01(\x0e\x32\x1b.raftsman.options.v1.Format\x12/\n\x08resource\x18\x02 \x01(\x0b\x32\x1d.raftsman.options.v1.Resource\"\xae\x02\n\x08Resource\x12\r\n\x05group\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x10\n\x08singular\x18\x05 \x01(\t\x12\x12\n\nnamespaced\x18\x06 \x01(\x08\x12\x13\n\x0bshort_names\x18\x07 \x03(\t\x12\x12\n\ncategories\x18\x08 \x03(\t\x12\r\n\x05verbs\x18\t \x03(\t\x12\x36\n\x0csubresources\x18\n \x03(\x0b\x32 .raftsman.options.v1.Subresource\x12,\n\x07\x63olumns\x18\x0b \x03(\x0b\x32\x1b.raftsman.options.v1.Column\x12\x0f\n\x07service\x18\x0c \x01(\t\x12\x11\n\tstored_as\x18\r \x01(\t\"8\n\x0bSubresource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05verbs\x18\x03 \x03(\t\"F\n\x06\x43olumn\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12\x10\n\x08priority\x18\x04 \x01(\x05*e\n\rPatchStrategy\x12\x1e\n\x1aPATCH_STRATEGY_UNSPECIFIED\x10\x00\x12\x18\n\x14PATCH_STRATEGY_MERGE\x10\x01\x12\x1a\n\x16PATCH_STRATEGY_REPLACE\x10\x02*a\n\x08ListType\x12\x19\n\x15LIST_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10LIST_TYPE_ATOMIC\x10\x01\x12\x11\n\rLIST_TYPE_SET\x10\x02\x12\x11\n\rLIST_TYPE_MAP\x10\x03*\x8e\x02\n\x06\x46ormat\x12\x16\n\x12\x46ORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ORMAT_QUANTITY\x10\x01\x12\x18\n\x14\x46ORMAT_INT_OR_STRING\x10\x02\x12\x0f\n\x0b\x46ORMAT_TIME\x10\x03\x12\x15\n\x11\x46ORMAT_MICRO_TIME\x10\x04\x12\x13\n\x0f\x46ORMAT_RAW_JSON\x10\x05\x12\x13\n\x0f\x46ORMAT_DURATION\x10\x06\x12\x16\n\x12\x46ORMAT_STRING_LIST\x10\x07\x12\x1a\n\x16\x46ORMAT_SCHEMA_OR_ARRAY\x10\x08\x12\x19\n\x15\x46ORMAT_SCHEMA_OR_BOOL\x10\t\x12\x1c\n\x18\x46ORMAT_SCHEMA_OR_STRINGS\x10\n:O\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb4\x87\x03 \x01(\x0b\x32\x1f.raftsman.options.v1.FieldFacts:U\n\x07message\x12\x1f.google.protobuf.MessageOptions\x18\xb5\x87\x03 \x01(\x0b\x32!.raftsman.options.v1.MessageFactsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'raftsman.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PATCHSTRATEGY']._serialized_start=915
-  _globals['_PATCHSTRATEGY']._serialized_end=1016
-  _globals['_LISTTYPE']._serialized_start=1018
-  _globals['_LISTTYPE']._serialized_end=1115
-  _globals['_FORMAT']._serialized_start=1118
-  _globals['_FORMAT']._serialized_end=1388
+  _globals['_PATCHSTRATEGY']._serialized_start=931
+  _globals['_PATCHSTRATEGY']._serialized_end=1032
+  _globals['_LISTTYPE']._serialized_start=1034
+  _globals['_LISTTYPE']._serialized_end=1131
+  _globals['_FORMAT']._serialized_start=1134
+  _globals['_FORMAT']._serialized_end=1404
   _globals['_FIELDFACTS']._serialized_start=93
-  _globals['_FIELDFACTS']._serialized_end=368
-  _globals['_MESSAGEFACTS']._serialized_start=370
-  _globals['_MESSAGEFACTS']._serialized_end=478
-  _globals['_RESOURCE']._serialized_start=481
-  _globals['_RESOURCE']._serialized_end=783
-  _globals['_SUBRESOURCE']._serialized_start=785
-  _globals['_SUBRESOURCE']._serialized_end=841
-  _globals['_COLUMN']._serialized_start=843
-  _globals['_COLUMN']._serialized_end=913
+  _globals['_FIELDFACTS']._serialized_end=384
+  _globals['_MESSAGEFACTS']._serialized_start=386
+  _globals['_MESSAGEFACTS']._serialized_end=494
+  _globals['_RESOURCE']._serialized_start=497
+  _globals['_RESOURCE']._serialized_end=799
+  _globals['_SUBRESOURCE']._serialized_start=801
+  _globals['_SUBRESOURCE']._serialized_end=857
+  _globals['_COLUMN']._serialized_start=859
+  _globals['_COLUMN']._serialized_end=929
 # @@protoc_insertion_point(module_scope)

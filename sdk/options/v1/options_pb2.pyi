@@ -131,6 +131,7 @@ class FieldFacts(_message.Message):
     LIST_MAP_KEYS_FIELD_NUMBER: _builtins.int
     REQUIRED_FIELD_NUMBER: _builtins.int
     DEFAULT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     always: _builtins.bool
     """Printed in JSON even when empty: "" 0 false, null for lists, maps and times."""
     inline: _builtins.bool
@@ -153,6 +154,10 @@ class FieldFacts(_message.Message):
     def list_map_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """JSON names that identify an element of a list of type MAP."""
 
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All values that a text, or each of a list, may have; for documentation."""
+
     def __init__(
         self,
         *,
@@ -166,10 +171,11 @@ class FieldFacts(_message.Message):
         list_map_keys: _abc.Iterable[_builtins.str] | None = ...,
         required: _builtins.bool = ...,
         default: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "default", b"default", "inline", b"inline", "list_map_keys", b"list_map_keys", "list_type", b"list_type", "patch_merge_key", b"patch_merge_key", "patch_strategy", b"patch_strategy", "pointer", b"pointer", "required", b"required", "retain_keys", b"retain_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["always", b"always", "default", b"default", "inline", b"inline", "list_map_keys", b"list_map_keys", "list_type", b"list_type", "patch_merge_key", b"patch_merge_key", "patch_strategy", b"patch_strategy", "pointer", b"pointer", "required", b"required", "retain_keys", b"retain_keys", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+raftsman/scheduling/v1/priority_class.proto\x12\x16raftsman.scheduling.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xbd\x04\n\rPriorityClass\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x1a\n\x05value\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x1b\n\x0eglobal_default\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x04 \x01(\tH\x03\x88\x01\x01\x12&\n\x11preemption_policy\x18\x05 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x04\x88\x01\x01:\xab\x02\xaa\xbb\x18\xa6\x02\x12\xa3\x02\n\x11scheduling.k8s.io\x12\x02v1\x1a\rPriorityClass\"\x0fpriorityclasses*\rpriorityclass:\x02pcJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x10\n\x05Value\x12\x07integerZ\x19\n\x0eGlobal-Default\x12\x07\x62ooleanZ\r\n\x03\x41ge\x12\x06stringZ\x1a\n\x10PreemptionPolicy\x12\x06stringb&raftsman.scheduling.v1.PriorityClassesB\x0b\n\t_metadataB\x08\n\x06_valueB\x11\n\x0f_global_defaultB\x0e\n\x0c_descriptionB\x14\n\x12_preemption_policy\"\x91\x01\n\x11PriorityClassList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12<\n\x05items\x18\x02 \x03(\x0b\x32%.raftsman.scheduling.v1.PriorityClassB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+raftsman/scheduling/v1/priority_class.proto\x12\x16raftsman.scheduling.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xda\x04\n\rPriorityClass\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\x1a\n\x05value\x18\x02 \x01(\x05\x42\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x1b\n\x0eglobal_default\x18\x03 \x01(\x08H\x02\x88\x01\x01\x12\x18\n\x0b\x64\x65scription\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x43\n\x11preemption_policy\x18\x05 \x01(\tB#\xa2\xbb\x18\x1f\x18\x01Z\x05NeverZ\x14PreemptLowerPriorityH\x04\x88\x01\x01:\xab\x02\xaa\xbb\x18\xa6\x02\x12\xa3\x02\n\x11scheduling.k8s.io\x12\x02v1\x1a\rPriorityClass\"\x0fpriorityclasses*\rpriorityclass:\x02pcJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x10\n\x05Value\x12\x07integerZ\x19\n\x0eGlobal-Default\x12\x07\x62ooleanZ\r\n\x03\x41ge\x12\x06stringZ\x1a\n\x10PreemptionPolicy\x12\x06stringb&raftsman.scheduling.v1.PriorityClassesB\x0b\n\t_metadataB\x08\n\x06_valueB\x11\n\x0f_global_defaultB\x0e\n\x0c_descriptionB\x14\n\x12_preemption_policy\"\x91\x01\n\x11PriorityClassList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12<\n\x05items\x18\x02 \x03(\x0b\x32%.raftsman.scheduling.v1.PriorityClassB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,13 +36,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRIORITYCLASS'].fields_by_name['value']._loaded_options = None
   _globals['_PRIORITYCLASS'].fields_by_name['value']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_PRIORITYCLASS'].fields_by_name['preemption_policy']._loaded_options = None
-  _globals['_PRIORITYCLASS'].fields_by_name['preemption_policy']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_PRIORITYCLASS'].fields_by_name['preemption_policy']._serialized_options = b'\242\273\030\037\030\001Z\005NeverZ\024PreemptLowerPriority'
   _globals['_PRIORITYCLASS']._loaded_options = None
   _globals['_PRIORITYCLASS']._serialized_options = b'\252\273\030\246\002\022\243\002\n\021scheduling.k8s.io\022\002v1\032\rPriorityClass\"\017priorityclasses*\rpriorityclass:\002pcJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\020\n\005Value\022\007integerZ\031\n\016Global-Default\022\007booleanZ\r\n\003Age\022\006stringZ\032\n\020PreemptionPolicy\022\006stringb&raftsman.scheduling.v1.PriorityClasses'
   _globals['_PRIORITYCLASSLIST'].fields_by_name['items']._loaded_options = None
   _globals['_PRIORITYCLASSLIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_PRIORITYCLASS']._serialized_start=137
-  _globals['_PRIORITYCLASS']._serialized_end=710
-  _globals['_PRIORITYCLASSLIST']._serialized_start=713
-  _globals['_PRIORITYCLASSLIST']._serialized_end=858
+  _globals['_PRIORITYCLASS']._serialized_end=739
+  _globals['_PRIORITYCLASSLIST']._serialized_start=742
+  _globals['_PRIORITYCLASSLIST']._serialized_end=887
 # @@protoc_insertion_point(module_scope)

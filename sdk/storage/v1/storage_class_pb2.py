@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'raftsman/storage/v1/storage_class.proto\x12\x13raftsman.storage.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xe3\x06\n\x0cStorageClass\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\"\n\x0bprovisioner\x18\x02 \x01(\tB\x08\xa2\xbb\x18\x04\x08\x01H\x01H\x01\x88\x01\x01\x12\x45\n\nparameters\x18\x03 \x03(\x0b\x32\x31.raftsman.storage.v1.StorageClass.ParametersEntry\x12#\n\x0ereclaim_policy\x18\x04 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x02\x88\x01\x01\x12\x15\n\rmount_options\x18\x05 \x03(\t\x12+\n\x16\x61llow_volume_expansion\x18\x06 \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x12(\n\x13volume_binding_mode\x18\x07 \x01(\tB\x06\xa2\xbb\x18\x02\x18\x01H\x04\x88\x01\x01\x12\x42\n\x12\x61llowed_topologies\x18\x08 \x03(\x0b\x32&.raftsman.core.v1.TopologySelectorTerm\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:\xc5\x02\xaa\xbb\x18\xc0\x02\x12\xbd\x02\n\x0estorage.k8s.io\x12\x02v1\x1a\x0cStorageClass\"\x0estorageclasses*\x0cstorageclass:\x02scJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x15\n\x0bProvisioner\x12\x06stringZ\x17\n\rReclaimPolicy\x12\x06stringZ\x1b\n\x11VolumeBindingMode\x12\x06stringZ\x1e\n\x14\x41llowVolumeExpansion\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb\"raftsman.storage.v1.StorageClassesB\x0b\n\t_metadataB\x0e\n\x0c_provisionerB\x11\n\x0f_reclaim_policyB\x19\n\x17_allow_volume_expansionB\x16\n\x14_volume_binding_mode\"\x8c\x01\n\x10StorageClassList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x38\n\x05items\x18\x02 \x03(\x0b\x32!.raftsman.storage.v1.StorageClassB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'raftsman/storage/v1/storage_class.proto\x12\x13raftsman.storage.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\x9d\x07\n\x0cStorageClass\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12\"\n\x0bprovisioner\x18\x02 \x01(\tB\x08\xa2\xbb\x18\x04\x08\x01H\x01H\x01\x88\x01\x01\x12\x45\n\nparameters\x18\x03 \x03(\x0b\x32\x31.raftsman.storage.v1.StorageClass.ParametersEntry\x12<\n\x0ereclaim_policy\x18\x04 \x01(\tB\x1f\xa2\xbb\x18\x1b\x18\x01Z\x06\x44\x65leteZ\x07RecycleZ\x06RetainH\x02\x88\x01\x01\x12\x15\n\rmount_options\x18\x05 \x03(\t\x12+\n\x16\x61llow_volume_expansion\x18\x06 \x01(\x08\x42\x06\xa2\xbb\x18\x02\x18\x01H\x03\x88\x01\x01\x12I\n\x13volume_binding_mode\x18\x07 \x01(\tB\'\xa2\xbb\x18#\x18\x01Z\tImmediateZ\x14WaitForFirstConsumerH\x04\x88\x01\x01\x12\x42\n\x12\x61llowed_topologies\x18\x08 \x03(\x0b\x32&.raftsman.core.v1.TopologySelectorTerm\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:\xc5\x02\xaa\xbb\x18\xc0\x02\x12\xbd\x02\n\x0estorage.k8s.io\x12\x02v1\x1a\x0cStorageClass\"\x0estorageclasses*\x0cstorageclass:\x02scJ\x06\x63reateJ\x06\x64\x65leteJ\x10\x64\x65letecollectionJ\x03getJ\x04listJ\x05patchJ\x06updateJ\x05watchZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x15\n\x0bProvisioner\x12\x06stringZ\x17\n\rReclaimPolicy\x12\x06stringZ\x1b\n\x11VolumeBindingMode\x12\x06stringZ\x1e\n\x14\x41llowVolumeExpansion\x12\x06stringZ\r\n\x03\x41ge\x12\x06stringb\"raftsman.storage.v1.StorageClassesB\x0b\n\t_metadataB\x0e\n\x0c_provisionerB\x11\n\x0f_reclaim_policyB\x19\n\x17_allow_volume_expansionB\x16\n\x14_volume_binding_mode\"\x8c\x01\n\x10StorageClassList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x38\n\x05items\x18\x02 \x03(\x0b\x32!.raftsman.storage.v1.StorageClassB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,19 +39,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STORAGECLASS'].fields_by_name['provisioner']._loaded_options = None
   _globals['_STORAGECLASS'].fields_by_name['provisioner']._serialized_options = b'\242\273\030\004\010\001H\001'
   _globals['_STORAGECLASS'].fields_by_name['reclaim_policy']._loaded_options = None
-  _globals['_STORAGECLASS'].fields_by_name['reclaim_policy']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_STORAGECLASS'].fields_by_name['reclaim_policy']._serialized_options = b'\242\273\030\033\030\001Z\006DeleteZ\007RecycleZ\006Retain'
   _globals['_STORAGECLASS'].fields_by_name['allow_volume_expansion']._loaded_options = None
   _globals['_STORAGECLASS'].fields_by_name['allow_volume_expansion']._serialized_options = b'\242\273\030\002\030\001'
   _globals['_STORAGECLASS'].fields_by_name['volume_binding_mode']._loaded_options = None
-  _globals['_STORAGECLASS'].fields_by_name['volume_binding_mode']._serialized_options = b'\242\273\030\002\030\001'
+  _globals['_STORAGECLASS'].fields_by_name['volume_binding_mode']._serialized_options = b'\242\273\030#\030\001Z\tImmediateZ\024WaitForFirstConsumer'
   _globals['_STORAGECLASS']._loaded_options = None
   _globals['_STORAGECLASS']._serialized_options = b'\252\273\030\300\002\022\275\002\n\016storage.k8s.io\022\002v1\032\014StorageClass\"\016storageclasses*\014storageclass:\002scJ\006createJ\006deleteJ\020deletecollectionJ\003getJ\004listJ\005patchJ\006updateJ\005watchZ\024\n\004Name\022\006string\032\004nameZ\025\n\013Provisioner\022\006stringZ\027\n\rReclaimPolicy\022\006stringZ\033\n\021VolumeBindingMode\022\006stringZ\036\n\024AllowVolumeExpansion\022\006stringZ\r\n\003Age\022\006stringb\"raftsman.storage.v1.StorageClasses'
   _globals['_STORAGECLASSLIST'].fields_by_name['items']._loaded_options = None
   _globals['_STORAGECLASSLIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_STORAGECLASS']._serialized_start=160
-  _globals['_STORAGECLASS']._serialized_end=1027
-  _globals['_STORAGECLASS_PARAMETERSENTRY']._serialized_start=551
-  _globals['_STORAGECLASS_PARAMETERSENTRY']._serialized_end=600
-  _globals['_STORAGECLASSLIST']._serialized_start=1030
-  _globals['_STORAGECLASSLIST']._serialized_end=1170
+  _globals['_STORAGECLASS']._serialized_end=1085
+  _globals['_STORAGECLASS_PARAMETERSENTRY']._serialized_start=609
+  _globals['_STORAGECLASS_PARAMETERSENTRY']._serialized_end=658
+  _globals['_STORAGECLASSLIST']._serialized_start=1088
+  _globals['_STORAGECLASSLIST']._serialized_end=1228
 # @@protoc_insertion_point(module_scope)

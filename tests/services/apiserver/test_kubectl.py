@@ -96,6 +96,12 @@ def test_discovery_and_explain_know_every_served_kind(kubectl: Kubectl) -> None:
     assert {"pods", "deployments.apps", "endpointslices.discovery.k8s.io", "leases.coordination.k8s.io"} <= names
     assert "containers" in kubectl("explain", "pod.spec")
     assert "One stable address and name" in kubectl("explain", "service")
+    field = kubectl("explain", "pod.spec.restartPolicy")
+    assert "FIELD: restartPolicy <string>" in field
+    assert "ENUM:" in field
+    assert "OnFailure" in field
+    assert "imagePullPolicy" in kubectl("explain", "deployment", "--recursive")
+    assert "containers" in kubectl("explain", "pod.spec", "--output=plaintext-openapiv2")
     assert "Server Version: v1." in kubectl("version")
 
 

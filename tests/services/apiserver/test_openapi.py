@@ -99,6 +99,14 @@ def test_a_kind_is_found_under_kubernetes_name_with_how_its_lists_merge(rest: Re
     assert found["io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector"]["x-kubernetes-map-type"] == "atomic"
 
 
+def test_fields_with_few_values_name_them(rest: Rest) -> None:
+    found = document(rest, "api/v1")["components"]["schemas"]
+    port = found["io.k8s.api.core.v1.ServicePort"]["properties"]["protocol"]
+    assert (port["enum"], port["default"]) == (["SCTP", "TCP", "UDP"], "TCP")
+    modes = found["io.k8s.api.core.v1.PersistentVolumeClaimSpec"]["properties"]["accessModes"]
+    assert "ReadWriteOncePod" in modes["items"]["enum"]
+
+
 def test_patches_know_field_validation_and_who_they_are_for(rest: Rest) -> None:
     """kubectl looks for exactly this before it lets the server validate."""
     item = document(rest, "apis/apps/v1")["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]

@@ -155,8 +155,10 @@ def _single(field: plan.Field, schemas: dict[str, Schema]) -> Schema:
     """Who leaves out a field that Go keeps as a plain value gets its zero value."""
     facts = field.facts
     if field.message is None:
-        found = dict(_SCALARS[field.scalar])
-        return found | ({"default": _ZEROS[found["type"]]} if facts.always and not facts.pointer else {})
+        found = _scalar(field)
+        zero = _ZEROS[found["type"]]
+        shown = facts.always and not facts.pointer and zero in found.get("enum", (zero,))
+        return found | ({"default": zero} if shown else {})
     found = _referred(field.message, schemas)
     if "allOf" in found and not facts.pointer and _may_be_empty(field.message):
         found["default"] = {}
@@ -168,10 +170,15 @@ def _single(field: plan.Field, schemas: dict[str, Schema]) -> Schema:
 def _inner(field: plan.Field, schemas: dict[str, Schema]) -> Schema:
     """What a list or a map is of."""
     if field.message is None:
-        found = dict(_SCALARS[field.scalar])
-        return found | {"default": _ZEROS[found["type"]]}
+        found = _scalar(field)
+        return found if "enum" in found else found | {"default": _ZEROS[found["type"]]}
     found = _referred(field.message, schemas)
     return found | ({"default": {}} if "allOf" in found and _may_be_empty(field.message) else {})
+
+
+def _scalar(field: plan.Field) -> Schema:
+    found = dict(_SCALARS[field.scalar])
+    return found | ({"enum": list(field.facts.values)} if field.facts.values else {})
 
 
 def _may_be_empty(message: Descriptor) -> bool:
