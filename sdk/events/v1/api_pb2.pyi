@@ -24,6 +24,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class EventWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     OBJECT_FIELD_NUMBER: _builtins.int
@@ -31,12 +33,17 @@ class EventWriteRequest(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     MANIFEST_FIELD_NUMBER: _builtins.int
     namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
     manifest: _builtins.bytes
     """Instead of `object`: a Event as JSON or YAML, decoded and checked by the server."""
     @_builtins.property
-    def object(self) -> _event_pb2.Event: ...
+    def object(self) -> _event_pb2.Event:
+        """Either this or `manifest`."""
+
     @_builtins.property
-    def options(self) -> _rpc_pb2.WriteOptions: ...
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
     def __init__(
         self,
         *,
@@ -55,13 +62,18 @@ Global___EventWriteRequest: _TypeAlias = EventWriteRequest  # noqa: Y015
 
 @_typing.final
 class EventWatchEvent(_message.Message):
+    """One change, as raftsman.meta.v1.WatchedObject."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TYPE_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     type: _rpc_pb2.EventType.ValueType
+    """What happened, seen through the watch's selectors."""
     @_builtins.property
-    def object(self) -> _event_pb2.Event: ...
+    def object(self) -> _event_pb2.Event:
+        """As it is after the change; for DELETED as it last was; for BOOKMARK only metadata.resource_version."""
+
     def __init__(
         self,
         *,
@@ -78,6 +90,8 @@ Global___EventWatchEvent: _TypeAlias = EventWatchEvent  # noqa: Y015
 
 @_typing.final
 class EventWatchResponse(_message.Message):
+    """Never empty."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
