@@ -9,6 +9,7 @@ from .access.identity import User
 from .access.nodes import Asked, NodeAuthorizer, node_of
 from .admission.resource_quota import Accounts
 from .config import Config
+from .flowcontrol.control import FlowControl
 from .kinds import Kind
 from .registry import Registry
 from .storage.allocation import Allocator
@@ -34,6 +35,7 @@ class Api:
     allocator: Allocator
     nodes: NodeAuthorizer
     hooks: Hooks
+    flow: FlowControl
     caller: Caller
     accounts: Accounts = field(default_factory=Accounts)
 

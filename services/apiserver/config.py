@@ -40,6 +40,8 @@ class Config:
     root_ca_file: str
     cluster_dns: str
     health_address: str
+    max_requests_inflight: int
+    max_mutating_requests_inflight: int
     log_level: str
 
 
@@ -57,6 +59,8 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
     add("--service-account-key-file", action="append", default=[], metavar="FILE", help="may be given several times")
     add("--cluster-dns", default="", help="the address of the kube-dns service; the 10th of the range by default")
     add("--health-address", default="127.0.0.1:6444")
+    add("--max-requests-inflight", type=int, default=400, help="with the next, the seats that priority levels share")
+    add("--max-mutating-requests-inflight", type=int, default=200)
     add("--log-level", default="info")
     add("--requestheader-allowed-names", default="", help="comma-separated; who may say whom a request is from")
     for flag in (

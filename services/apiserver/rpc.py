@@ -20,12 +20,14 @@ from raftsman.meta import v1 as meta
 
 from . import failures, metrics, unsupported
 from .access.identity import User
+from .flowcontrol import methods
+from .flowcontrol.control import FlowControl, Ticket
 from .kinds import Kind
 
 log = logs.get(__name__)
 
 # Bounds on what is answered at once; more is told to come back.
-RUNNING_MAX = 2000
+RUNNING_MAX = 20_000
 STREAMS_MAX = 20_000
 RETRY_AFTER_S = 1
 WARNING_KEY = "raftsman-warning"
@@ -55,6 +57,13 @@ class Call:
     created: bool = False
     # What is written is checked and answered, not stored.
     dry_run: bool = False
+    # The seats that the request has, given back early by what goes on as a stream.
+    ticket: Ticket | None = None
+
+    def streams(self) -> None:
+        """The work is done; what follows waits for others."""
+        if self.ticket is not None:
+            self.ticket.release()
 
 
 Unary = Callable[[Call, bytes], Awaitable[bytes]]
@@ -68,8 +77,8 @@ Authenticate = Callable[[Any], Awaitable[User]]
 class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Filled with `unary`, `streaming` and `duplex` before the server starts."""
 
-    def __init__(self, authenticate: Authenticate) -> None:
-        self._authenticate = authenticate
+    def __init__(self, authenticate: Authenticate, flow: FlowControl) -> None:
+        self._authenticate, self._flow = authenticate, flow
         self._handlers: dict[str, Any] = {}
         self._services: set[str] = set()
         self._running = self._streams = 0
@@ -84,6 +93,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
 
     def unary(self, service: str, verb: str, kind: Kind, run: Unary) -> None:
         labels = metrics.Request(verb, kind.resource, component=metrics.GRPC)
+        asked = methods.asked(service, verb, kind)
 
         async def handle(request: bytes, context: Any) -> bytes:
             started = time.perf_counter()
@@ -95,7 +105,11 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                     raise _too_many(f"{RUNNING_MAX} calls are being answered")
                 user = await self._authenticate(context)
                 call = Call(user, kind, [], agent=user.name.removeprefix("system:"))
-                answer = await run(call, request)
+                call.ticket = await self._flow.admit(self._flow.classify(user, asked))
+                try:
+                    answer = await run(call, request)
+                finally:
+                    call.ticket.release()
                 if call.warnings:
                     context.set_trailing_metadata(tuple((WARNING_KEY, _ascii(text)) for text in call.warnings))
             except Exception as error:
@@ -113,17 +127,24 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._enter(service, verb, grpc.unary_unary_rpc_method_handler(handle))
 
     def streaming(self, service: str, verb: str, kind: Kind, run: Streaming) -> None:
+        asked = methods.asked(service, verb, kind) if verb == "Watch" else None
+
         async def handle(request: bytes, context: Any) -> None:
             self._streams += 1
+            call: Call | None = None
             try:
                 if self._streams > STREAMS_MAX:
                     raise _too_many(f"{STREAMS_MAX} streams are open")
                 call = Call(await self._authenticate(context), kind, [])
+                if asked is not None:
+                    call.ticket = await self._flow.admit(self._flow.classify(call.user, asked))
                 await run(call, request, context.write)
             except Exception as error:
                 await _fail(context, error, f"{service}/{verb}")
             finally:
                 self._streams -= 1
+                if call is not None:
+                    call.streams()
 
         self._enter(service, verb, grpc.unary_stream_rpc_method_handler(handle))
 

@@ -28,6 +28,7 @@ from .api import Api
 from .config import Config
 from .custom.served import Definitions
 from .declarations import table, views
+from .flowcontrol.control import FlowControl
 from .registry import Registry
 from .rest import about, checks
 from .rest.handler import Handler
@@ -124,7 +125,7 @@ class Server:
 
     async def _serve_grpc(self) -> None:
         authenticate = self._authenticator
-        router = Router(authenticate)
+        router = Router(authenticate, self.api.flow)
         routes.register(router, self.api, self._tokens, self._agents)
         standard = Standard(router.services, authenticate=authenticate, ready=lambda: self.ready)
         self._grpc = grpc.aio.server(handlers=[router, standard], options=_OPTIONS)
@@ -198,6 +199,7 @@ def _composed(config: Config, store: Store) -> Api:
         allocator.forget()
         authorizer.forget()
         hooks.forget()
+        flow.forget()
 
     stored = {name: kind for name, kind in kinds.items() if kind.stored}
     feed = Feed(store, sealer, stored, on_other=lambda key, value: allocator.seen(key, value), on_listed=listed)
@@ -205,6 +207,7 @@ def _composed(config: Config, store: Store) -> Api:
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)
     hooks = Hooks(feed.caches)
+    flow = FlowControl(feed.caches, seats=config.max_requests_inflight + config.max_mutating_requests_inflight)
     nodes = NodeAuthorizer(feed.caches)
     return Api(
         config=config,
@@ -217,6 +220,7 @@ def _composed(config: Config, store: Store) -> Api:
         allocator=allocator,
         nodes=nodes,
         hooks=hooks,
+        flow=flow,
         caller=Caller(feed.caches),
     )
 

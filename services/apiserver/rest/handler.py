@@ -22,6 +22,7 @@ from raftsman.services.apiserver.access.tokens import Tokens
 from raftsman.services.apiserver.aggregation.autoregister import AutoRegistration
 from raftsman.services.apiserver.aggregation.proxy import Proxy
 from raftsman.services.apiserver.api import Api
+from raftsman.services.apiserver.flowcontrol.control import Ticket
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
@@ -39,7 +40,20 @@ from raftsman.services.apiserver.verbs import (
 )
 from raftsman.services.apiserver.verbs.agents import Agents
 
-from . import builtin, checks, custom, documents, measured, media, paths, port_forwards, requests, terminals, watches
+from . import (
+    builtin,
+    checks,
+    custom,
+    documents,
+    flows,
+    measured,
+    media,
+    paths,
+    port_forwards,
+    requests,
+    terminals,
+    watches,
+)
 from .about import About
 from .catalog import Catalog
 from .http import Answer, Exchange, Request
@@ -49,7 +63,7 @@ from .paths import Target
 log = logs.get(__name__)
 
 # Beside streams, of which a connection has one at most: the terminator bounds connections.
-RUNNING_MAX = 2000
+RUNNING_MAX = 20_000
 _ONE = frozenset({View.WHOLE, View.TABLE, View.METADATA})
 _MANY = frozenset({View.WHOLE, View.TABLE, View.METADATA, View.METADATA_LIST})
 
@@ -130,8 +144,24 @@ class Handler:
 
     async def _serve(self, request: Request, exchange: Exchange, target: Target | None) -> None:
         user = await self._authenticator.identify(request.user, request.lines)
+        asked = flows.asked(request, target)
+        if asked is None:
+            return await self._answer(user, request, exchange, target, None)
+        flow = self._api.flow
+        found = flow.classify(user, asked)
+        exchange.headers = found.headers
+        ticket = await flow.admit(found, seats=flows.seats(self._api, request, target, asked.verb))
+        try:
+            await self._answer(user, request, exchange, target, ticket)
+        finally:
+            ticket.release()
+        return None
+
+    async def _answer(
+        self, user: User, request: Request, exchange: Exchange, target: Target | None, ticket: Ticket | None
+    ) -> None:
         if target is not None:
-            await self._resource(user, request, exchange, target)
+            await self._resource(user, request, exchange, target, ticket)
         elif (service := self.proxy.service(request.path)) is not None:
             await self.proxy.pass_on(user, request, exchange, service)
         else:
@@ -139,10 +169,12 @@ class Handler:
 
     # -- objects
 
-    async def _resource(self, user: User, request: Request, exchange: Exchange, target: Target) -> None:
+    async def _resource(
+        self, user: User, request: Request, exchange: Exchange, target: Target, ticket: Ticket | None
+    ) -> None:
         kind = self._api.registry.of(target.resource)
         agent = request.headers.get("user-agent", "").partition("/")[0].strip() or "unknown"
-        call = Call(user, kind, [], rest=True, agent=agent)
+        call = Call(user, kind, [], rest=True, agent=agent, ticket=ticket)
         if request.method in ("GET", "HEAD") and (target.watch or requests.flag(request, "watch")):
             return await self._watch(call, request, exchange, target)
         if target.watch:

@@ -80,6 +80,8 @@ class Exchange:
     def __init__(self, connection: Connection, request: Request) -> None:
         self._connection, self._request = connection, request
         self.begun = False
+        # Sent with every answer.
+        self.headers: tuple[tuple[str, str], ...] = ()
 
     def send(self, answer: Answer) -> None:
         length = "" if answer.status == 304 else f"Content-Length: {len(answer.body)}"
@@ -143,7 +145,7 @@ class Exchange:
     def _head(self, status: int, media: str, headers: list[tuple[str, str]], framing: str) -> bytes:
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}", f"Content-Type: {media}"]
         lines += [framing] if framing else []
-        lines += [f"{name}: {_one_line(value)}" for name, value in headers]
+        lines += [f"{name}: {_one_line(value)}" for name, value in (*headers, *self.headers)]
         if not self._request.keep_alive:
             lines.append("Connection: close")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")

@@ -17,7 +17,7 @@ _CONNECTED = frozenset({"exec", "attach", "portforward", "proxy"})
 
 def of(request: Request, target: Target) -> metrics.Request:
     """The counters of such requests."""
-    return _counters(_verb(request, target), target.resource, _part(target), _scope(target))
+    return _counters(verb(request, target), target.resource, _part(target), _scope(target))
 
 
 def lasts(request: Request, target: Target | None) -> bool:
@@ -28,15 +28,16 @@ def lasts(request: Request, target: Target | None) -> bool:
 
 
 @functools.cache
-def _counters(verb: str, resource: Resource, part: str, scope: str) -> metrics.Request:
-    return metrics.Request(verb, resource, subresource=part, scope=scope)
+def _counters(name: str, resource: Resource, part: str, scope: str) -> metrics.Request:
+    return metrics.Request(name, resource, subresource=part, scope=scope)
 
 
 def _watches(request: Request, target: Target) -> bool:
     return request.method in ("GET", "HEAD") and (target.watch or request.first("watch") in ("true", "1"))
 
 
-def _verb(request: Request, target: Target) -> str:
+def verb(request: Request, target: Target) -> str:
+    """As authorization and metrics call it, and `apply` and `connect`."""
     if target.subresource in _CONNECTED:
         return "connect"
     if request.method in ("GET", "HEAD"):

@@ -40,6 +40,7 @@ async def watch(
     api.allow(call.user, "watch", kind, namespace=request.namespace, name=selected.name, node=selected.node)
     cache = api.cache(kind)
     initial, watcher = await _start(api, kind, selected, request, form)
+    call.streams()
     gauge = metrics.WATCHES.labels(*metrics.labels("watch", kind.resource))
     gauge.inc()
     try:

@@ -68,6 +68,12 @@ class KindCache:
                 found += [named[name] for name in sorted(named)]
         return found if selection.everything else [one for one in found if selection.matches(one)]
 
+    def count(self, namespace: str = "") -> int:
+        """How many objects there are, everywhere or in a namespace."""
+        if namespace:
+            return len(self._objects.get(namespace, ()))
+        return sum(map(len, self._objects.values()))
+
     def values(self) -> Iterable[CachedObject]:
         for named in self._objects.values():
             yield from named.values()
