@@ -10,15 +10,15 @@ from . import measured
 from .http import Request
 from .paths import Target
 
+LIMIT_DIGITS_MAX = 18
 _PATH_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
 def asked(request: Request, target: Target | None) -> Asked | None:
     """None of what lasts and is no watch: a terminal, a log, an upgrade."""
     if target is None:
-        return (
-            None if measured.lasts(request, target) else Asked(_PATH_VERBS.get(request.method, ""), path=request.path)
-        )
+        verb = _PATH_VERBS.get(request.method, "")
+        return None if measured.lasts(request, target) else Asked(verb, path=request.path)
     verb = measured.verb(request, target)
     if verb != "watch" and measured.lasts(request, target):
         return None
@@ -28,9 +28,14 @@ def asked(request: Request, target: Target | None) -> Asked | None:
 
 
 def seats(api: Api, request: Request, target: Target | None, verb: str) -> int:
-    """Of a list as many as it has objects; of all else one."""
+    """Of a list as many as it has objects, at most those of a page; of all else one."""
     if target is None or verb not in ("list", "deletecollection"):
         return 1
-    limit = request.first("limit")
-    count = api.cache(api.registry.of(target.resource)).count(target.namespace)
-    return control.list_seats(min(count, int(limit)) if limit.isdigit() and int(limit) > 0 else count)
+    kind = api.registry.of(target.resource)
+    if not kind.stored:
+        return 1
+    count, limit = api.cache(kind).count(target.namespace), request.first("limit")
+    # What makes no sense is refused by who reads the request.
+    if limit.isascii() and limit.isdigit() and 0 < len(limit) <= LIMIT_DIGITS_MAX:
+        count = min(count, int(limit)) if int(limit) else count
+    return control.list_seats(count)
