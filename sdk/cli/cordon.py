@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 from raftsman import errors
 from raftsman.core import v1 as core
@@ -19,7 +21,7 @@ from .writing import options_of, suffix
 @with_dry_run
 async def cordon(session: Session, nodes: tuple[str, ...], selector: str, dry_run: str) -> None:
     """Mark nodes as taking no new pods."""
-    await _mark(session, nodes, selector, dry_run, unschedulable=True)
+    await mark(session, await named(session, nodes, selector), dry_run, unschedulable=True)
 
 
 @verb()
@@ -28,18 +30,23 @@ async def cordon(session: Session, nodes: tuple[str, ...], selector: str, dry_ru
 @with_dry_run
 async def uncordon(session: Session, nodes: tuple[str, ...], selector: str, dry_run: str) -> None:
     """Mark nodes as taking new pods."""
-    await _mark(session, nodes, selector, dry_run, unschedulable=False)
+    await mark(session, await named(session, nodes, selector), dry_run, unschedulable=False)
 
 
-async def _mark(session: Session, nodes: tuple[str, ...], selector: str, dry_run: str, *, unschedulable: bool) -> None:
-    done = "cordoned" if unschedulable else "uncordoned"
+async def named(session: Session, nodes: Sequence[str], selector: str) -> list[str]:
+    """The nodes that a command line means."""
     if bool(nodes) == bool(selector):
         raise Failure("name nodes, or select them with -l")
     if selector:
         listed = await session.client.list(core.Node, label_selector=selector)
-        nodes = tuple(node.metadata.name for node in listed.items)
-    for name in nodes:
-        name = name.removeprefix("node/")
+        return [node.metadata.name for node in listed.items]
+    return [name.removeprefix("node/") for name in nodes]
+
+
+async def mark(session: Session, names: Sequence[str], dry_run: str, *, unschedulable: bool) -> None:
+    """Say of each what was done, or what went wrong."""
+    done = "cordoned" if unschedulable else "uncordoned"
+    for name in names:
         try:
             node = await session.client.get(core.Node, name)
             if node.spec.unschedulable == unschedulable:

@@ -21,6 +21,7 @@ from raftsman.autoscaling import v1 as autoscaling
 from raftsman.certificates import v1 as certificates
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
+from raftsman.policy import v1 as policy
 from raftsman.resources import Resource
 
 from . import streams, watching
@@ -292,6 +293,17 @@ class Client:
         """Place a pod on a node. Raises Conflict if it is placed already."""
         request = _bind_request(PodBinding(namespace, pod_name, node_name, uid))
         await self._call(_served(core.Pod), "Bind", request, core.BindResponse, timeout_s=timeout_s)
+
+    async def evict(
+        self, name: str, *, namespace: str = "default", grace_period_s: int | None = None, uid: str | None = None,
+        dry_run: bool = False, timeout_s: float | None = None,
+    ) -> None:  # fmt: skip
+        """Delete a pod if its disruption budget lets it go; raises errors.TooManyRequests if it does not."""
+        request = policy.EvictRequest(namespace=namespace)
+        request.eviction.metadata.name = name
+        options = _delete_options(grace_period_s, None, uid, None, dry_run)
+        request.eviction.delete_options.CopyFrom(options)
+        await self._call(_served(core.Pod), "Evict", request, policy.EvictResponse, timeout_s=timeout_s)
 
     async def bind_many(
         self, bindings: Iterable[PodBinding | tuple[Any, ...]], *, timeout_s: float | None = None

@@ -307,6 +307,23 @@ class Client(BaseClient):
         """Place a pod on a node. Raises Conflict if it is placed already."""
         self._portal.run(self._async.bind(namespace, pod_name, node_name, uid=uid, timeout_s=timeout_s))
 
+    def evict(
+        self,
+        name: str,
+        *,
+        namespace: str = "default",
+        grace_period_s: int | None = None,
+        uid: str | None = None,
+        dry_run: bool = False,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Delete a pod if its disruption budget lets it go; raises errors.TooManyRequests if it does not."""
+        self._portal.run(
+            self._async.evict(
+                name, namespace=namespace, grace_period_s=grace_period_s, uid=uid, dry_run=dry_run, timeout_s=timeout_s
+            )
+        )
+
     def bind_many(
         self, bindings: Iterable[PodBinding | tuple[Any, ...]], *, timeout_s: float | None = None
     ) -> Sequence[errors.ApiError | None]:

@@ -9,7 +9,7 @@ from .access.tokens import Tokens
 from .api import Api
 from .kinds import Kind
 from .rpc import Router
-from .verbs import about, bind, delete, finalize, patch, read, reviews, scale, streams, tokens, watch, write
+from .verbs import about, bind, delete, evict, finalize, patch, read, reviews, scale, streams, tokens, watch, write
 from .verbs.agents import Agents
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
@@ -51,6 +51,7 @@ def _special(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
     pods = api.kinds["pods"]
     router.unary(pods.resource.service, "Bind", pods, functools.partial(bind.bind, api))
     router.unary(pods.resource.service, "BindMany", pods, functools.partial(bind.bind_many, api))
+    router.unary(pods.resource.service, "Evict", pods, functools.partial(evict.evict, api))
     service = streams.Service(api, agents)
     router.streaming(pods.resource.service, "Logs", pods, functools.partial(streams.logs, service))
     for verb, run in (("Exec", streams.exec_), ("Attach", streams.attach), ("PortForward", streams.port_forward)):

@@ -11,7 +11,6 @@ KINDS = {
 }
 
 VERBS = {
-    "Evict": "disruption budgets",
     "Apply": "nothing more than Patch, which applies with type APPLY",
     "Resize": "in-place resizing in the node agent",
     "UpdateEphemeralContainers": "ephemeral containers in the node agent",

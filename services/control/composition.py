@@ -11,6 +11,7 @@ from raftsman.services.controllers.certificate_cleaner import CertificateCleaner
 from raftsman.services.controllers.certificate_signer import Authority, CertificateSigner
 from raftsman.services.controllers.cluster_role_aggregation import ClusterRoleAggregationController
 from raftsman.services.controllers.deployment import DeploymentController
+from raftsman.services.controllers.disruption import DisruptionController
 from raftsman.services.controllers.endpoint_slices import EndpointSliceController
 from raftsman.services.controllers.endpoints import EndpointsController
 from raftsman.services.controllers.endpoints_mirror import EndpointsMirrorController
@@ -38,6 +39,7 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         RootCaController(Path(config.root_ca_file).read_text(encoding="utf-8")),
         NamespaceController(),
         ResourceQuotaController(),
+        DisruptionController(),
         DeploymentController(),
         ReplicaSetController(),
         EndpointSliceController(),

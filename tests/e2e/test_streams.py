@@ -203,3 +203,40 @@ def test_logs_are_followed_cut_and_dated_as_kubectl_asks(web: Cluster) -> None:
     assert "previous terminated container" in web.run([*logs, "-p"]).stderr
     followed = web.run(["bash", "-c", "kubectl logs -f web -c main | grep -m1 started"])
     assert followed.stdout == "started\n"
+
+
+GUARDED = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: guarded}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: guarded}}}}
+  template:
+    metadata: {{labels: {{app: guarded}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{{name: main, image: "{IMAGE}", command: [sleep, "3600"]}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: guarded}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: guarded}}}}}}
+"""
+
+
+def test_draining_a_node_keeps_to_the_budget(web: Cluster) -> None:
+    web.raftsman("apply", "-f", "-", stdin=GUARDED)
+    web.raftsman("rollout", "status", "deployment/guarded", "--timeout=60s")
+    eventually(lambda: web.get("pdb", "guarded").get("status", {}).get("disruptionsAllowed") == 1)
+    node = web.get("nodes")["items"][0]["metadata"]["name"]
+    done = web.run(["kubectl", "drain", node, "--pod-selector=app=guarded", "--timeout=8s"])
+    assert done.returncode != 0
+    assert "violate the pod's disruption budget" in done.stderr
+    assert web.get("pdb", "guarded")["status"]["currentHealthy"] == 1
+    web.raftsman("uncordon", node)
+    eventually(lambda: web.get("pdb", "guarded")["status"]["disruptionsAllowed"] == 1)
+    web.raftsman("delete", "pdb", "guarded")
+    assert web.raftsman("drain", node, "--pod-selector=app=guarded").count("evicted") == 2
+    web.raftsman("uncordon", node)
+    web.raftsman("delete", "deployment", "guarded")

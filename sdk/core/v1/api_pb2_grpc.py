@@ -25,6 +25,7 @@ from raftsman.core.v1 import service_account_pb2 as raftsman_dot_core_dot_v1_dot
 from raftsman.core.v1 import service_pb2 as raftsman_dot_core_dot_v1_dot_service__pb2
 from raftsman.core.v1 import streams_pb2 as raftsman_dot_core_dot_v1_dot_streams__pb2
 from raftsman.meta.v1 import rpc_pb2 as raftsman_dot_meta_dot_v1_dot_rpc__pb2
+from raftsman.policy.v1 import rpc_pb2 as raftsman_dot_policy_dot_v1_dot_rpc__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -2139,6 +2140,11 @@ class PodsStub:
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyRequest.SerializeToString,
                 response_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyResponse.FromString,
                 _registered_method=True)
+        self.Evict = channel.unary_unary(
+                '/raftsman.core.v1.Pods/Evict',
+                request_serializer=raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictRequest.SerializeToString,
+                response_deserializer=raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictResponse.FromString,
+                _registered_method=True)
         self.Logs = channel.unary_stream(
                 '/raftsman.core.v1.Pods/Logs',
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.LogsRequest.SerializeToString,
@@ -2246,6 +2252,14 @@ class PodsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Evict(self, request, context):
+        """Deletes a pod if its disruption budget lets it go: RESOURCE_EXHAUSTED (TooManyRequests) with the cause
+        DisruptionBudget if it does not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Logs(self, request, context):
         """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`.
         """
@@ -2331,6 +2345,11 @@ def add_PodsServicer_to_server(servicer, server):
                     servicer.BindMany,
                     request_deserializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyRequest.FromString,
                     response_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyResponse.SerializeToString,
+            ),
+            'Evict': grpc.unary_unary_rpc_method_handler(
+                    servicer.Evict,
+                    request_deserializer=raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictRequest.FromString,
+                    response_serializer=raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictResponse.SerializeToString,
             ),
             'Logs': grpc.unary_stream_rpc_method_handler(
                     servicer.Logs,
@@ -2651,6 +2670,33 @@ class Pods:
             '/raftsman.core.v1.Pods/BindMany',
             raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_streams__pb2.BindManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Evict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.Pods/Evict',
+            raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictRequest.SerializeToString,
+            raftsman_dot_policy_dot_v1_dot_rpc__pb2.EvictResponse.FromString,
             options,
             channel_credentials,
             insecure,

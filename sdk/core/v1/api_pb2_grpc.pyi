@@ -7,9 +7,9 @@ counterpart in raftsman.meta.v1 whose object is bytes, so that one generic core 
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from raftsman.authentication.v1 import rpc_pb2 as _rpc_pb2_1
+from raftsman.authentication.v1 import rpc_pb2 as _rpc_pb2_2
 from raftsman.authentication.v1 import types_pb2 as _types_pb2
-from raftsman.autoscaling.v1 import rpc_pb2 as _rpc_pb2_2
+from raftsman.autoscaling.v1 import rpc_pb2 as _rpc_pb2_3
 from raftsman.autoscaling.v1 import types_pb2 as _types_pb2_1
 from raftsman.core.v1 import api_pb2 as _api_pb2
 from raftsman.core.v1 import config_map_pb2 as _config_map_pb2
@@ -29,6 +29,7 @@ from raftsman.core.v1 import service_account_pb2 as _service_account_pb2
 from raftsman.core.v1 import service_pb2 as _service_pb2
 from raftsman.core.v1 import streams_pb2 as _streams_pb2
 from raftsman.meta.v1 import rpc_pb2 as _rpc_pb2
+from raftsman.policy.v1 import rpc_pb2 as _rpc_pb2_1
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -805,6 +806,10 @@ class PodsStub:
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]
     """At most 100 a call; each holds or fails by itself, and its result says so."""
+    Evict: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.EvictRequest, _rpc_pb2_1.EvictResponse]
+    """Deletes a pod if its disruption budget lets it go: RESOURCE_EXHAUSTED (TooManyRequests) with the cause
+    DisruptionBudget if it does not.
+    """
     Logs: _grpc.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]
     """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _grpc.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]
@@ -849,6 +854,10 @@ class PodsAsyncStub(PodsStub):
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]  # type: ignore[assignment]
     """At most 100 a call; each holds or fails by itself, and its result says so."""
+    Evict: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.EvictRequest, _rpc_pb2_1.EvictResponse]  # type: ignore[assignment]
+    """Deletes a pod if its disruption budget lets it go: RESOURCE_EXHAUSTED (TooManyRequests) with the cause
+    DisruptionBudget if it does not.
+    """
     Logs: _aio.UnaryStreamMultiCallable[_streams_pb2.LogsRequest, _streams_pb2.LogsResponse]  # type: ignore[assignment]
     """Bytes as the container wrote them; with `follow` until it ends. Not resumed: ask again with `since_time`."""
     Exec: _aio.StreamStreamMultiCallable[_streams_pb2.ExecRequest, _streams_pb2.ExecResponse]  # type: ignore[assignment]
@@ -956,6 +965,16 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_streams_pb2.BindManyResponse, _abc.Awaitable[_streams_pb2.BindManyResponse]]:
         """At most 100 a call; each holds or fails by itself, and its result says so."""
+
+    @_abc_1.abstractmethod
+    def Evict(
+        self,
+        request: _rpc_pb2_1.EvictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rpc_pb2_1.EvictResponse, _abc.Awaitable[_rpc_pb2_1.EvictResponse]]:
+        """Deletes a pod if its disruption budget lets it go: RESOURCE_EXHAUSTED (TooManyRequests) with the cause
+        DisruptionBudget if it does not.
+        """
 
     @_abc_1.abstractmethod
     def Logs(
@@ -1161,7 +1180,7 @@ class ServiceAccountsStub:
     """
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_account_pb2.ServiceAccountList]
     """Each object by itself, not atomic; the answer lists what was deleted."""
-    CreateToken: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_1.TokenWriteRequest, _types_pb2.TokenRequest]
+    CreateToken: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_2.TokenWriteRequest, _types_pb2.TokenRequest]
     """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
 
 @_typing.type_check_only
@@ -1193,7 +1212,7 @@ class ServiceAccountsAsyncStub(ServiceAccountsStub):
     """
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _service_account_pb2.ServiceAccountList]  # type: ignore[assignment]
     """Each object by itself, not atomic; the answer lists what was deleted."""
-    CreateToken: _aio.UnaryUnaryMultiCallable[_rpc_pb2_1.TokenWriteRequest, _types_pb2.TokenRequest]  # type: ignore[assignment]
+    CreateToken: _aio.UnaryUnaryMultiCallable[_rpc_pb2_2.TokenWriteRequest, _types_pb2.TokenRequest]  # type: ignore[assignment]
     """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
 
 class ServiceAccountsServicer(metaclass=_abc_1.ABCMeta):
@@ -1274,7 +1293,7 @@ class ServiceAccountsServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def CreateToken(
         self,
-        request: _rpc_pb2_1.TokenWriteRequest,
+        request: _rpc_pb2_2.TokenWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_types_pb2.TokenRequest, _abc.Awaitable[_types_pb2.TokenRequest]]:
         """A signed token that is not stored; ABORTED (Conflict) if the object it is bound to is another one."""
@@ -1831,7 +1850,7 @@ class ReplicationControllersStub:
     DeleteCollection: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replication_controller_pb2.ReplicationControllerList]
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]
     GetScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2_1.Scale]
-    UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_2.ScaleWriteRequest, _types_pb2_1.Scale]
+    UpdateScale: _grpc.UnaryUnaryMultiCallable[_rpc_pb2_3.ScaleWriteRequest, _types_pb2_1.Scale]
 
 @_typing.type_check_only
 class ReplicationControllersAsyncStub(ReplicationControllersStub):
@@ -1848,7 +1867,7 @@ class ReplicationControllersAsyncStub(ReplicationControllersStub):
     DeleteCollection: _aio.UnaryUnaryMultiCallable[_rpc_pb2.DeleteCollectionRequest, _replication_controller_pb2.ReplicationControllerList]  # type: ignore[assignment]
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.ReplicationControllerWriteRequest, _replication_controller_pb2.ReplicationController]  # type: ignore[assignment]
     GetScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _types_pb2_1.Scale]  # type: ignore[assignment]
-    UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_2.ScaleWriteRequest, _types_pb2_1.Scale]  # type: ignore[assignment]
+    UpdateScale: _aio.UnaryUnaryMultiCallable[_rpc_pb2_3.ScaleWriteRequest, _types_pb2_1.Scale]  # type: ignore[assignment]
 
 class ReplicationControllersServicer(metaclass=_abc_1.ABCMeta):
     """replicationcontrollers."""
@@ -1926,7 +1945,7 @@ class ReplicationControllersServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def UpdateScale(
         self,
-        request: _rpc_pb2_2.ScaleWriteRequest,
+        request: _rpc_pb2_3.ScaleWriteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_types_pb2_1.Scale, _abc.Awaitable[_types_pb2_1.Scale]]: ...
 

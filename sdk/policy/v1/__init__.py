@@ -11,11 +11,17 @@ from .pod_disruption_budget_pb2 import (
     PodDisruptionBudgetSpec,
     PodDisruptionBudgetStatus,
 )
+from .rpc_pb2 import (
+    EvictRequest,
+    EvictResponse,
+)
 from .types_pb2 import (
     Eviction,
 )
 
 __all__ = [
+    "EvictRequest",
+    "EvictResponse",
     "Eviction",
     "PodDisruptionBudget",
     "PodDisruptionBudgetList",

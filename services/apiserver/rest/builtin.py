@@ -21,6 +21,7 @@ SUBRESOURCES = {
     "attach": ("create", "get"),
     "portforward": ("create", "get"),
     "binding": ("create",),
+    "eviction": ("create",),
     "token": ("create",),
     "finalize": ("update",),
     "approval": ("get", "patch", "update"),

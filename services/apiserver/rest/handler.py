@@ -15,6 +15,7 @@ from raftsman.authentication import v1 as authentication
 from raftsman.autoscaling import v1 as autoscaling
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
+from raftsman.policy import v1 as policy
 from raftsman.services.apiserver import failures, metrics
 from raftsman.services.apiserver.access.authentication import Authenticator
 from raftsman.services.apiserver.access.identity import User
@@ -28,6 +29,7 @@ from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
     bind,
     delete,
+    evict,
     finalize,
     patch,
     read,
@@ -260,7 +262,8 @@ class Handler:
         parts: dict[tuple[str, str], Callable[[Call, Request, Target], Awaitable[Answer]]] = {
             ("status", "GET"): self._one, ("status", "PUT"): self._status, ("status", "PATCH"): self._one,
             ("scale", "GET"): self._scale, ("scale", "PUT"): self._scale, ("scale", "PATCH"): self._scale,
-            ("binding", "POST"): self._bind, ("token", "POST"): self._token, ("finalize", "PUT"): self._finalize,
+            ("binding", "POST"): self._bind, ("eviction", "POST"): self._evict,
+            ("token", "POST"): self._token, ("finalize", "PUT"): self._finalize,
         }  # fmt: skip
         known = {part.name for part in target.resource.facts.subresources}
         if target.subresource not in known:
@@ -311,6 +314,18 @@ class Handler:
         binding.metadata.name = binding.metadata.name or target.name
         made = core.BindRequest(namespace=target.namespace, binding=binding, options=requests.options(request))
         await bind.bind(self._api, call, made.SerializeToString())
+        wanted = media.negotiate(request.headers.get("accept", ""))
+        return _message(meta.Status(status="Success", code=201), wanted, status=201)
+
+    async def _evict(self, call: Call, request: Request, target: Target) -> Answer:
+        eviction = _typed(request, target, policy.Eviction)
+        if (eviction.metadata.name or target.name) != target.name:
+            raise errors.BadRequest("name in URL does not match name in Eviction object")
+        eviction.metadata.name = target.name
+        if requests.dry_run(request) and "All" not in eviction.delete_options.dry_run:
+            eviction.delete_options.dry_run.append("All")
+        made = policy.EvictRequest(namespace=target.namespace, eviction=eviction)
+        await evict.evict(self._api, call, made.SerializeToString())
         wanted = media.negotiate(request.headers.get("accept", ""))
         return _message(meta.Status(status="Success", code=201), wanted, status=201)
 

@@ -29,13 +29,14 @@ async def delete(api: Api, call: Call, raw: bytes) -> bytes:
     kind = call.kind
     api.allow(call.user, "delete", kind, namespace=request.namespace, name=request.name)
     namespace = read.namespace_of(kind, request.namespace, request.name)
-    gone = await _delete(api, versions.stored_call(call), namespace, request.name, request.options)
+    gone = await delete_one(api, versions.stored_call(call), namespace, request.name, request.options)
     return versions.answer(kind, gone)
 
 
-async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
+async def delete_one(api: Api, call: Call, namespace: str, name: str, options: meta.DeleteOptions) -> CachedObject:
+    """A delete that was allowed; the object as it is left."""
     kind = call.kind
-    _check(options)
+    check(options)
     if name in kind.undeletable:
         raise failures.forbidden(kind.resource, name, kind.undeletable[name])
     dry_run = call.dry_run = "All" in options.dry_run
@@ -47,7 +48,8 @@ async def _delete(api: Api, call: Call, namespace: str, name: str, options: meta
     return await api.allocator.update(kind, name, change, namespace=namespace, dry_run=dry_run)
 
 
-def _check(options: meta.DeleteOptions) -> None:
+def check(options: meta.DeleteOptions) -> None:
+    """errors.BadRequest if they say what cannot be."""
     if options.propagation_policy not in _POLICIES:
         raise errors.BadRequest(
             f'propagationPolicy "{options.propagation_policy}" is none of Orphan, Background, Foreground'
@@ -73,7 +75,7 @@ async def delete_collection(api: Api, call: Call, raw: bytes) -> bytes:
     found = api.cache(kind).select(selected)
     for start in range(0, len(found), TOGETHER_MAX):
         some = found[start : start + TOGETHER_MAX]
-        deleting = (_delete(api, written, one.namespace, one.name, request.options) for one in some)
+        deleting = (delete_one(api, written, one.namespace, one.name, request.options) for one in some)
         for outcome in await asyncio.gather(*deleting, return_exceptions=True):
             if isinstance(outcome, CachedObject):
                 gone.append(outcome)
