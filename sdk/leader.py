@@ -178,13 +178,27 @@ class LeaderElection:
     async def _let_go(self) -> None:
         """Give the lease back, so that the next need not wait for its end."""
         held, self._leading = self._leading, False
-        if not (held and self._release) or self._seen is None:
+        if not (held and self._release):
             return
-        lease = coordination.Lease()
-        lease.CopyFrom(self._seen)
-        lease.spec.holder_identity, lease.spec.lease_duration_seconds = "", 1
-        lease.spec.renew_time.CopyFrom(times.micro_now())
         try:
-            self._saw(await self._client.update(lease, timeout_s=RELEASE_TIMEOUT_S))
+            try:
+                await self._released(self._seen)
+            except errors.Conflict:
+                # A renewal that was cancelled on its way may have been written all the same.
+                await self._released(None)
         except errors.ApiError as error:
             log.warning("lease not given back", lease=self._name, error=error)
+
+    async def _released(self, seen: coordination.Lease | None) -> None:
+        found = seen
+        if found is None:
+            found = await self._client.get(
+                coordination.Lease, self._name, namespace=self._namespace, timeout_s=RELEASE_TIMEOUT_S
+            )
+        if found.spec.holder_identity != self.identity:
+            return
+        lease = coordination.Lease()
+        lease.CopyFrom(found)
+        lease.spec.holder_identity, lease.spec.lease_duration_seconds = "", 1
+        lease.spec.renew_time.CopyFrom(times.micro_now())
+        self._saw(await self._client.update(lease, timeout_s=RELEASE_TIMEOUT_S))
