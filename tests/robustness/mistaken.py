@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from raftsman.store import __main__ as store
+from raftsman.store import wal
 from raftsman.store.mvcc import watchers
+from raftsman.store.raft.member import Settings
 from raftsman.store.replica import Replica
 from raftsman.store.server import events
 from raftsman.store.wal.disk import File, Real
-from raftsman.store.wal.log import SECTOR_BYTES, Wal
+from raftsman.store.wal.log import SECTOR_BYTES
 
 WRITTEN_BACK_S = 2.0
 DROPPED_EVERY = 25
@@ -136,8 +138,8 @@ def die_at(step: int) -> None:
 
     for name in DISK_CALLS:
         counted(name)
-    assert Wal.__init__.__kwdefaults__ is not None
-    Wal.__init__.__kwdefaults__["segment_bytes"] = SMALL_SEGMENT_BYTES
+    wal.SEGMENT_BYTES = SMALL_SEGMENT_BYTES
+    Settings.margin_bytes = property(lambda self: SMALL_SEGMENT_BYTES)  # type: ignore[assignment]
 
 
 MISTAKES = {"stale reads": stale_reads, "no sync": no_sync, "dropped event": dropped_event}

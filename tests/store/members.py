@@ -47,6 +47,7 @@ class Store:
     peer: int = field(default_factory=lambda: free_ports(1)[0])
     """Where peers are listened for, if the flags do not say."""
     process: subprocess.Popen[bytes] | None = None
+    command: list[str] = field(default_factory=lambda: [sys.executable, "-m", "raftsman.store"])
 
     @property
     def address(self) -> str:
@@ -63,9 +64,7 @@ class Store:
         if not any("--listen-peer-urls" in flag for flag in self.flags):
             arguments += ["--listen-peer-urls", f"http://127.0.0.1:{self.peer}"]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "raftsman.store", *arguments], stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen([*self.command, *arguments], stdout=log, stderr=log)
 
     def kill(self) -> None:
         """kill -9."""
