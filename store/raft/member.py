@@ -27,7 +27,7 @@ from .kernel import Kernel, Pace
 from .proposals import Proposals
 from .transport import PeerTls, PeerTransport, Upcalls
 
-IN_FLIGHT_MAX = 4
+IN_FLIGHT_MAX = 8
 IN_FLIGHT_FEW_MAX = 2
 IN_FLIGHT_BYTES = 1 << 20
 """Beyond IN_FLIGHT_FEW_MAX an entry must be worth its sync, and those before it be small together: two of the largest
