@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ipaddress
 import socket
 import ssl
 from collections import OrderedDict
@@ -122,6 +123,14 @@ def _path(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _resolver(services: Services) -> Any:
     """Services by their endpoints, all else as the machine does; the host name stays the one that TLS checks."""
     from aiohttp.abc import AbstractResolver, ResolveResult
@@ -138,6 +147,9 @@ def _resolver(services: Services) -> Any:
             if len(parts) != 3 or parts[2] != "svc":
                 return await self._others.resolve(host, port, family)
             addresses = services.addresses(parts[1], parts[0], port)
+            if not _is_address(addresses[0][0]):
+                # Outside the cluster, by name.
+                return await self._others.resolve(*addresses[0], family)
             return [
                 ResolveResult(
                     hostname=host,

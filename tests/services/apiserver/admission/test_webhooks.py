@@ -10,7 +10,6 @@ import pytest
 from raftsman import errors
 from raftsman.admissionregistration import v1 as registration
 from raftsman.core import v1 as core
-from raftsman.discovery import v1 as discovery
 from raftsman.meta import v1 as meta
 
 from tests.services.apiserver.certificates import Authority
@@ -176,24 +175,21 @@ async def test_deletes_statuses_scales_and_bindings_are_asked_about(
     assert (deleted["object"], deleted["oldObject"]["metadata"]["name"]) == (None, "web")
 
 
-async def test_a_service_is_found_by_its_endpoints(api: Api, namespace: str, authority: Authority) -> None:
+async def test_a_service_outside_the_cluster_is_asked_by_its_name(
+    api: Api, namespace: str, authority: Authority
+) -> None:
     async with serving(authority, allow, host=f"hook.{namespace}.svc") as hook:
         service = core.Service(metadata=meta.ObjectMeta(namespace=namespace, name="hook"))
-        service.spec.ports.add(name="https", port=443)
+        service.spec.type, service.spec.external_name = "ExternalName", "localhost"
+        service.spec.ports.add(name="https", port=hook.port)
         await api.create(service)
-        endpoints = discovery.EndpointSlice(metadata=meta.ObjectMeta(namespace=namespace, name="hook-1"))
-        endpoints.metadata.labels["kubernetes.io/service-name"] = "hook"
-        endpoints.address_type = "IPv4"
-        endpoints.endpoints.add(addresses=["127.0.0.1"]).conditions.ready = True
-        endpoints.ports.add(name="https", port=hook.port, protocol="TCP")
-        await api.create(endpoints)
         made = configuration(Validating, hook, namespace)
         client = made.webhooks[0].client_config
         client.ClearField("url")
-        client.service.namespace, client.service.name, client.service.path = namespace, "hook", "/review"
+        client.service.MergeFrom(registration.ServiceReference(namespace=namespace, name="hook", path="/review"))
+        client.service.port = hook.port
         async with configured(api, made):
             await asyncio.gather(*(api.create(a_map(namespace, f"m{n}")) for n in range(20)))
-            await api.delete(discovery.EndpointSlice, "hook-1", namespace)
         assert len(hook.asked) == 20
 
 
