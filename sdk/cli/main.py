@@ -21,6 +21,7 @@ _VERBS = {
     "apply": "apply",
     "attach": "attach",
     "auth": "auth",
+    "certificate": "certificate",
     "completion": "completion",
     "cordon": "cordon",
     "cp": "cp",
@@ -49,7 +50,6 @@ _VERBS = {
 _UNSUPPORTED = {
     "api-versions": "discovery of group versions",
     "autoscale": "the pod autoscaler",
-    "certificate": "signing requests",
     "cluster-info": "the service proxy",
     "config": "editing of kubeconfigs",
     "debug": "ephemeral containers",

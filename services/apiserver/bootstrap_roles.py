@@ -6,8 +6,7 @@ and subjects that went are added again at every start, and what was added to the
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raftsman.rbac import v1 as rbac
@@ -20,17 +19,18 @@ _BOOTSTRAPPING = "kubernetes.io/bootstrapping"
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 _ACCOUNTS = "kube-system"
 _CONTROLLER = "system:controller:"
+_AGGREGATED = ("view", "edit", "admin")
 
 
 def all_of_them() -> Iterator[Any]:
     """Cluster roles and bindings, then those of single namespaces."""
-    names = []
-    for name, facts, rules in itertools.chain(_read(default_roles.ROLES), _read(default_controller_roles.ROLES)):
-        names.append(name)
-        yield _cluster_role(name, facts, rules)
+    texts = (default_roles.ROLES, default_controller_roles.ROLES)
+    roles = {name: _cluster_role(name, facts, rules) for text in texts for name, facts, rules in _read(text)}
+    _aggregate(roles)
+    yield from roles.values()
     for name, subjects in default_roles.BINDINGS.items():
         yield _cluster_binding(name, name, subjects)
-    for name in names:
+    for name in roles:
         if name.startswith(_CONTROLLER):
             yield _cluster_binding(name, name, f"ServiceAccount:{name.removeprefix(_CONTROLLER)}")
     for name, (role, subjects) in default_roles.OWN_BINDINGS.items():
@@ -85,6 +85,14 @@ def _cluster_role(name: str, facts: Sequence[str], rules: Sequence[rbac.PolicyRu
     return role
 
 
+def _aggregate(roles: Mapping[str, rbac.ClusterRole]) -> None:
+    """The first copy of what roles take in; later ones are a controller's. Those that are taken in come first."""
+    for name in _AGGREGATED:
+        for other in sorted(roles):
+            if roles[other].metadata.labels.get(f"{_AGGREGATE}{name}"):
+                roles[name].rules.extend(rule for rule in roles[other].rules if rule not in roles[name].rules)
+
+
 def _role(path: str, rules: Sequence[rbac.PolicyRule]) -> rbac.Role:
     role = rbac.Role(rules=rules)
     role.metadata.namespace, _, role.metadata.name = path.partition("/")
@@ -130,7 +138,7 @@ def mended(found: Any, wanted: Any) -> Any:
                 getattr(new.metadata, word)[key] = value
     if isinstance(found, rbac.RoleBinding | rbac.ClusterRoleBinding):
         new.subjects.extend(subject for subject in wanted.subjects if subject not in found.subjects)
-    else:
+    elif not (isinstance(found, rbac.ClusterRole) and wanted.HasField("aggregation_rule")):
         new.rules.extend(rule for rule in wanted.rules if rule not in found.rules and not covered(rule, found.rules))
     if isinstance(found, rbac.ClusterRole):
         have = found.aggregation_rule.cluster_role_selectors

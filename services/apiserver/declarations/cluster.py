@@ -26,7 +26,7 @@ def kinds() -> tuple[Kind, ...]:
     """Their declarations."""
     return (
         kind(
-            coordination.Lease, name_rule=names.dns_subdomain, validate=cluster.lease,
+            coordination.Lease, name_rule=names.dns_subdomain, unconditional_update=False, validate=cluster.lease,
             validate_update=cluster.lease_update,
         ),
         kind(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from .conftest import CommandLine
 
@@ -181,6 +185,31 @@ def test_labels_annotations_environment_and_patches(web: CommandLine) -> None:
     assert "(no change)" in web.ok("patch", "deploy", "web", "-p", "spec: {replicas: 1}")
     operations = '[{"op": "replace", "path": "/spec/replicas", "value": "x"}]'
     assert "spec.replicas" in web.fails("patch", "deploy/web", "--type=json", "-p", operations)
+
+
+def test_signing_requests_are_approved_and_denied(admin: CommandLine, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "jane")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    body = base64.b64encode(request.public_bytes(serialization.Encoding.PEM)).decode()
+    path = tmp_path / "csr.yaml"
+    for name in ("one", "two"):
+        path.write_text(
+            f"apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {{name: {name}}}\n"
+            f"spec: {{request: {body}, signerName: example.com/x, usages: [client auth]}}\n"
+        )
+        admin.ok("create", "-f", str(path))
+    said = "certificatesigningrequest.certificates.k8s.io/one approved\n"
+    assert admin.ok("certificate", "approve", "one") == said
+    assert admin.ok("certificate", "approve", "one", "--force") == said
+    assert "denied" in admin.ok("certificate", "deny", "csr/two")
+    assert "mutually exclusive" in admin.fails("certificate", "deny", "one")
+    assert 'certificatesigningrequests.certificates.k8s.io "three" not found' in admin.fails(
+        "certificate", "approve", "three"
+    )
+    states = [line.split()[-1] for line in admin.ok("get", "csr", "--no-headers").splitlines()]
+    assert states == ["Approved", "Denied"]
+    assert "jane" in admin.ok("describe", "csr", "one")
 
 
 def test_nodes_are_cordoned_and_tainted(admin: CommandLine) -> None:

@@ -22,6 +22,8 @@ def test_each_is_there_once_and_right() -> None:
     bindings = [one for one in found if isinstance(one, rbac.ClusterRoleBinding)]
     assert {one.role_ref.name for one in bindings} <= roles
     assert (len(roles), len([one for one in bindings if not one.metadata.name.startswith("raftsman:")])) == (70, 51)
+    aggregated = {name: len(wanted(name).rules) for name in ("admin", "edit", "view")}
+    assert aggregated == {"admin": 29, "edit": 27, "view": 12}
     for one in found:
         causes = Causes()
         kind(type(one)).validate(one, causes)
