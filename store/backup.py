@@ -23,7 +23,7 @@ import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -158,6 +158,22 @@ def read(path: Path, *, check_hash: bool = True, bump_revisions: int = 0) -> mvc
         raise BadBackup(str(error)) from error
     except (DecodeError, UnicodeDecodeError, struct.error, errors.StoreError) as error:
         raise BadBackup(f"{path} is damaged: {error}") from error
+
+
+class Summary(NamedTuple):
+    """What a backup holds: its newest revision, the items of all its buckets, and the bytes of its database."""
+
+    revision: int
+    items: int
+    size: int
+
+
+def check(path: Path, *, check_hash: bool = True) -> Summary:
+    """Read a backup through, as `read` would, and say what it holds. Raises BadBackup, and OSError."""
+    state = read(path, check_hash=check_hash)
+    with bolt.Database(path, trailer=_trailer(path, check_hash=False)) as database:
+        items = sum(1 for bucket in database.buckets for _ in database.items(bucket))
+        return Summary(state.revision, items, database.meta.end * database.meta.page_bytes)
 
 
 def _trailer(path: Path, *, check_hash: bool) -> int:
