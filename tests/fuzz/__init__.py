@@ -1,1 +1,1 @@
-"""Bytes of all kinds against the parsers: `scripts/fuzz` looks for what breaks them, the tests keep it found."""
+"""What takes bytes from outside, fuzzed: targets, nearly right trees, and the runner that is guided by coverage."""
