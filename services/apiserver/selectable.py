@@ -10,6 +10,7 @@ from raftsman.certificates import v1 as certificates
 from raftsman.conversion import events as event_conversion
 from raftsman.core import v1 as core
 from raftsman.events import v1 as events
+from raftsman.resource import v1 as resource
 
 POD = frozenset({
     "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
@@ -23,6 +24,7 @@ REPLICA_SET = frozenset({"status.replicas"})
 REPLICATION_CONTROLLER = frozenset({"status.replicas"})
 JOB = frozenset({"status.successful"})
 SIGNING_REQUEST = frozenset({"spec.signerName"})
+RESOURCE_SLICE = frozenset({"spec.nodeName", "spec.driver"})
 EVENT = frozenset({
     "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
     "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
@@ -75,6 +77,10 @@ def job(found: batch.Job) -> Mapping[str, str]:
 
 def signing_request(found: certificates.CertificateSigningRequest) -> Mapping[str, str]:
     return {"spec.signerName": found.spec.signer_name}
+
+
+def resource_slice(found: resource.ResourceSlice) -> Mapping[str, str]:
+    return {"spec.nodeName": found.spec.node_name, "spec.driver": found.spec.driver}
 
 
 def event(found: core.Event) -> Mapping[str, str]:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from raftsman import quantity
+from raftsman import quantity, selectors
+from raftsman.autoscaling import v1 as autoscaling
 from raftsman.conversion import events as event_conversion
 from raftsman.core import v1 as core
 from raftsman.events import v1 as events
 from raftsman.services.apiserver import selectable
+from raftsman.services.apiserver.defaulting import claims as claim_defaults
 from raftsman.services.apiserver.defaulting import cluster as cluster_defaults
 from raftsman.services.apiserver.defaulting import pods as pod_defaults
+from raftsman.services.apiserver.defaulting import quotas as quota_defaults
 from raftsman.services.apiserver.defaulting import services as service_defaults
-from raftsman.services.apiserver.kinds import Kind, View
-from raftsman.services.apiserver.validation import cluster, config, endpoints, names, pods, services
+from raftsman.services.apiserver.defaulting import workloads as workload_defaults
+from raftsman.services.apiserver.kinds import Kind, View, Workload
+from raftsman.services.apiserver.validation import (
+    claims,
+    cluster,
+    config,
+    endpoints,
+    names,
+    persistent_volumes,
+    pods,
+    quotas,
+    services,
+    workloads,
+)
 from raftsman.services.apiserver.validation import events as event_rules
 
 from .declaring import WITH_STATUS, drop_status, kind
@@ -75,13 +90,65 @@ def kinds() -> tuple[Kind, ...]:
             core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints,
             validate=endpoints.endpoints, validate_update=endpoints.endpoints_update,
         ),
-        kind(core.LimitRange, judges=True, name_rule=names.dns_subdomain),
-        kind(core.PersistentVolume, name_rule=names.dns_subdomain, **WITH_STATUS),
-        kind(core.PersistentVolumeClaim, name_rule=names.dns_subdomain, **WITH_STATUS),
-        kind(core.PodTemplate, name_rule=names.dns_subdomain, has_generation=True),
-        kind(core.ReplicationController, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True),
-        kind(core.ResourceQuota, judges=True, name_rule=names.dns_subdomain, **WITH_STATUS),
+        *_volumes(), *_bounds(), *_older(),
     )  # fmt: skip
+
+
+def _volumes() -> tuple[Kind, ...]:
+    return (
+        kind(
+            core.PersistentVolume, name_rule=names.dns_subdomain, has_status=True,
+            default=claim_defaults.volume, prepare_create=claim_defaults.new_volume,
+            prepare_status=claim_defaults.volume_status, validate=persistent_volumes.volume,
+            validate_update=persistent_volumes.update, validate_status=persistent_volumes.status,
+        ),
+        kind(
+            core.PersistentVolumeClaim, name_rule=names.dns_subdomain, has_status=True,
+            default=claim_defaults.claim, prepare_create=claim_defaults.new_claim, validate=claims.claim,
+            validate_update=claims.claim_update, validate_status=claims.claim_status,
+        ),
+    )  # fmt: skip
+
+
+def _bounds() -> tuple[Kind, ...]:
+    return (
+        kind(
+            core.LimitRange, judges=True, name_rule=names.dns_subdomain, default=quota_defaults.limit_range,
+            validate=quotas.limit_range, validate_update=quotas.limit_range_update,
+        ),
+        kind(
+            core.ResourceQuota, judges=True, name_rule=names.dns_subdomain, **WITH_STATUS,
+            default=quota_defaults.resource_quota, validate=quotas.resource_quota,
+            validate_update=quotas.resource_quota_update, validate_status=quotas.resource_quota_status,
+        ),
+    )  # fmt: skip
+
+
+def _older() -> tuple[Kind, ...]:
+    """What deployments have taken the place of."""
+    return (
+        kind(
+            core.PodTemplate, name_rule=names.dns_subdomain, has_generation=True,
+            default=workload_defaults.pod_template, validate=workloads.pod_template,
+            validate_update=workloads.pod_template_update,
+        ),
+        kind(
+            core.ReplicationController, name_rule=names.dns_subdomain, **WITH_STATUS, has_generation=True,
+            default=workload_defaults.replication_controller, scale=Controlled(),
+            selectable=selectable.REPLICATION_CONTROLLER, fields_of=selectable.replica_set,
+            validate=workloads.replication_controller, validate_update=workloads.replication_controller_update,
+            validate_status=workloads.replica_set_status,
+        ),
+    )  # fmt: skip
+
+
+class Controlled(Workload):
+    """The scale of a replication controller, whose selector is of labels alone."""
+
+    def read(self, obj: core.ReplicationController, scale: autoscaling.Scale) -> None:
+        scale.spec.replicas = obj.spec.replicas
+        scale.status.replicas = obj.status.replicas
+        scale.status.selector = str(selectors.from_mapping(obj.spec.selector))
 
 
 def event_v1(kinds: dict[str, Kind]) -> Kind:

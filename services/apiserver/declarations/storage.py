@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from raftsman.resource import v1 as resource
+from raftsman.services.apiserver import selectable
+from raftsman.services.apiserver.defaulting import devices as device_defaults
 from raftsman.services.apiserver.defaulting import storage as storage_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import names
+from raftsman.services.apiserver.validation import device_claims, names, resource_slices
 from raftsman.services.apiserver.validation import storage as volumes
 from raftsman.storage import v1 as storage
 
@@ -43,8 +45,23 @@ def kinds() -> tuple[Kind, ...]:
             storage.VolumeAttributesClass, name_rule=names.dns_subdomain,
             validate=volumes.attributes_class, validate_update=volumes.attributes_class_update,
         ),
-        kind(resource.DeviceClass, name_rule=names.dns_subdomain, has_generation=True),
-        kind(resource.ResourceClaim, name_rule=names.dns_subdomain, **WITH_STATUS),
-        kind(resource.ResourceClaimTemplate, name_rule=names.dns_subdomain),
-        kind(resource.ResourceSlice, name_rule=names.dns_subdomain, has_generation=True),
+        kind(
+            resource.DeviceClass, name_rule=names.dns_subdomain, has_generation=True,
+            validate=device_claims.device_class, validate_update=device_claims.device_class_update,
+        ),
+        kind(
+            resource.ResourceClaim, name_rule=names.dns_subdomain, **WITH_STATUS, default=device_defaults.claim,
+            validate=device_claims.claim, validate_update=device_claims.claim_update,
+            validate_status=device_claims.claim_status,
+        ),
+        kind(
+            resource.ResourceClaimTemplate, name_rule=names.dns_subdomain, default=device_defaults.template,
+            validate=device_claims.template, validate_update=device_claims.template_update,
+        ),
+        kind(
+            resource.ResourceSlice, name_rule=names.dns_subdomain, has_generation=True,
+            default=device_defaults.resource_slice, selectable=selectable.RESOURCE_SLICE,
+            fields_of=selectable.resource_slice,
+            validate=resource_slices.resource_slice, validate_update=resource_slices.update,
+        ),
     )  # fmt: skip

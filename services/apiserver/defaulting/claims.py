@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from raftsman import times
 from raftsman.core import v1 as core
 
-from . import quantities
+from . import quantities, sources
 
 MODE = "Filesystem"
 
@@ -48,3 +49,30 @@ def claim_template(found: core.PersistentVolumeClaim) -> None:
     """A claim inside a stateful set, which shows its kind."""
     claim_spec(found.spec)
     found.status.phase = found.status.phase or "Pending"
+
+
+def volume(found: core.PersistentVolume) -> None:
+    spec = found.spec
+    spec.persistent_volume_reclaim_policy = spec.persistent_volume_reclaim_policy or "Retain"
+    if not spec.HasField("volume_mode"):
+        spec.volume_mode = MODE
+    found.status.phase = found.status.phase or "Pending"
+    quantities.canonical(spec.capacity)
+    for _, source in spec.persistent_volume_source.ListFields():
+        sources.source(source)
+
+
+def new_volume(found: core.PersistentVolume) -> None:
+    found.status.Clear()
+    found.status.phase = "Pending"
+    found.status.last_phase_transition_time.CopyFrom(times.now())
+
+
+def volume_status(new: core.PersistentVolume, old: core.PersistentVolume) -> None:
+    """When the phase last changed is the server's to say, unless the writer says it."""
+    if new.status.phase == old.status.phase:
+        new.status.ClearField("last_phase_transition_time")
+        if old.status.HasField("last_phase_transition_time"):
+            new.status.last_phase_transition_time.CopyFrom(old.status.last_phase_transition_time)
+    elif new.status.last_phase_transition_time == old.status.last_phase_transition_time:
+        new.status.last_phase_transition_time.CopyFrom(times.now())
