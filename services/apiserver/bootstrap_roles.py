@@ -24,7 +24,7 @@ _AGGREGATED = ("view", "edit", "admin")
 
 def all_of_them() -> Iterator[Any]:
     """Cluster roles and bindings, then those of single namespaces."""
-    texts = (default_roles.ROLES, default_controller_roles.ROLES)
+    texts = (default_roles.ROLES, default_controller_roles.ROLES, default_roles.OWN_ROLES)
     roles = {name: _cluster_role(name, facts, rules) for text in texts for name, facts, rules in _read(text)}
     _aggregate(roles)
     yield from roles.values()

@@ -201,8 +201,19 @@ _CONTROLLERS = (
 
 _JOINING = "system:bootstrappers:kubeadm:default-node-token"
 
+# Roles of this project alone: what Kubernetes' API server does of itself is a controller here.
+OWN_ROLES = """
+raftsman:controllers:flow-schemas
+  groups=flowcontrol.apiserver.k8s.io resources=flowschemas,prioritylevelconfigurations verbs=get,list,watch
+  groups=flowcontrol.apiserver.k8s.io resources=flowschemas/status verbs=update
+"""
+
 # Name: role and subjects, of this project alone.
 OWN_BINDINGS = {
+    "raftsman:controllers:flow-schemas": (
+        "raftsman:controllers:flow-schemas",
+        "User:system:kube-controller-manager",
+    ),
     # There is no graph of what belongs to which node yet, which would narrow this further.
     "raftsman:nodes": ("system:node", "Group:system:nodes"),
     # The proxy and the DNS server run in the node agent, under the node's identity.

@@ -15,6 +15,7 @@ from raftsman.services.controllers.disruption import DisruptionController
 from raftsman.services.controllers.endpoint_slices import EndpointSliceController
 from raftsman.services.controllers.endpoints import EndpointsController
 from raftsman.services.controllers.endpoints_mirror import EndpointsMirrorController
+from raftsman.services.controllers.flow_schemas import FlowSchemaController
 from raftsman.services.controllers.garbage_collector import GarbageCollector
 from raftsman.services.controllers.namespace import NamespaceController
 from raftsman.services.controllers.node_cidrs import NodeCidrController
@@ -48,6 +49,7 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         PodCollector(),
         GarbageCollector(),
         ClusterRoleAggregationController(),
+        FlowSchemaController(),
         CertificateApprover(),
         CertificateCleaner(),
         TokenCleaner(),

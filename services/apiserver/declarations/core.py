@@ -88,6 +88,7 @@ def kinds() -> tuple[Kind, ...]:
         ),
         kind(
             core.Endpoints, name_rule=names.dns_subdomain, default=service_defaults.endpoints,
+            warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
             validate=endpoints.endpoints, validate_update=endpoints.endpoints_update,
         ),
         *_volumes(), *_bounds(), *_older(),
