@@ -94,7 +94,12 @@ class Metrics:
             family.add_metric([said], 1.0)
             yield family
         yield self._handled(core)
-        yield _histogram(core, "etcd_disk_wal_fsync_duration_seconds", "Of the log.", self._replica.driver.sync_seconds)
+        yield from self._traffic(core)
+        for name, text, measured in (
+            ("etcd_disk_wal_fsync_duration_seconds", "Of the log.", self._replica.driver.sync_seconds),
+            ("etcd_debugging_snap_save_total_duration_seconds", "Of snapshots.", self._replica.snapshot_seconds),
+        ):
+            yield _histogram(core, name, text, measured)
 
     def _gauges(self) -> Iterator[_Value]:
         replica, state, driver = self._replica, self._replica.state, self._replica.driver
@@ -131,6 +136,16 @@ class Metrics:
         yield "etcd_debugging_lease_renewed_total", "Keep-alives, at the leader.", lessor.renewed
         yield "etcd_debugging_server_lease_expired_total", "Leases that ran out, at the leader.", lessor.expired
         yield "raftsman_store_log_syncs_total", "Syncs of the log.", replica.driver.syncs
+
+    def _traffic(self, core: Any) -> Iterator[Any]:
+        sent = core.CounterMetricFamily("etcd_network_peer_sent_bytes_total", "Bytes to a peer.", labels=["To"])
+        received = core.CounterMetricFamily(
+            "etcd_network_peer_received_bytes_total", "Bytes from a peer.", labels=["From"]
+        )
+        for peer, traffic in sorted(self._replica.driver.traffic.items()):
+            sent.add_metric([peer], float(traffic.sent))
+            received.add_metric([peer], float(traffic.received))
+        yield from (sent, received)
 
     def _handled(self, core: Any) -> Any:
         family = core.CounterMetricFamily(

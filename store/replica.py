@@ -24,6 +24,7 @@ import msgspec
 from google.protobuf.message import Message
 from raftsman import logs
 from raftsman.store import apply, commands, errors, mvcc, snapshot
+from raftsman.store.histogram import Histogram
 from raftsman.store.mvcc import members
 from raftsman.store.mvcc.auth import NOBODY, Who
 from raftsman.store.mvcc.sessions import Outcome
@@ -136,6 +137,7 @@ class Replica:
         self._snapshot_not_before = 0.0
         self._stopped = False
         self.counts = Counts()
+        self.snapshot_seconds = Histogram(first_s=0.001, buckets=14)
         self.observers: list[Observer] = []
         self.answer_call: Callable[[bytes], bytes] | None = None
         self.admit: Callable[[Kind, bytes], None] | None = None
@@ -526,8 +528,9 @@ class Replica:
             self.snapshot_index = max(self.snapshot_index, head.index)
             self._snapshot_bytes = self._log_for(size)
             self.driver.compact(head.index)
-            seconds = round(clock.now() - began, 3)
-            log.info("snapshot written", index=head.index, revision=head.revision, seconds=seconds)
+            seconds = clock.now() - began
+            self.snapshot_seconds.observe(seconds)
+            log.info("snapshot written", index=head.index, revision=head.revision, seconds=round(seconds, 3))
         except OSError as error:
             self._bytes_since += covered
             self._snapshot_not_before = asyncio.get_running_loop().time() + SNAPSHOT_RETRY_S

@@ -23,6 +23,7 @@ from . import events
 from .journal import WalJournal
 from .mailbox import Mailbox
 from .member import Member, Settings
+from .transport import Traffic
 
 START_S = 30.0
 STOP_S = 10.0
@@ -131,6 +132,11 @@ class Driver:
     @property
     def sync_seconds(self) -> Histogram:
         return self._journal.sync_seconds if self._journal else Histogram(first_s=0.001, buckets=1)
+
+    @property
+    def traffic(self) -> dict[str, Traffic]:
+        """Bytes to and from each peer, by its id in hex."""
+        return self._member.traffic if self._member else {}
 
     @property
     def syncs(self) -> int:

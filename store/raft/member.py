@@ -139,6 +139,11 @@ class Member:
         self.alone_from: int | None = None
         """The entry since which this member is the only one that votes, None when others do. Any thread may read it."""
 
+    @property
+    def traffic(self) -> dict[str, transport.Traffic]:
+        """Bytes to and from each peer. Any thread may ask."""
+        return dict(self._transport.traffic)
+
     async def start(self, index: int, term: int, dumped: membership.Dumped) -> None:
         """Begin behind the snapshot that the state machine was loaded from, with the members of then.
 

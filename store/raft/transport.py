@@ -73,6 +73,14 @@ class Upcalls:
     """Whether this peer has something to say now: it leads, or nobody does, or this member leads."""
 
 
+@dataclass(slots=True)
+class Traffic:
+    """Bytes to and from a peer."""
+
+    sent: int = 0
+    received: int = 0
+
+
 class PeerTransport(Transport):  # type: ignore[misc]
     """pysyncobj's transport. Members are named by their ids in hex.
 
@@ -92,6 +100,8 @@ class PeerTransport(Transport):  # type: ignore[misc]
         self._dials: dict[str, asyncio.Task[None]] = {}
         self._servers: list[asyncio.Server] = []
         self._started = False
+        self.traffic: dict[str, Traffic] = {}
+        """By peer. Any thread may read it."""
         self.upcalls: Upcalls | None = None
 
     async def start(self, listen: list[tuple[str, int]]) -> None:
@@ -271,6 +281,7 @@ class PeerTransport(Transport):  # type: ignore[misc]
             self._forget(old, node)
             old.abort()
         connection.node = node
+        connection.traffic = self.traffic.setdefault(node.id, Traffic())
         self._connections[node] = connection
         self._onNodeConnected(node)
         self.upcalls.up(node)
@@ -303,6 +314,7 @@ class _Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self.heard = 0
         """How often something arrived."""
+        self.traffic = Traffic()
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -347,11 +359,13 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return False
         data = _encode(message)
+        self.traffic.sent += len(data)
         out.writelines((len(data).to_bytes(4, "little"), data))
         return True
 
     def data_received(self, data: bytes) -> None:
         self.heard += 1
+        self.traffic.received += len(data)
         self._buffer += data
         try:
             self._frames()

@@ -109,6 +109,8 @@ async def test_members_find_each_other_and_talk() -> None:
         assert await get(high_ear.up) == "a"
         assert low.post(low._nodes["b"], {"type": "x", "data": b"1" * 100_000})
         assert (await get(high_ear.received))[1]["data"] == b"1" * 100_000
+        assert min(low.traffic["b"].sent, high.traffic["a"].received) > 100_000
+        assert low.traffic["b"].received < 1_000
         high.close()
         assert await get(low_ear.down) == "b"
 
