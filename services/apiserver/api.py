@@ -11,6 +11,7 @@ from .admission.resource_quota import Accounts
 from .config import Config
 from .flowcontrol.control import FlowControl
 from .kinds import Kind
+from .policies.reading import Policies
 from .registry import Registry
 from .storage.allocation import Allocator
 from .storage.objects import Objects
@@ -35,6 +36,7 @@ class Api:
     allocator: Allocator
     nodes: NodeAuthorizer
     hooks: Hooks
+    policies: Policies
     flow: FlowControl
     caller: Caller
     accounts: Accounts = field(default_factory=Accounts)

@@ -29,6 +29,7 @@ from .config import Config
 from .custom.served import Definitions
 from .declarations import table, views
 from .flowcontrol.control import FlowControl
+from .policies.reading import Policies
 from .registry import Registry
 from .rest import about, checks
 from .rest.handler import Handler
@@ -199,6 +200,7 @@ def _composed(config: Config, store: Store) -> Api:
         allocator.forget()
         authorizer.forget()
         hooks.forget()
+        policies.forget()
         flow.forget()
 
     stored = {name: kind for name, kind in kinds.items() if kind.stored}
@@ -206,7 +208,7 @@ def _composed(config: Config, store: Store) -> Api:
     objects = Objects(store, sealer, feed, leases)
     allocator = Allocator(objects, network=config.service_cluster_ip_range, ports=config.service_node_port_range)
     authorizer = Authorizer(feed.caches)
-    hooks = Hooks(feed.caches)
+    hooks, policies = Hooks(feed.caches), Policies(feed.caches)
     flow = FlowControl(feed.caches, seats=config.max_requests_inflight + config.max_mutating_requests_inflight)
     nodes = NodeAuthorizer(feed.caches)
     return Api(
@@ -220,6 +222,7 @@ def _composed(config: Config, store: Store) -> Api:
         allocator=allocator,
         nodes=nodes,
         hooks=hooks,
+        policies=policies,
         flow=flow,
         caller=Caller(feed.caches),
     )

@@ -20,6 +20,7 @@ from . import (
     limit_ranger,
     namespace_lifecycle,
     node_restriction,
+    policies,
     priority,
     resource_quota,
     service_account,
@@ -51,6 +52,7 @@ PLUGINS: tuple[Plugin, ...] = (
     certificates.RESTRICTION,
     escalation.PLUGIN,
     webhooks.MUTATING,
+    policies.PLUGIN,
     webhooks.VALIDATING,
     resource_quota.PLUGIN,
 )

@@ -73,11 +73,11 @@ def _environment(variables: tuple[str, ...]) -> Any:
 def _extensions() -> list[Any]:
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
-    from . import functions, kubernetes
+    from . import authorizer, functions, kubernetes
 
     return [
         ext_bindings.ExtBindings(), ext_encoders.ExtEncoders(), ext_math.ExtMath(), ext_optional.ExtOptional(),
-        ext_strings.ExtStrings(), functions.extension(), kubernetes.extension(),
+        ext_strings.ExtStrings(), functions.extension(), kubernetes.extension(), authorizer.extension(),
     ]  # fmt: skip
 
 

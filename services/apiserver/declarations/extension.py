@@ -9,19 +9,28 @@ from raftsman.services.apiserver.custom import definition
 from raftsman.services.apiserver.defaulting import admission as defaults
 from raftsman.services.apiserver.defaulting import registrations as registration_defaults
 from raftsman.services.apiserver.kinds import Kind
-from raftsman.services.apiserver.validation import names, registrations, webhooks
+from raftsman.services.apiserver.validation import names, policies, registrations, webhooks
 
 from .declaring import WITH_STATUS, kind
+
+
+def _observed(policy: admissionregistration.ValidatingAdmissionPolicy) -> None:
+    """Every expression of a policy is compiled before it is stored; more is not known of it later."""
+    policy.status.observed_generation = policy.metadata.generation
+    policy.status.type_checking.SetInParent()
 
 
 def kinds() -> tuple[Kind, ...]:
     """Their declarations."""
     return (
-        kind(
-            admissionregistration.MutatingAdmissionPolicy, name_rule=names.dns_subdomain, has_generation=True,
-        ),
-        kind(
-            admissionregistration.MutatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
+        *(
+            kind(
+                message, name_rule=names.dns_subdomain, has_generation=True, validate=policies.unserved,
+                validate_update=lambda new, _, causes: policies.unserved(new, causes),
+            )
+            for message in (
+                admissionregistration.MutatingAdmissionPolicy, admissionregistration.MutatingAdmissionPolicyBinding,
+            )
         ),
         kind(
             admissionregistration.MutatingWebhookConfiguration, judges=True, name_rule=names.dns_subdomain,
@@ -29,11 +38,14 @@ def kinds() -> tuple[Kind, ...]:
             validate_update=lambda new, _, causes: webhooks.mutating(new, causes),
         ),
         kind(
-            admissionregistration.ValidatingAdmissionPolicy, name_rule=names.dns_subdomain, has_generation=True,
-            **WITH_STATUS,
+            admissionregistration.ValidatingAdmissionPolicy, judges=True, name_rule=names.dns_subdomain,
+            has_generation=True, **WITH_STATUS, default=defaults.policy, complete_create=_observed,
+            validate=policies.policy, validate_update=lambda new, _, causes: policies.policy(new, causes),
         ),
         kind(
-            admissionregistration.ValidatingAdmissionPolicyBinding, name_rule=names.dns_subdomain, has_generation=True,
+            admissionregistration.ValidatingAdmissionPolicyBinding, judges=True, name_rule=names.dns_subdomain,
+            has_generation=True, default=defaults.binding, validate=policies.binding,
+            validate_update=lambda new, _, causes: policies.binding(new, causes),
         ),
         kind(
             admissionregistration.ValidatingWebhookConfiguration, judges=True, name_rule=names.dns_subdomain,

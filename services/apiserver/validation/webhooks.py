@@ -187,7 +187,7 @@ def match_conditions(found: Sequence[Any], causes: Causes, *, path: str, variabl
 def expression(
     text: str, causes: Causes, *, path: str, variables: Iterable[str], types: tuple[str, ...] = ("BOOL",)
 ) -> None:
-    """One that can be compiled, of one of `types` as far as that is known."""
+    """One that can be compiled, of one of `types` (any if there are none) as far as that is known."""
     if not text.strip():
         causes.required(path)
         return
@@ -196,5 +196,5 @@ def expression(
     except expressions.CompileError as error:
         causes.invalid(path, text, f"compilation failed: {error}")
         return
-    if found not in (*types, "DYN"):
+    if types and found not in (*types, "DYN"):
         causes.invalid(path, text, f"must evaluate to {' or '.join(one.lower() for one in types)}")
