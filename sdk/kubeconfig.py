@@ -110,27 +110,28 @@ def read(files: tuple[Path, ...]) -> Kubeconfig:
     found: dict[str, dict[str, Entry]] = {"clusters": {}, "users": {}, "contexts": {}}
     current = ""
     for file in files:
-        document = _document(file)
+        tree = document(file)
         for section, entries in found.items():
-            for item in document.get(section) or ():
+            for item in tree.get(section) or ():
                 body = item.get(section.removesuffix("s")) or {}
                 entries.setdefault(str(item.get("name", "")), Entry(file, body))
-        current = current or str(document.get("current-context") or "")
+        current = current or str(tree.get("current-context") or "")
     return Kubeconfig(found["clusters"], found["users"], found["contexts"], current)
 
 
-def _document(file: Path) -> Mapping[str, Any]:
+def document(file: Path) -> Mapping[str, Any]:
+    """What one kubeconfig says."""
     try:
-        document = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        tree = yaml.load(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except OSError as error:
         raise ConfigError(f"kubeconfig {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"kubeconfig {file} is not YAML: {error}") from error
-    if document is None:
+    if tree is None:
         return {}
-    if not isinstance(document, dict):
+    if not isinstance(tree, dict):
         raise ConfigError(f"kubeconfig {file} is not a mapping")
-    return document
+    return tree
 
 
 def select(merged: Kubeconfig, context: str | None = None, *, overrides: Overrides | None = None) -> ClientConfig:

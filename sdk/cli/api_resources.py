@@ -1,4 +1,4 @@
-"""`api-resources`: the kinds that are served."""
+"""`api-resources` and `api-versions`: the kinds that are served, and their groups and versions."""
 
 from __future__ import annotations
 
@@ -40,3 +40,10 @@ def _row(resource: Resource, wide: bool) -> list[str]:
     row = [resource.name, ",".join(facts.short_names), resource.api_version, str(resource.namespaced).lower(),
            resource.kind]  # fmt: skip
     return [*row, ",".join(facts.verbs), ",".join(facts.categories)] if wide else row
+
+
+@verb("api-versions")
+async def api_versions(session: Session) -> None:
+    """Print the groups and versions that are served."""
+    for version in sorted({resource.api_version for resource in resources.served()}):
+        session.say(version)

@@ -48,7 +48,7 @@ async def apply(
     from . import output as formats
 
     formats.check(output)
-    documents = _chosen(targets.read_files(filenames, recursive=recursive), selector)
+    documents = chosen(targets.read_files(filenames, recursive=recursive), selector)
     # What lives in a namespace can only be made once the namespace is there.
     documents.sort(key=lambda document: document.kind != "Namespace")
     written: list[tuple[Resource, Any]] = []
@@ -57,9 +57,9 @@ async def apply(
             options = options_of(dry_run, validate)
             if server_side:
                 options.field_manager = field_manager or "raftsman"
-                done = await _by_server(session, document, options, dry_run, force=force_conflicts)
+                done = await by_server(session, document, options, dry_run, force=force_conflicts)
             else:
-                done = await _apply(session, document, options, dry_run, force=force)
+                done = await applied(session, document, options, dry_run, force=force)
         except errors.Unavailable:
             raise
         except (errors.ApiError, Failure) as error:
@@ -80,7 +80,7 @@ def _worded(error: errors.ApiError | Failure, document: manifests.Document) -> s
     return failure.text(error, doing=f'error when applying "{document.source}"')
 
 
-def _chosen(documents: list[manifests.Document], selector: str) -> list[manifests.Document]:
+def chosen(documents: list[manifests.Document], selector: str) -> list[manifests.Document]:
     if not selector:
         return documents
     from raftsman import selectors
@@ -90,7 +90,7 @@ def _chosen(documents: list[manifests.Document], selector: str) -> list[manifest
     return [d for d in documents if wanted.matches(dict(d.metadata.get("labels") or {}))]
 
 
-async def _apply(
+async def applied(
     session: Session, document: manifests.Document, options: meta.WriteOptions, dry_run: str, *, force: bool
 ) -> tuple[Resource, Any, str]:
     """(kind, object, what to say) of one document."""
@@ -125,18 +125,18 @@ async def _apply(
     return resource, changed, said.format("configured")
 
 
-async def _by_server(
+async def by_server(
     session: Session, document: manifests.Document, options: meta.WriteOptions, dry_run: str, *, force: bool
 ) -> tuple[Resource, Any, str]:
     """(kind, object, what to say) of one document that the server merges."""
     resource = targets.resource_of_document(document)
     check_written(document)
     target = targets.of_documents([document], session)[0]
-    applied = await session.client.apply(
+    merged = await session.client.apply(
         resource.message, target.name, dict(document.value), namespace=target.namespace,
         field_manager=options.field_manager, force=force, options=options,
     )  # fmt: skip
-    return resource, applied, f"{target} serverside-applied{suffix(dry_run)}"
+    return resource, merged, f"{target} serverside-applied{suffix(dry_run)}"
 
 
 def _strategic() -> Any:

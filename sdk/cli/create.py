@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ async def _from_files(
 
 async def _create(
     session: Session, document: manifests.Document, output: str, dry_run: str, validate: str, *,
-    save_config: bool = False,
+    save_config: bool = False, done: str = "created",
 ) -> None:  # fmt: skip
     resource = targets.resource_of_document(document)
     check_written(document)
@@ -69,7 +70,7 @@ async def _create(
         made = await session.client.create_manifest(
             resource.message, value, namespace=namespace, options=options_of(dry_run, validate)
         )
-    _say(session, resource, made, output, f"created{suffix(dry_run)}")
+    _say(session, resource, made, output, f"{done}{suffix(dry_run)}")
 
 
 def _decoded(value: dict[str, Any], resource: Resource) -> Any:
@@ -90,14 +91,14 @@ def _say(session: Session, resource: Resource, obj: Any, output: str, done: str)
         session.say(f"{targets.named(resource)}/{obj.metadata.name} {done}")
 
 
-async def _made(session: Session, value: dict[str, Any], given: tuple[str, str]) -> None:
+async def made(session: Session, value: dict[str, Any], given: tuple[str, str], *, done: str = "created") -> None:
     """Create an object that was described by flags; `given` is (output, dry run)."""
     if "namespace" not in value["metadata"] and session.flags.namespace and value["kind"] != "Namespace":
         value["metadata"]["namespace"] = session.flags.namespace
-    await _create(session, manifests.Document(value, "the command line"), given[0], given[1], "strict")
+    await _create(session, manifests.Document(value, "the command line"), given[0], given[1], "strict", done=done)
 
 
-def _object(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+def described(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **fields}
 
 
@@ -107,7 +108,7 @@ def _object(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, 
 @output.with_dry_run
 async def namespace(session: Session, name: str, output: str, dry_run: str) -> None:
     """A namespace."""
-    await _made(session, _object("v1", "Namespace", name), (output, dry_run))
+    await made(session, described("v1", "Namespace", name), (output, dry_run))
 
 
 @verb("serviceaccount")
@@ -116,7 +117,7 @@ async def namespace(session: Session, name: str, output: str, dry_run: str) -> N
 @output.with_dry_run
 async def serviceaccount(session: Session, name: str, output: str, dry_run: str) -> None:
     """A service account."""
-    await _made(session, _object("v1", "ServiceAccount", name), (output, dry_run))
+    await made(session, described("v1", "ServiceAccount", name), (output, dry_run))
 
 
 @verb("token")
@@ -181,7 +182,7 @@ async def configmap(
         except UnicodeDecodeError:
             binary[key] = base64.b64encode(value).decode()
     parts = {"data": text, "binaryData": binary}
-    await _made(session, _object("v1", "ConfigMap", name, **{k: v for k, v in parts.items() if v}), (output, dry_run))
+    await made(session, described("v1", "ConfigMap", name, **{k: v for k, v in parts.items() if v}), (output, dry_run))
 
 
 @verb("generic")
@@ -196,7 +197,7 @@ async def generic(
 ) -> None:  # fmt: skip
     """A secret from literals and files."""
     data = {k: base64.b64encode(v).decode() for k, v in _data(from_literal, from_file).items()}
-    await _made(session, _object("v1", "Secret", name, type=kind, data=data), (output, dry_run))
+    await made(session, described("v1", "Secret", name, type=kind, data=data), (output, dry_run))
 
 
 @click.command("deployment", cls=Verb)
@@ -226,12 +227,12 @@ async def _deployment(
     if port:
         containers[0]["ports"] = [{"containerPort": port}]  # type: ignore[assignment]
     template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
-    value = _object(
+    value = described(
         "apps/v1", "Deployment", name,
         spec={"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
     )  # fmt: skip
     value["metadata"]["labels"] = labels
-    await _made(session, value, (output, dry_run))
+    await made(session, value, (output, dry_run))
 
 
 secret = Group("secret", help="A secret.", commands=[generic])
@@ -239,4 +240,6 @@ for _command in (namespace, serviceaccount, token, configmap, secret, deployment
     create.add_command(_command)
 for _alias, _command in (("ns", namespace), ("sa", serviceaccount), ("cm", configmap), ("deploy", deployment)):
     create.add_command(_command, _alias)
+for _module in ("access", "network", "policies", "secrets", "workloads"):
+    importlib.import_module(f"{__package__}.generators.{_module}").add(create, secret)
 create.params += GLOBAL_OPTIONS()

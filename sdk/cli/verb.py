@@ -152,7 +152,9 @@ class Verb(click.Command):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params += GLOBAL_OPTIONS()
+        # A verb's own flag hides a global one of its name, as --user of `create rolebinding` does.
+        own = {name for param in self.params for name in param.opts}
+        self.params += [param for param in GLOBAL_OPTIONS() if not own.intersection(param.opts)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, plain(self, ctx, args))
