@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import ipaddress
 import secrets
@@ -13,8 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from raftsman import Client, times
+from raftsman import Client, ClientConfig, errors, times
 from raftsman.certificates import v1 as certificates
+from raftsman.core import v1 as core
+from raftsman.meta import v1 as meta
 from raftsman.rbac import v1 as rbac
 from raftsman.services.controllers import certificate_approver, certificate_signer, signing_requests
 from raftsman.services.controllers.certificate_signer import Authority
@@ -30,13 +31,14 @@ def a_request(
     signer: str = signing_requests.KUBELET_CLIENT, *, common_name: str = "system:node:node-1",
     organizations: tuple[str, ...] = ("system:nodes",), usages: tuple[str, ...] = CLIENT_USAGES,
     names: tuple[x509.GeneralName, ...] = (), state: tuple[str, ...] = (),
+    key: ec.EllipticCurvePrivateKey | None = None,
 ) -> certificates.CertificateSigningRequest:  # fmt: skip
     groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in organizations]
     subject = x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    body = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    body = builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     found = certificates.CertificateSigningRequest()
     found.metadata.name = f"csr-{secrets.token_hex(4)}"
     found.spec.request, found.spec.signer_name = body.public_bytes(serialization.Encoding.PEM), signer
@@ -196,17 +198,51 @@ def test_an_aggregated_role_holds_the_rules_of_those_it_selects() -> None:
     assert aggregate(others[1], others) is None
 
 
-async def test_a_node_gets_its_certificate_and_roles_are_aggregated(client: Client) -> None:
-    found = a_request()
-    await client.create(found)
-    async with asyncio.timeout(30):
-        async for event in client.watch(certificates.CertificateSigningRequest):
-            if event.object.metadata.name == found.metadata.name and event.object.status.certificate:
-                break
-    issued = x509.load_pem_x509_certificate(event.object.status.certificate)
-    assert issued.subject == x509.load_pem_x509_csr(found.spec.request).subject
+async def issued_for(client: Client, name: str) -> bytes:
+    """The certificate of a request, once it is there."""
 
-    def is_aggregated(role: rbac.ClusterRole | None) -> bool:
-        return role is not None and any("deployments" in rule.resources for rule in role.rules)
+    def is_issued(found: certificates.CertificateSigningRequest | None) -> bool:
+        return found is not None and bool(found.status.certificate)
 
-    await client.wait(rbac.ClusterRole, "admin", is_aggregated, timeout_s=30)
+    found = await client.wait(certificates.CertificateSigningRequest, name, is_issued, timeout_s=30)
+    assert found is not None
+    return found.status.certificate
+
+
+async def test_a_machine_with_a_token_becomes_a_node(client: Client) -> None:
+    token_id, token_secret, node = secrets.token_hex(3), secrets.token_hex(8), f"n-{secrets.token_hex(4)}"
+    token = core.Secret(type="bootstrap.kubernetes.io/token")
+    token.metadata.namespace, token.metadata.name = "kube-system", f"bootstrap-token-{token_id}"
+    token.string_data["token-id"], token.string_data["token-secret"] = token_id, token_secret
+    token.string_data["usage-bootstrap-authentication"] = "true"
+    token.string_data["auth-extra-groups"] = "system:bootstrappers:kubeadm:default-node-token"
+    await client.create(token)
+    known = client.config
+    key = ec.generate_private_key(ec.SECP256R1())
+    found = a_request(common_name=f"system:node:{node}", key=key)
+    joining = ClientConfig(target=known.target, root_ca=known.root_ca, token=f"{token_id}.{token_secret}")
+    async with Client(joining) as machine:
+        await machine.create(found)
+        certificate = await issued_for(machine, found.metadata.name)
+        with pytest.raises(errors.Forbidden):
+            await machine.create(core.Node(metadata=meta.ObjectMeta(name=node)))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    joined = ClientConfig(target=known.target, root_ca=known.root_ca, certificate=certificate, key=private)
+    async with Client(joined) as machine:
+        assert (await machine.whoami()).username == f"system:node:{node}"
+        await machine.create(core.Node(metadata=meta.ObjectMeta(name=node)))
+    await client.delete(core.Node, node)
+
+
+async def test_aggregated_roles_take_in_new_ones(client: Client) -> None:
+    role = a_role(f"more-{secrets.token_hex(4)}", "fly", **{"rbac.authorization.k8s.io/aggregate-to-view": "true"})
+    await client.create(role)
+
+    def takes_it_in(found: rbac.ClusterRole | None) -> bool:
+        return found is not None and any("fly" in rule.verbs for rule in found.rules)
+
+    await client.wait(rbac.ClusterRole, "admin", takes_it_in, timeout_s=30)
+    await client.delete(rbac.ClusterRole, role.metadata.name)
+    await client.wait(rbac.ClusterRole, "admin", lambda found: not takes_it_in(found), timeout_s=30)
