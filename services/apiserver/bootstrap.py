@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from raftsman import errors, times
@@ -56,7 +56,9 @@ async def run(api: Api) -> None:
         await _create_all(api, missing[start : start + OPERATIONS_MAX])
     await api.feed.fresh()
     for obj in bootstrap_roles.all_of_them():
-        await _mend(api, obj)
+        await _mend(api, obj, bootstrap_roles.mended)
+    for obj in _flows():
+        await _mend(api, obj, default_flows.mended)
     for service in _services(api):
         if _cached(api, service) is None:
             with contextlib.suppress(errors.AlreadyExists):
@@ -80,8 +82,9 @@ async def keep(api: Api) -> None:
 
 
 def _lost(api: Api) -> bool:
-    """Whether somebody deleted what nodes and pods cannot be without: a namespace or a service of ours."""
-    return any(_cached(api, obj) is None for obj in (*_namespaces(), *_services(api), *_endpoints(api)))
+    """Whether somebody deleted what nothing works without: a namespace or a service of ours, a mandatory flow."""
+    flows = (flow for flow in _flows() if flow.metadata.name in default_flows.MANDATORY)
+    return any(_cached(api, obj) is None for obj in (*_namespaces(), *_services(api), *_endpoints(api), *flows))
 
 
 def _kind(api: Api, obj: Any) -> Kind:
@@ -208,15 +211,15 @@ def _trust(api: Api) -> Iterator[core.ConfigMap]:
     yield requestheader.config_map(api.config)
 
 
-async def _mend(api: Api, wanted: Any) -> None:
-    """Give a default role or binding back what it lacks."""
+async def _mend(api: Api, wanted: Any, mended: Callable[[Any, Any], Any]) -> None:
+    """Give a default role, binding or flow back what it lacks."""
     cached = _cached(api, wanted)
-    if cached is None or bootstrap_roles.mended(cached.parsed(), wanted) is None:
+    if cached is None or mended(cached.parsed(), wanted) is None:
         return
 
     async def change(found: CachedObject) -> Change:
         old = found.parsed()
-        new = bootstrap_roles.mended(old, wanted) or found.parsed()
+        new = mended(old, wanted) or found.parsed()
         return await prepared_update(api, _call(api, wanted), new, old, admit=False)
 
     metadata = wanted.metadata

@@ -9,6 +9,7 @@ The first two of each are fixed; what else is there may be changed once it is no
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from raftsman.flowcontrol import v1 as flowcontrol
 
@@ -86,6 +87,21 @@ def schemas() -> Iterator[flowcontrol.FlowSchema]:
         else:
             found.append(_schema(*line.split()))
     yield from found
+
+
+def mended(found: Any, wanted: Any) -> Any:
+    """What is there with the spec that it has by default, or None if it has it or its owner has taken it over.
+
+    What exempt requests count for is always its owner's.
+    """
+    if found.metadata.name not in MANDATORY and found.metadata.annotations.get(AUTO_UPDATE) != "true":
+        return None
+    new = type(found)()
+    new.CopyFrom(found)
+    new.spec.CopyFrom(wanted.spec)
+    if isinstance(found, flowcontrol.PriorityLevelConfiguration) and found.spec.HasField("exempt"):
+        new.spec.exempt.CopyFrom(found.spec.exempt)
+    return None if new == found else new
 
 
 def _schema(name: str, level: str, precedence: str, method: str, *subjects: str) -> flowcontrol.FlowSchema:

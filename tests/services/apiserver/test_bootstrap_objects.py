@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from raftsman import errors
 from raftsman.flowcontrol import v1 as flowcontrol
@@ -61,3 +63,27 @@ def test_what_is_there_by_default_is_right() -> None:
         strategy.validate(obj, causes)
         assert told(causes) == {}
         assert obj.spec.SerializeToString(deterministic=True) == before
+
+
+def test_a_default_flow_is_put_right_unless_somebody_took_it_over() -> None:
+    wanted = next(one for one in default_flows.levels() if one.metadata.name == "workload-low")
+    found = flowcontrol.PriorityLevelConfiguration()
+    found.CopyFrom(wanted)
+    assert default_flows.mended(found, wanted) is None
+    found.spec.limited.nominal_concurrency_shares = 7
+    assert default_flows.mended(found, wanted).spec == wanted.spec
+    found.metadata.annotations[default_flows.AUTO_UPDATE] = "false"
+    assert default_flows.mended(found, wanted) is None
+    exempt = next(one for one in default_flows.levels() if one.metadata.name == "exempt")
+    changed = flowcontrol.PriorityLevelConfiguration()
+    changed.CopyFrom(exempt)
+    changed.spec.exempt.lendable_percent = 10
+    assert default_flows.mended(changed, exempt) is None
+
+
+async def test_a_mandatory_level_comes_back(api: Api) -> None:
+    await api.delete(flowcontrol.PriorityLevelConfiguration, "catch-all", "")
+    async with asyncio.timeout(20):
+        async for _, found in api.watch(flowcontrol.PriorityLevelConfiguration):
+            if found.metadata.name == "catch-all":
+                break
