@@ -1,115 +1,122 @@
-"""`explain`: what a kind and its fields are, from the comments of the protos. Works without a cluster."""
+"""`explain`: what a kind and its fields are, in the words of the protos, or of a custom resource's schema."""
 
 from __future__ import annotations
 
-import sys
 import textwrap
+from collections.abc import Iterator
+from typing import Any
 
 import click
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from raftsman import comments, resources
-from raftsman.codec import plan
-from raftsman.options import v1 as options
+from raftsman import codec, resources
+from raftsman.apiextensions import v1 as apiextensions
+from raftsman.resources import Resource
 
-from . import targets
+from . import field_docs
+from .field_docs import Doc
 from .session import Session
 from .verb import Failure, flag, verb
 
-_SCALARS = {
-    FieldDescriptor.TYPE_STRING: "string", FieldDescriptor.TYPE_BYTES: "string", FieldDescriptor.TYPE_BOOL: "boolean",
-    FieldDescriptor.TYPE_DOUBLE: "number",
-}  # fmt: skip
-_OWN = {"apiVersion": "The group and version that the object is written in.", "kind": "What the object is."}
-WIDTH = 76
+WIDTH = 80
+_NONE: frozenset[str] = frozenset()
 
 
-@verb()
-@click.argument("path", metavar="TYPE[.FIELD…]")
-@flag("--recursive", help="Print the fields' fields too, without descriptions.")
-@click.option("--api-version", default="", help="Of this group and version.")
-async def explain(session: Session, path: str, recursive: bool, api_version: str) -> None:
-    """Print what a kind or a field is: `explain deployment.spec.strategy`."""
-    kind, *steps = path.split(".")
-    resource = targets.resource_of(kind)
-    if api_version:
-        found = resources.by_kind(api_version, resource.kind)
-        if found is None:
-            raise Failure(f'no matches for kind "{resource.kind}" in version "{api_version}"')
-        resource = found
-    lines = [f"GROUP:      {resource.group}"] if resource.group else []
-    lines += [f"KIND:       {resource.kind}", f"VERSION:    {resource.version}", ""]
-    sys.stdout.write("\n".join([*lines, *_about(resource.message.DESCRIPTOR, steps, recursive)]) + "\n")
+@verb("explain")
+@click.argument("field_path", metavar="TYPE[.FIELD...]")
+@flag("--recursive", help="All fields below, without what they are.")
+@click.option("--api-version", default="", help="Of this group and version, e.g. apps/v1.")
+async def explain(session: Session, field_path: str, recursive: bool, api_version: str) -> None:
+    """Say what a kind and its fields are: `explain pod.spec.containers`."""
+    word, *path = field_path.split(".")
+    kind, group, version, doc = await _found(session, word, path, api_version)
+    head = [f"GROUP:      {group}"] if group else []
+    session.say("\n".join([*head, f"KIND:       {kind}", f"VERSION:    {version}", ""]))
+    name = ""
+    for name in path:
+        below = doc.fields()
+        if name not in below:
+            raise Failure(f'field "{name}" does not exist')
+        doc = below[name]
+    for line in _told(doc, name, recursive=recursive):
+        session.say(line)
 
 
-def _about(descriptor: Descriptor, steps: list[str], recursive: bool) -> list[str]:
-    """The description of what the steps lead to, and its fields."""
-    field: plan.Field | None = None
-    text, top = comments.of_message(descriptor), True
-    for step in steps:
-        fields = plan.fields(descriptor) if descriptor is not None else {}
-        if step in _OWN and top:
-            return [f"FIELD: {step} <string>", "", *_described(_OWN[step])]
-        field = fields.get(step)
-        if field is None:
-            raise Failure(f'field "{step}" does not exist')
-        text = comments.of_fields(descriptor).get(step, "")
-        inner = _message(field)
-        descriptor, top = inner, False  # type: ignore[assignment]
-    head = [f"FIELD: {steps[-1]} <{_type(field)}>", ""] if field is not None else []
-    if descriptor is None:
-        return [*head, *_described(text)]
-    more = comments.of_message(descriptor) if field is not None else ""
-    described = _described("\n".join(part for part in (text, more) if part))
-    return [*head, *described, "", "FIELDS:", *_fields(descriptor, recursive, top=top)]
+async def _found(session: Session, word: str, path: list[str], api_version: str) -> tuple[str, str, str, Doc]:
+    """(kind, group, version, what it is). `word` and the first words of `path` may be a name with its group."""
+    for end in range(len(path), -1, -1):
+        one = _built_in(".".join((word, *path[:end])), api_version)
+        if one is not None:
+            del path[:end]
+            return one.kind, one.group, one.version, field_docs.of_message(one.message.DESCRIPTOR)
+    listed = await session.client.list(apiextensions.CustomResourceDefinition)
+    for definition in listed.items:
+        found = _custom(definition, word, path, api_version)
+        if found is not None:
+            return found
+    raise Failure(f'the server doesn\'t have a resource type "{word}"')
 
 
-def _described(text: str) -> list[str]:
-    return ["DESCRIPTION:", *_wrapped(text or "<empty>")]
+def _built_in(name: str, api_version: str) -> Resource | None:
+    """The kind of that name, in the version that is asked for."""
+    named = resources.find(name)
+    if named is None or api_version in ("", named.api_version):
+        return named
+    return resources.by_kind(api_version, named.kind)
 
 
-def _wrapped(text: str) -> list[str]:
-    return [
-        line
-        for part in text.splitlines()
-        for line in textwrap.wrap(part, WIDTH, initial_indent="    ", subsequent_indent="    ")
-    ]
+def _custom(definition: Any, word: str, path: list[str], api_version: str) -> tuple[str, str, str, Doc] | None:
+    spec, names = definition.spec, definition.spec.names
+    called = {names.plural, names.singular, names.kind.lower(), *names.short_names}
+    if word.lower() not in called:
+        return None
+    group = spec.group.split(".")
+    if path[: len(group)] == group:
+        del path[: len(group)]
+    for version in spec.versions:
+        if version.served and api_version in ("", f"{spec.group}/{version.name}"):
+            schema = codec.to_json(version.schema.open_apiv3_schema)
+            tree = {"properties": {}} | schema
+            tree["properties"] = {"apiVersion": {}, "kind": {}, "metadata": {}} | tree["properties"]
+            return names.kind, spec.group, version.name, field_docs.of_schema(names.kind, tree)
+    return None
 
 
-def _fields(descriptor: Descriptor, recursive: bool, *, top: bool) -> list[str]:
-    if recursive:
-        return [*(f"  {name}\t<string>" for name in (_OWN if top else ())), *_tree(descriptor, "  ", ())]
-    lines: list[str] = []
-    if top:
-        for name, text in _OWN.items():
-            lines += [f"  {name}\t<string>", *_wrapped(text), ""]
-    said = comments.of_fields(descriptor)
-    for name, field in sorted(plan.fields(descriptor).items()):
-        lines += [f"  {name}\t<{_type(field)}>", *_wrapped(said.get(name, "<no description>")), ""]
-    return lines
+def _told(doc: Doc, name: str, *, recursive: bool) -> Iterator[str]:
+    if name:
+        yield f"FIELD: {name} <{doc.type}>{_required(doc)}\n"
+    yield from _values(doc, "")
+    yield "DESCRIPTION:"
+    yield from _wrapped(doc.said or doc.of or "<empty>", "    ")
+    if doc.said and doc.of not in ("", doc.said):
+        yield from _wrapped(doc.of, "    ")
+    below = doc.fields()
+    if below:
+        yield "\nFIELDS:"
+        yield from _listed(below, "  ", recursive=recursive)
 
 
-def _tree(descriptor: Descriptor, indent: str, above: tuple[Descriptor, ...]) -> list[str]:
-    """Names and types of all fields below; a message inside itself is not opened again."""
-    lines: list[str] = []
-    for name, field in sorted(plan.fields(descriptor).items()):
-        lines.append(f"{indent}{name}\t<{_type(field)}>")
-        inner = _message(field)
-        if inner is not None and inner not in above and inner is not descriptor:
-            lines += _tree(inner, indent + "  ", (*above, descriptor))
-    return lines
+def _listed(below: dict[str, Doc], indent: str, *, recursive: bool, above: frozenset[str] = _NONE) -> Iterator[str]:
+    """A message that contains itself is told once."""
+    for name, doc in below.items():
+        yield f"{indent}{name}\t<{doc.type}>{_required(doc)}"
+        if not recursive:
+            yield from _values(doc, indent + "  ")
+            yield from _wrapped(doc.said or doc.of or "<no description>", indent + "  ")
+            yield ""
+        elif doc.message is None or doc.message.full_name not in above:
+            inside = above | ({doc.message.full_name} if doc.message is not None else _NONE)
+            yield from _listed(doc.fields(), indent + "  ", recursive=True, above=inside)
 
 
-def _message(field: plan.Field) -> Descriptor | None:
-    """The message whose fields a user may write under a field."""
-    return field.message if field.message is not None and not plan.format_of(field.message) else None
+def _values(doc: Doc, indent: str) -> Iterator[str]:
+    if doc.values:
+        yield f"{indent}ENUM: {', '.join(value or repr(value) for value in doc.values)}"
+    if doc.default:
+        yield f"{indent}DEFAULT: {doc.default}"
 
 
-def _type(field: plan.Field | None) -> str:
-    assert field is not None
-    if field.message is None:
-        name = _SCALARS.get(field.scalar, "integer")
-    elif plan.format_of(field.message) == options.FORMAT_STRING_LIST:
-        name = "[]string"
-    else:
-        name = field.message.name
-    return {plan.Shape.LIST: f"[]{name}", plan.Shape.MAP: f"map[string]{name}"}.get(field.shape, name)
+def _required(doc: Doc) -> str:
+    return " -required-" if doc.required else ""
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
