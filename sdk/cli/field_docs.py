@@ -19,8 +19,10 @@ _SCALARS = {
     FieldDescriptor.TYPE_UINT32: "integer", FieldDescriptor.TYPE_UINT64: "integer",
     FieldDescriptor.TYPE_DOUBLE: "number",
 }  # fmt: skip
-_FORMATS: dict[int, str] = {options.FORMAT_TIME: "string", options.FORMAT_MICRO_TIME: "string", options.FORMAT_DURATION: "string",
-            options.FORMAT_STRING_LIST: "[]string"}  # fmt: skip
+_FORMATS: dict[int, str] = {
+    options.FORMAT_TIME: "string", options.FORMAT_MICRO_TIME: "string", options.FORMAT_DURATION: "string",
+    options.FORMAT_STRING_LIST: "[]string",
+}  # fmt: skip
 _API_VERSION = "The group and version that the object is written in, e.g. apps/v1."
 _KIND = "What the object is, e.g. Deployment."
 
