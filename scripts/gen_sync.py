@@ -30,7 +30,7 @@ class Client(BaseClient):
 
 '''
 # What base.py has by hand.
-OWN = {"close", "from_kubeconfig", "port_forward"}
+OWN = {"close", "dynamic", "from_kubeconfig", "port_forward"}
 
 
 class Blocking(ast.NodeTransformer):

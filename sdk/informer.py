@@ -206,6 +206,11 @@ class Informer(Generic[T]):
         old = self.cache.put(key, change.object)
         self._tell(EventType.ADDED if old is None else EventType.MODIFIED, old, change.object)
 
+    def clear(self) -> None:
+        """Forget everything; handlers hear of each object's end."""
+        for obj in self.cache:
+            self._apply(Change(EventType.DELETED, obj))
+
     def _tell(self, kind: EventType, old: T | None, new: T | None) -> None:
         for handler in self._handlers:
             self._call(handler, kind, old, new)
@@ -240,9 +245,19 @@ class Informers:
         already, else one that keeps nothing else."""
         resource = resources.by_message(message)
         selection = Selection(resource)
-        if selection not in self._informers:
+        # A custom resource's objects are JSON, of which no message is the beginning.
+        if selection not in self._informers and resource not in resources.custom():
             selection = Selection(resource, projection=meta.PartialObjectMetadata)
         return self._shared(selection, indexers or {})
+
+    def drop(self, message: type[Any]) -> None:
+        """A custom resource is gone, and so is all that its informers hold; handlers hear of that."""
+        resource = resources.by_message(message)
+        for selection in [one for one in self._informers if one.resource == resource]:
+            task = self._tasks.pop(selection, None)
+            if task is not None:
+                task.cancel()
+            self._informers.pop(selection).clear()
 
     def _shared(self, selection: Selection, indexers: Mapping[str, Indexer]) -> Informer[Any]:
         informer = self._informers.get(selection)

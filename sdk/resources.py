@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,33 @@ def known() -> tuple[Resource, ...]:
     return tuple(found)
 
 
+_custom: dict[tuple[str, str], Resource] = {}
+"""Of custom resources, by apiVersion and kind."""
+
+
+def know(found: Iterable[Resource]) -> bool:
+    """From now on these custom resources are known, and no others; whether their names are others than before."""
+    now: dict[tuple[str, str], Resource] = {}
+    for one in found:
+        before = _custom.get((one.api_version, one.kind))
+        # What has not changed stays the same class.
+        now[one.api_version, one.kind] = before if before is not None and before.facts == one.facts else one
+    changed = {key: one.facts for key, one in now.items()} != {key: one.facts for key, one in _custom.items()}
+    _custom.clear()
+    _custom.update(now)
+    return changed
+
+
+def custom() -> tuple[Resource, ...]:
+    """Those of custom resources that are known, each version."""
+    return tuple(_custom.values())
+
+
+def distinct_custom() -> tuple[Resource, ...]:
+    """Of those each kind of objects once: objects are the same in every version."""
+    return tuple({one.qualified: one for one in reversed(custom())}.values())
+
+
 @functools.cache
 def served() -> tuple[Resource, ...]:
     return tuple(resource for resource in known() if resource.service)
@@ -109,22 +137,25 @@ def _kinds() -> dict[tuple[str, str], Resource]:
 
 def by_message(message: type[Any]) -> Resource:
     """The resource of a message type such as `core.Pod`; KeyError if it is no kind."""
+    own: Resource | None = getattr(message, "RESOURCE", None)
+    if own is not None:
+        return own
     return _messages()[message.DESCRIPTOR.full_name]
 
 
 def by_kind(api_version: str, kind: str) -> Resource | None:
     """The resource of a manifest's `apiVersion` and `kind`."""
-    return _kinds().get((api_version, kind))
+    return _kinds().get((api_version, kind)) or _custom.get((api_version, kind))
 
 
 def find(word: str) -> Resource | None:
     """What a user calls it: `pods`, `pod`, `po`, `Pod`, `deployments.apps`, `deployments.v1.apps`. Served kinds win."""
     word = word.lower()
     name, _, rest = word.partition(".")
-    for resource in sorted(known(), key=lambda r: not r.service):
+    for resource in (*sorted(known(), key=lambda r: not r.service), *_custom.values()):
         facts = resource.facts
         names = {facts.name, facts.singular, facts.kind.lower(), *facts.short_names}
         groups = {"", facts.group, f"{facts.version}.{facts.group}", facts.version}
-        if name in names and rest in groups:
+        if name in names and (rest in groups or (rest and facts.group.startswith(f"{rest}."))):
             return resource
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
-from raftsman import resources
+from raftsman import custom, resources
 from raftsman.printers import Writer
 from raftsman.resources import Resource
 
@@ -22,8 +22,9 @@ async def api_resources(
     session: Session, no_headers: bool, namespaced: bool | None, api_group: str | None, output: str
 ) -> None:
     """Print the kinds that are served, with their short names."""
+    await custom.learn(session.client)
     found = [
-        r for r in sorted(resources.served(), key=lambda r: (r.group, r.name))
+        r for r in sorted((*resources.served(), *resources.custom()), key=lambda r: (r.group, r.name))
         if namespaced in (None, r.namespaced) and api_group in (None, r.group)
     ]  # fmt: skip
     if output == "name":

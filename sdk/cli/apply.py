@@ -48,7 +48,7 @@ async def apply(
     from . import output as formats
 
     formats.check(output)
-    documents = chosen(targets.read_files(filenames, recursive=recursive), selector)
+    documents = chosen(await targets.documents_of(session, filenames, recursive=recursive), selector)
     # What lives in a namespace can only be made once the namespace is there.
     documents.sort(key=lambda document: document.kind != "Namespace")
     written: list[tuple[Resource, Any]] = []
@@ -114,9 +114,16 @@ async def applied(
     if dry_run == "client":
         merged = patch.strategic_merge(codec.to_json(current), change, resource.message)
         return resource, _decoded(merged, resource), said.format("configured")
+    from raftsman import custom
+
     try:
         changed = await session.client.patch(
-            resource.message, target.name, change, namespace=target.namespace, type=_strategic(), options=options
+            resource.message,
+            target.name,
+            change,
+            namespace=target.namespace,
+            type=custom.patch_type(resource.message),
+            options=options,
         )
     except errors.Invalid:
         if not force or dry_run == "server":
@@ -137,12 +144,6 @@ async def by_server(
         field_manager=options.field_manager, force=force, options=options,
     )  # fmt: skip
     return resource, merged, f"{target} serverside-applied{suffix(dry_run)}"
-
-
-def _strategic() -> Any:
-    from raftsman.client import PatchType
-
-    return PatchType.STRATEGIC
 
 
 async def _current(session: Session, target: targets.Target) -> Any:

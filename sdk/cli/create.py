@@ -40,7 +40,7 @@ async def _from_files(
     session: Session, filenames: tuple[str, ...], recursive: bool, output: str, dry_run: str, validate: str,
     save_config: bool,
 ) -> None:  # fmt: skip
-    for document in targets.read_files(filenames, recursive=recursive):
+    for document in await targets.documents_of(session, filenames, recursive=recursive):
         try:
             await _create(session, document, output, dry_run, validate, save_config=save_config)
         except Failure as error:

@@ -93,7 +93,7 @@ async def _wanted(
 ) -> list[tuple[Target, str]]:  # fmt: skip
     """The objects to delete, with the uid of those that were looked up."""
     if filenames:
-        found = targets.of_documents(targets.read_files(filenames, recursive=recursive), session)
+        found = targets.of_documents(await targets.documents_of(session, filenames, recursive=recursive), session)
         # What was made last is removed first: a namespace after what lives in it.
         return [(target, "") for target in sorted(found, key=lambda t: t.resource.kind == "Namespace")]
     wanted = targets.parse(words, "" if all_namespaces else session.namespace)

@@ -19,7 +19,7 @@ _HEAD = "# Lines that begin with # are left out. An empty file ends the edit. If
 @click.argument("words", nargs=-1, metavar="TYPE/NAME")
 async def edit(session: Session, words: tuple[str, ...]) -> None:
     """Change an object in $EDITOR: `edit deploy/web`."""
-    from raftsman.client import PatchType
+    from raftsman import custom
 
     target = targets.one(words, session.namespace)
     before = documents.shown((await targets.fetched(session, target))[0])
@@ -42,7 +42,8 @@ async def edit(session: Session, words: tuple[str, ...]) -> None:
                 return
             codec.check(codec.from_json(found[0].value, target.resource.message).problems, what=str(target))
             await session.client.patch(
-                target.resource.message, target.name, change, namespace=target.namespace, type=PatchType.STRATEGIC,
+                target.resource.message, target.name, change, namespace=target.namespace,
+                type=custom.patch_type(target.resource.message),
                 options=options_of("none"),
             )  # fmt: skip
         except errors.ApiError as error:

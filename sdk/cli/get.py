@@ -67,7 +67,7 @@ async def get(
         ignore_not_found, show_kind, chunk_size,
     )  # fmt: skip
     if filenames:
-        wanted = targets.of_documents(targets.read_files(filenames, recursive=recursive), session)
+        wanted = targets.of_documents(await targets.documents_of(session, filenames, recursive=recursive), session)
     else:
         wanted = targets.parse(words, "" if all_namespaces else session.namespace)
     if any(target.name for target in wanted) and (selector or field_selector or all_namespaces):

@@ -24,7 +24,7 @@ async def replace(
     from . import output as formats
 
     formats.check(output)
-    for document in targets.read_files(filenames, recursive=recursive):
+    for document in await targets.documents_of(session, filenames, recursive=recursive):
         try:
             check_written(document)
             target = targets.of_documents([document], session)[0]

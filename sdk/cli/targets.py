@@ -12,7 +12,7 @@ from raftsman.resources import Resource
 
 from . import failure
 from .session import Session
-from .verb import Failure, flag
+from .verb import Failure, UnknownKind, flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def resource_of(word: str) -> Resource:
     """The served kind that a word means."""
     found = resources.find(word)
     if found is None:
-        raise Failure(f'the server doesn\'t have a resource type "{word}"')
+        raise UnknownKind(f'the server doesn\'t have a resource type "{word}"')
     if not found.service:
         raise Failure(f"{found.qualified} is not served yet")
     return found
@@ -112,6 +112,16 @@ def read_files(filenames: Sequence[str], *, recursive: bool) -> list[manifests.D
     return found
 
 
+async def documents_of(session: Session, filenames: Sequence[str], *, recursive: bool) -> list[manifests.Document]:
+    """The documents of -f; custom resources among them become known."""
+    found = read_files(filenames, recursive=recursive)
+    if any(resources.by_kind(one.api_version, one.kind) is None for one in found):
+        from raftsman import custom
+
+        await custom.learn(session.client)
+    return found
+
+
 def resource_of_document(document: manifests.Document) -> Resource:
     """The kind of a document, or a Failure that says what is missing or unknown."""
     missing = [name for name in ("apiVersion", "kind") if not isinstance(document.value.get(name), str)]
@@ -120,7 +130,7 @@ def resource_of_document(document: manifests.Document) -> Resource:
     found = resources.by_kind(document.api_version, document.kind)
     if found is None:
         name = document.metadata.get("name", "")
-        raise Failure(
+        raise UnknownKind(
             f'resource mapping not found for name: "{name}" from "{document.source}": '
             f'no matches for kind "{document.kind}" in version "{document.api_version}"'
         )
@@ -168,7 +178,7 @@ async def selected(
 ) -> list[tuple[Target, Any]]:  # fmt: skip
     """Named objects (with their state) for verbs that change things: a whole kind only with a selector or --all."""
     if filenames:
-        wanted = of_documents(read_files(filenames, recursive=recursive), session)
+        wanted = of_documents(await documents_of(session, filenames, recursive=recursive), session)
     else:
         wanted = parse(words, "" if all_namespaces else session.namespace)
     if any(not target.name for target in wanted) and not (selector or field_selector or every):

@@ -47,6 +47,10 @@ class Failure(click.ClickException):
     """A sentence for stderr after `error: `, exit code 1."""
 
 
+class UnknownKind(Failure):
+    """A kind that is none of the built-in ones."""
+
+
 class Reported(click.ClickException):
     """A failure whose text stands as it is, without `error: ` before it."""
 
@@ -202,7 +206,15 @@ def run_async(function: AsyncVerb, flags: Globals, args: tuple[Any, ...], kwargs
 
     async def inside() -> int | None:
         async with Session(flags) as session:
-            code = await function(session, *args, **kwargs)
+            try:
+                code = await function(session, *args, **kwargs)
+            except UnknownKind:
+                # Perhaps a custom resource's: the server knows, and is asked only then.
+                from raftsman import custom
+
+                if not await custom.learn(session.client):
+                    raise
+                code = await function(session, *args, **kwargs)
             return code or (1 if session.failed else None)
 
     with failure.worded():

@@ -57,7 +57,7 @@ async def _found(
     every: bool, all_namespaces: bool, *, gone_is_fine: bool,
 ) -> list[Target]:  # fmt: skip
     if filenames:
-        return targets.of_documents(targets.read_files(filenames, recursive=recursive), session)
+        return targets.of_documents(await targets.documents_of(session, filenames, recursive=recursive), session)
     wanted = targets.parse(words, "" if all_namespaces else session.namespace)
     if all_targets_named := all_named(wanted):
         return all_targets_named

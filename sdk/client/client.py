@@ -20,12 +20,14 @@ from raftsman.authentication import v1 as authentication
 from raftsman.autoscaling import v1 as autoscaling
 from raftsman.certificates import v1 as certificates
 from raftsman.core import v1 as core
+from raftsman.dynamic import v1 as dynamic_api
 from raftsman.meta import v1 as meta
 from raftsman.policy import v1 as policy
 from raftsman.resources import Resource
 
 from . import streams, watching
 from .config import ClientConfig
+from .dynamic import SERVICE, Dynamic
 from .ports import PodConnection
 from .reflection import Selection
 from .transport import Transport
@@ -368,6 +370,22 @@ class Client:
         return await self._call(
             _served(core.ServiceAccount), "CreateToken", request, authentication.TokenRequest, timeout_s=timeout_s
         )
+
+    # ---- any resource
+
+    def dynamic(self, group: str, version: str, name: str) -> Dynamic:
+        """Objects of any resource, custom ones too, as dicts: `client.dynamic("stable.example.com", "v1", "crontabs")`.
+
+        With types, see `raftsman.custom`.
+        """
+        return Dynamic(self.transport, group, version, name)
+
+    async def resources(self, *, timeout_s: float | None = None) -> dynamic_api.ListResourcesResponse:
+        """Everything that is served at this moment, custom resources included."""
+        return await self.transport.unary(
+            f"/{SERVICE}/ListResources", dynamic_api.ListResourcesRequest(), dynamic_api.ListResourcesResponse,
+            read=True, timeout_s=timeout_s,
+        )  # fmt: skip
 
     # ---- the server
 

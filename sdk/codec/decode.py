@@ -52,6 +52,10 @@ class Decoded(Generic[Object]):
 
 def from_json(value: Mapping[str, Any], message_type: type[T], *, path: str = "") -> Decoded[T]:
     """The message that a JSON object says. apiVersion and kind of a kind's object are not looked at."""
+    own: Callable[[Mapping[str, Any]], T] | None = getattr(message_type, "of", None)
+    if own is not None:
+        # An object of a custom resource.
+        return Decoded(own(value), ())
     message = message_type()
     return Decoded(message, tuple(decode_into(message, value, path=path)))
 

@@ -33,6 +33,10 @@ _ZERO_SCALARS: dict[int, Any] = {
 
 def to_json(message: protobuf.Message, *, type_meta: bool = True) -> dict[str, Any]:
     """The JSON object of a message; a kind's begins with apiVersion and kind unless `type_meta` is false."""
+    own: Callable[..., dict[str, Any]] | None = getattr(message, "to_json", None)
+    if own is not None:
+        # An object of a custom resource.
+        return own(type_meta=type_meta)
     descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment]
     encoded = encoder(descriptor)(message)
     kind = plan.type_meta(descriptor) if type_meta else None

@@ -66,7 +66,9 @@ OPAQUE = Schema()
 
 def of_message(message: type[Any] | None) -> Schema:
     """The schema of a whole object; without a message type, one that merges objects and replaces lists."""
-    return OPAQUE if message is None else Schema(message.DESCRIPTOR)
+    # A custom resource's class has none.
+    descriptor = getattr(message, "DESCRIPTOR", None)
+    return OPAQUE if descriptor is None else Schema(descriptor)
 
 
 def _of(field: plan.Field) -> Schema:

@@ -18,6 +18,7 @@ from . import (
     autoscaling,
     cluster,
     control,
+    custom,
     devices,
     jobs,
     network,
@@ -96,11 +97,18 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
 
 def columns(resource: Resource, *, wide: bool = False) -> list[str]:
     """The headers of a kind's table."""
-    facts = resource.facts.columns if resource.qualified in _PRINTERS else _NAME_AND_AGE
+    facts = _facts(resource)
     return [_header(column) for column in facts if wide or not _priority(column)]
 
 
 _NAME_AND_AGE: Sequence[Any] = ("Name", "Age")
+
+
+def _facts(resource: Resource) -> Sequence[Any]:
+    own = getattr(resource.message, "COLUMNS", None)
+    if own:
+        return ["Name", *own]
+    return resource.facts.columns if resource.qualified in _PRINTERS else _NAME_AND_AGE
 
 
 def _header(column: Any) -> str:
@@ -118,6 +126,10 @@ def cells(resource: Resource, obj: Any, *, wide: bool = False, now: datetime | N
     if resource.facts.stored_as:
         obj = conversion.stored(obj)
     moment = now or datetime.now(UTC)
+    if getattr(obj, "COLUMNS", None):
+        tree = obj.to_json()
+        own = [obj.metadata.name, *(custom.cell(column, tree, moment) for column in obj.COLUMNS)]
+        return [cell for cell, column in zip(own, _facts(resource), strict=True) if wide or not _priority(column)]
     if printer is None:
         return [obj.metadata.name, times.age(obj.metadata.creation_timestamp, now=moment)]
     found = printer(obj, moment)

@@ -9,6 +9,7 @@ from typing import Self
 from raftsman import client
 from raftsman.client.config import ClientConfig
 
+from .dynamic import Dynamic
 from .portal import Portal
 from .ports import PodConnection
 
@@ -39,6 +40,10 @@ class BaseClient:
     def port_forward(self, name: str, port: int, *, namespace: str = "default") -> PodConnection:
         """One connection to a TCP port of a pod: `with client.port_forward("web-1", 80) as connection`."""
         return PodConnection(self._portal, self._async.port_forward(name, port, namespace=namespace))
+
+    def dynamic(self, group: str, version: str, name: str) -> Dynamic:
+        """Objects of any resource, custom ones too, as dicts."""
+        return Dynamic(self._portal, self._async.dynamic(group, version, name))
 
     def close(self) -> None:
         """End the connection and the thread behind it; a second time does nothing."""

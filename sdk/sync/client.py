@@ -13,6 +13,7 @@ from raftsman.certificates import v1 as certificates
 from raftsman.client.client import Patch
 from raftsman.client.types import Event, PatchType, PodBinding, Propagation
 from raftsman.core import v1 as core
+from raftsman.dynamic import v1 as dynamic_api
 from raftsman.meta import v1 as meta
 
 from .base import BaseClient
@@ -430,6 +431,10 @@ class Client(BaseClient):
                 timeout_s=timeout_s,
             )
         )
+
+    def resources(self, *, timeout_s: float | None = None) -> dynamic_api.ListResourcesResponse:
+        """Everything that is served at this moment, custom resources included."""
+        return self._portal.run(self._async.resources(timeout_s=timeout_s))
 
     def version(self, *, timeout_s: float | None = None) -> apiserver.GetVersionResponse:
         return self._portal.run(self._async.version(timeout_s=timeout_s))

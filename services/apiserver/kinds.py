@@ -35,6 +35,9 @@ class Columns(Protocol):
     def cells(self, obj: Any) -> list[Any]:
         """One for each column."""
 
+    def path(self, name: str) -> str:
+        """Where a column's value stands; "" if that is not all."""
+
 
 class Conversions(Protocol):
     """How stored objects look as one of several kinds: of each version of a custom resource."""
@@ -85,6 +88,9 @@ class Printed:
         from raftsman import printers
 
         return list(printers.typed_cells(self._resource, obj))
+
+    def path(self, name: str) -> str:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

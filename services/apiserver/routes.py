@@ -8,8 +8,23 @@ from typing import Any
 from .access.tokens import Tokens
 from .api import Api
 from .kinds import Kind
-from .rpc import Router
-from .verbs import about, bind, delete, evict, finalize, patch, read, reviews, scale, streams, tokens, watch, write
+from .rpc import Custom, Router
+from .verbs import (
+    about,
+    bind,
+    delete,
+    dynamic,
+    evict,
+    finalize,
+    patch,
+    read,
+    reviews,
+    scale,
+    streams,
+    tokens,
+    watch,
+    write,
+)  # fmt: skip
 from .verbs.agents import Agents
 
 APISERVER = "raftsman.apiserver.v1.ApiServer"
@@ -23,6 +38,8 @@ def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
             answer = functools.partial(reviews.create, api, issuer)
             router.unary(kind.resource.service, "Create", kind, answer)
     _special(router, api, issuer, agents)
+    dynamic.register(router, api, issuer)
+    router.customs = functools.partial(_custom, api)
     namespaces = api.kinds["namespaces"]
     for verb, run in (("GetVersion", about.version), ("ListResources", about.resources), ("WhoAmI", about.who)):
         router.unary(APISERVER, verb, namespaces, run)
@@ -30,6 +47,25 @@ def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
 
 def _generic(router: Router, api: Api, kind: Kind) -> None:
     service = kind.resource.service
+    for verb, run in _verbs(kind).items():
+        router.unary(service, verb, kind, functools.partial(run, api))
+    router.streaming(service, "Watch", kind, functools.partial(watch.watch, api))
+
+
+def _custom(api: Api, service: str, verb: str) -> Custom | None:
+    """`raftsman.custom.GROUP.VERSION.NAME`, as the SDK's classes of custom resources call it."""
+    *group, version, name = service.removeprefix("raftsman.custom.").split(".")
+    kind = api.registry.of_path(".".join(group), version, name)
+    if kind is None:
+        return None
+    if verb == "Watch":
+        return Custom(kind, functools.partial(watch.watch, api), streams=True)
+    run = _verbs(kind).get(verb)
+    return Custom(kind, functools.partial(run, api)) if run is not None else None
+
+
+def _verbs(kind: Kind) -> dict[str, Any]:
+    """What can be done with a kind in one call."""
     verbs: dict[str, Any] = {
         "Get": read.get, "List": read.list_, "Create": write.create, "Update": write.update, "Patch": patch.patch,
         "Delete": delete.delete,
@@ -42,9 +78,7 @@ def _generic(router: Router, api: Api, kind: Kind) -> None:
         verbs |= {"GetScale": scale.get, "UpdateScale": scale.update}
     for part in kind.parts:
         verbs[f"Update{part.capitalize()}"] = functools.partial(write.update_part, part=part)
-    for verb, run in verbs.items():
-        router.unary(service, verb, kind, functools.partial(run, api))
-    router.streaming(service, "Watch", kind, functools.partial(watch.watch, api))
+    return verbs
 
 
 def _special(router: Router, api: Api, issuer: Tokens | None, agents: Agents) -> None:

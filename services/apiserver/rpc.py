@@ -35,6 +35,8 @@ WARNING_CHARACTERS_MAX = 300
 MESSAGE_CHARACTERS_MAX = 800
 NAME_CHARACTERS_MAX = 253
 STATUS_BYTES_MAX = 5000
+CUSTOM = "/raftsman.custom."
+"""Before the group, version and plural of a custom resource: its service, like a built-in kind's, with JSON objects."""
 # To how many characters each cause's sentence is cut, one after the other, before any cause is left out.
 CAUSE_CHARACTERS = (300, 160, 80, 40)
 
@@ -74,6 +76,15 @@ Duplex = Callable[[Call, bytes, AsyncIterator[bytes], Callable[[bytes], Awaitabl
 Authenticate = Callable[[Any], Awaitable[User]]
 
 
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A verb of a custom resource."""
+
+    kind: Kind
+    run: Any
+    streams: bool = False
+
+
 class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     """Filled with `unary`, `streaming` and `duplex` before the server starts."""
 
@@ -82,6 +93,9 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._handlers: dict[str, Any] = {}
         self._services: set[str] = set()
         self._running = self._streams = 0
+        # The services of custom resources come and go: what there is is asked for with each call.
+        self.customs: Callable[[str, str], Custom | None] = lambda service, verb: None
+        self._custom_handlers: dict[str, tuple[Kind, Any]] = {}
 
     @property
     def services(self) -> set[str]:
@@ -92,6 +106,9 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         self._handlers[f"/{service}/{verb}"] = handler
 
     def unary(self, service: str, verb: str, kind: Kind, run: Unary) -> None:
+        self._enter(service, verb, self._unary(service, verb, kind, run))
+
+    def _unary(self, service: str, verb: str, kind: Kind, run: Unary) -> Any:
         labels = metrics.Request(verb, kind.resource, component=metrics.GRPC)
         asked = methods.asked(service, verb, kind)
 
@@ -124,9 +141,12 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 labels.running.dec()
                 labels.done(code, time.perf_counter() - started)
 
-        self._enter(service, verb, grpc.unary_unary_rpc_method_handler(handle))
+        return grpc.unary_unary_rpc_method_handler(handle)
 
     def streaming(self, service: str, verb: str, kind: Kind, run: Streaming) -> None:
+        self._enter(service, verb, self._streaming(service, verb, kind, run))
+
+    def _streaming(self, service: str, verb: str, kind: Kind, run: Streaming) -> Any:
         asked = methods.asked(service, verb, kind) if verb == "Watch" else None
 
         async def handle(request: bytes, context: Any) -> None:
@@ -146,7 +166,7 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
                 if call is not None:
                     call.streams()
 
-        self._enter(service, verb, grpc.unary_stream_rpc_method_handler(handle))
+        return grpc.unary_stream_rpc_method_handler(handle)
 
     def duplex(self, service: str, verb: str, kind: Kind, run: Duplex) -> None:
         async def handle(requests: AsyncIterator[bytes], context: Any) -> None:
@@ -164,7 +184,24 @@ class Router(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         found = self._handlers.get(method)
         if found is not None or method.startswith("/grpc."):
             return found
+        if method.startswith(CUSTOM):
+            return self._custom(method)
         return _refusing(_unknown(method, self._services))
+
+    def _custom(self, method: str) -> Any:
+        """A method of a custom resource's service, made once for each kind."""
+        service, _, verb = method.lstrip("/").rpartition("/")
+        found = self.customs(service, verb)
+        if found is None:
+            self._custom_handlers.pop(method, None)
+            return _refusing(
+                errors.NotFound(f"there is no method {method}: the resource is not served, or has no {verb}")
+            )
+        known = self._custom_handlers.get(method)
+        if known is None or known[0] is not found.kind:
+            make: Any = self._streaming if found.streams else self._unary
+            known = self._custom_handlers[method] = found.kind, make(service, verb, found.kind, found.run)
+        return known[1]
 
 
 def _unknown(method: str, services: set[str]) -> errors.ApiError:

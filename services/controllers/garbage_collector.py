@@ -1,10 +1,10 @@
 """Delete what nobody owns any more.
 
-Reads the metadata of every served kind but events; writes: deletes objects all of whose owners are gone, drops owner
-references that lead nowhere, and completes Foreground and Orphan deletion by taking their finalizers away. Before any
-write the object and every owner that the caches do not know are read directly; an owner that cannot be asked for (its
-kind is not served) counts as there. ABSENT_MAX uids that are known to be gone are remembered. What is decided and why
-stands in `owner_graph`.
+Reads the metadata of every served kind but events, custom resources among them, and CustomResourceDefinitions; writes:
+deletes objects all of whose owners are gone, drops owner references that lead nowhere, and completes Foreground and
+Orphan deletion by taking their finalizers away. Before any write the object and every owner that the caches do not know
+are read directly; an owner that cannot be asked for (its kind is not served) counts as there. ABSENT_MAX uids that are
+known to be gone are remembered. What is decided and why stands in `owner_graph`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from raftsman import EventType, errors, logs, resources
+from raftsman import EventType, custom, errors, logs, resources
+from raftsman.apiextensions import v1 as apiextensions
 from raftsman.controller import Controller, Key
 from raftsman.informer import Informer
 from raftsman.meta import v1 as meta
@@ -25,6 +26,8 @@ from .owner_graph import FOREGROUND, ORPHAN, Graph, Item, Owner, Plan, State, Ve
 
 START_DELAY_S = 2.0
 ABSENT_MAX = 500
+RETRY_S = 5.0
+SETTLE_S = 0.5
 DEPENDENTS_AT_ONCE_MAX = 16
 _NEEDS = {"list", "watch", "delete", "patch"}
 log = logs.get(__name__)
@@ -45,19 +48,48 @@ class GarbageCollector(Controller):
     def __init__(self, *, start_delay_s: float = START_DELAY_S) -> None:
         self._start_delay_s = start_delay_s
         self._graph = Graph()
-        self._informers: list[Informer[Any]] = []
+        self._informers: dict[Resource, Informer[Any]] = {}
+        self._redefined = asyncio.Event()
         self._absent: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         await asyncio.sleep(self._start_delay_s)
         for resource in collected():
-            informer = self.informers.metadata(resource.message)
-            informer.add_handler(self._handler(resource))
-            self._informers.append(informer)
-        await super().run()
+            self._follow(resource)
+        definitions = self.informers.get(apiextensions.CustomResourceDefinition)
+        definitions.add_handler(lambda *_: self._redefined.set())
+        self._redefined.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_custom())
+            tasks.create_task(super().run())
+
+    def _follow(self, resource: Resource) -> None:
+        informer = self._informers[resource] = self.informers.metadata(resource.message)
+        informer.add_handler(self._handler(resource))
+
+    async def _follow_custom(self) -> None:
+        """Custom resources as they come and go: looked at anew when a definition changed, and a moment after."""
+        followed: set[Resource] = set()
+        while True:
+            await self._redefined.wait()
+            self._redefined.clear()
+            try:
+                await custom.learn(self.client)
+            except errors.ApiError as error:
+                log.warning("custom resources cannot be listed", error=error)
+                asyncio.get_running_loop().call_later(RETRY_S, self._redefined.set)
+                continue
+            now = {one for one in resources.distinct_custom() if set(one.facts.verbs) >= _NEEDS}
+            for resource in followed - now:
+                del self._informers[resource]
+                self.informers.drop(resource.message)
+            for resource in now - followed:
+                self._follow(resource)
+            followed = now
+            await asyncio.sleep(SETTLE_S)
 
     async def synced(self) -> None:
-        for informer in self._informers:
+        for informer in [*self._informers.values()]:
             await informer.synced()
 
     def _handler(self, resource: Resource) -> Callable[[EventType, Any, Any], None]:

@@ -1,9 +1,9 @@
 """Empty a namespace that is being deleted, then let it go.
 
-Reads Namespace, and lists every namespaced kind that is served; writes: deletes what it finds (pods gracefully, and
-everything else too), Namespace.status conditions that say what is left, and at last Namespace.spec.finalizers without
-`kubernetes`, upon which the API server removes it. While something is left it looks again every LOOK_AGAIN_S, later
-and later up to LOOK_AGAIN_MAX_S.
+Reads Namespace, and lists every namespaced kind that is served, custom resources too; writes: deletes what it finds
+(pods gracefully, and everything else too), Namespace.status conditions that say what is left, and at last
+Namespace.spec.finalizers without `kubernetes`, upon which the API server removes it. While something is left it looks
+again every LOOK_AGAIN_S, later and later up to LOOK_AGAIN_MAX_S.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raftsman import errors, logs, resources, times
+from raftsman import custom, errors, logs, resources, times
 from raftsman.controller import Controller, Key, Result, Watch
 from raftsman.core import v1 as core
 from raftsman.resources import Resource
@@ -137,10 +137,13 @@ class NamespaceController(Controller):
         return Result(min(LOOK_AGAIN_S * 1.5 ** min(looks, 20), LOOK_AGAIN_MAX_S))
 
     async def _look(self, namespace: str) -> tuple[tuple[Content, ...], tuple[str, ...]]:
-        found = await asyncio.gather(*(self._content(r, namespace) for r in self._kinds), return_exceptions=True)
+        await custom.learn(self.client)
+        customs = (one for one in resources.distinct_custom() if one.namespaced)
+        kinds = (*self._kinds, *customs)
+        found = await asyncio.gather(*(self._content(r, namespace) for r in kinds), return_exceptions=True)
         failures = []
         contents = []
-        for resource, content in zip(self._kinds, found, strict=True):
+        for resource, content in zip(kinds, found, strict=True):
             if isinstance(content, errors.ApiError):
                 failures.append(f"{resource.qualified}: {content}")
             elif isinstance(content, BaseException):

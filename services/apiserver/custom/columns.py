@@ -37,6 +37,9 @@ class Columns:
         tree = {"metadata": codec.to_json(obj.metadata), **obj.content}
         return [obj.metadata.name, *(_cell(column, tree) for column in self._wanted)]
 
+    def path(self, name: str) -> str:
+        return next((column.json_path for column in self._wanted if column.name == name), "")
+
 
 def _definition(column: apiextensions.CustomResourceColumnDefinition) -> dict[str, Any]:
     return {

@@ -19,6 +19,7 @@ from . import columns, defaulting, paths, values
 from .document import Document, Documents
 from .schema import Schema, compiled
 
+SERVICE = "raftsman.custom"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _STATUS_VERBS = ("get", "patch", "update")
 
@@ -104,7 +105,7 @@ def _resource(
     facts = options.Resource(
         group=spec.group, version=version.name, kind=accepted.kind, name=accepted.plural, singular=accepted.singular,
         short_names=accepted.short_names, categories=accepted.categories, namespaced=spec.scope == "Namespaced",
-        verbs=VERBS,
+        verbs=VERBS, service=f"{SERVICE}.{spec.group}.{version.name}.{accepted.plural}",
     )  # fmt: skip
     if version.subresources.HasField("status"):
         facts.subresources.add(name="status", kind=accepted.kind, verbs=_STATUS_VERBS)

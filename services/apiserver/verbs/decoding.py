@@ -26,6 +26,9 @@ async def decoded(call: Call, request: meta.WriteRequest, *, problems: list[erro
     A manifest costs more than its sender: only known callers' are looked at, and long ones in a thread.
     """
     kind = call.kind
+    if not request.manifest and not kind.form.binary and not call.rest:
+        # Over gRPC an object of a custom resource is its JSON.
+        request.manifest = request.object
     if not request.manifest:
         obj = _message(kind, request.object)
     elif call.user is ANONYMOUS:
