@@ -21,6 +21,7 @@ from raftsman.core import v1 as core
 
 from .network import dialing
 from .pods import specs
+from .pods.observation import specs_of
 from .pods.pods import Pods
 from .pods.record import Record
 from .runtime import Attached, Container, LogQuery, NotFound, Phase, Runtime, RuntimeFault, read_log
@@ -224,7 +225,7 @@ def _container_name(record: Record, asked: str) -> str:
         raise errors.BadRequest(
             f"a container name must be specified for pod {pod.metadata.name}, choose one of: [{' '.join(names)}]"
         )
-    if asked not in names and asked not in [c.name for c in pod.spec.init_containers]:
+    if asked not in [c.name for c in specs_of(pod)]:
         raise errors.BadRequest(f"container {asked} is not valid for pod {pod.metadata.name}")
     return asked
 
@@ -246,7 +247,7 @@ def _query(request: core.LogsRequest) -> LogQuery:
 
 def _spec_of(record: Record, name: str) -> core.Container:
     """The container's specification. It is one of the pod's."""
-    return next(c for c in (*record.pod.spec.containers, *record.pod.spec.init_containers) if c.name == name)
+    return next(c for c in specs_of(record.pod) if c.name == name)
 
 
 async def _first(requests: AsyncIterator[Any]) -> Any:

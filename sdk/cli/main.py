@@ -30,6 +30,7 @@ _VERBS = {
     "cordon": "cordon",
     "cp": "cp",
     "create": "create",
+    "debug": "debug",
     "delete": "delete",
     "describe": "describe",
     "diff": "diff",
@@ -56,7 +57,6 @@ _VERBS = {
 }
 # kubectl's other verbs, and what each would need.
 _UNSUPPORTED = {
-    "debug": "ephemeral containers",
     "kustomize": "kustomize's builder (kubectl kustomize DIR | raftsman apply -f -)",
     "proxy": "the REST API",
     "top": "resource metrics (no metrics API is served)",

@@ -296,6 +296,10 @@ class Client:
         request = _bind_request(PodBinding(namespace, pod_name, node_name, uid))
         await self._call(_served(core.Pod), "Bind", request, core.BindResponse, timeout_s=timeout_s)
 
+    async def update_ephemeral_containers(self, pod: core.Pod, *, timeout_s: float | None = None) -> core.Pod:
+        """Add ephemeral containers to a pod that runs; those that are there stay."""
+        return await self._write("UpdateEphemeralContainers", pod, timeout_s=timeout_s)
+
     async def evict(
         self, name: str, *, namespace: str = "default", grace_period_s: int | None = None, uid: str | None = None,
         dry_run: bool = False, timeout_s: float | None = None,

@@ -308,6 +308,10 @@ class Client(BaseClient):
         """Place a pod on a node. Raises Conflict if it is placed already."""
         self._portal.run(self._async.bind(namespace, pod_name, node_name, uid=uid, timeout_s=timeout_s))
 
+    def update_ephemeral_containers(self, pod: core.Pod, *, timeout_s: float | None = None) -> core.Pod:
+        """Add ephemeral containers to a pod that runs; those that are there stay."""
+        return self._portal.run(self._async.update_ephemeral_containers(pod, timeout_s=timeout_s))
+
     def evict(
         self,
         name: str,

@@ -102,6 +102,8 @@ class Part:
 
     take: Callable[[Any, Any], None]
     validate: ValidateUpdate = _nothing
+    # The gRPC verb; if it is not given, Update and the part's name.
+    verb: str = ""
 
 
 @dataclass(frozen=True, slots=True)

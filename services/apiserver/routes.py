@@ -76,8 +76,8 @@ def _verbs(kind: Kind) -> dict[str, Any]:
         verbs["UpdateStatus"] = write.update_status
     if "scale" in kind.subresources:
         verbs |= {"GetScale": scale.get, "UpdateScale": scale.update}
-    for part in kind.parts:
-        verbs[f"Update{part.capitalize()}"] = functools.partial(write.update_part, part=part)
+    for part, found in kind.parts.items():
+        verbs[found.verb or f"Update{part.capitalize()}"] = functools.partial(write.update_part, part=part)
     return verbs
 
 

@@ -13,7 +13,6 @@ KINDS = {
 VERBS = {
     "Apply": "nothing more than Patch, which applies with type APPLY",
     "Resize": "in-place resizing in the node agent",
-    "UpdateEphemeralContainers": "ephemeral containers in the node agent",
     "Proxy": "an HTTP proxy in the API server",
 }
 

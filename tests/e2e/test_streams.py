@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -240,3 +241,17 @@ def test_draining_a_node_keeps_to_the_budget(web: Cluster) -> None:
     assert web.raftsman("drain", node, "--pod-selector=app=guarded").count("evicted") == 2
     web.raftsman("uncordon", node)
     web.raftsman("delete", "deployment", "guarded")
+
+
+def test_tools_are_brought_to_a_pod_that_runs(web: Cluster) -> None:
+    inside = "sh -c 'ps; echo here'"
+    done = web.run(shlex.split(f"kubectl debug web -i --image={IMAGE} --target=main -c tools -- {inside}"))
+    assert "while read line" in done.stdout + web.run(["kubectl", "logs", "web", "-c", "tools"]).stdout
+    web.raftsman("debug", "web", f"--image={IMAGE}", "--target=www", "-c", "more", "--", "sh", "-c", "ps; sleep 3600")
+    eventually(lambda: "httpd" in web.raftsman("logs", "web", "-c", "more"))
+    node = web.get("nodes")["items"][0]["metadata"]["name"]
+    web.run(shlex.split(f"kubectl debug node/{node} --image={IMAGE} -- sh -c 'ls /host'"))
+    made = web.raftsman("get", "pods", "-o", "name").split()
+    (debugger,) = [name for name in made if "node-debugger" in name]
+    eventually(lambda: "etc" in web.raftsman("logs", debugger).split())
+    web.raftsman("delete", debugger)

@@ -95,7 +95,7 @@ def _running(status: core.ContainerStatus, observed: Observed, view: View, run: 
     status.started = started(view, observed)
     health = observed.health.get(run.id)
     ready = health.ready if health else not view.spec.HasField("readiness_probe")
-    status.ready = status.started and ready and (view.kind is not Kind.INIT)
+    status.ready = status.started and ready and view.kind not in (Kind.INIT, Kind.EPHEMERAL)
 
 
 def _exited(

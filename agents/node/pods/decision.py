@@ -216,13 +216,13 @@ def _live(pod: core.Pod, observed: Observed, all_views: tuple[View, ...], *, now
     for view in all_views:
         if view.kind is Kind.MAIN and not ready:
             continue
-        if view.kind is not Kind.MAIN and (not gate_open or (ready and view.kind is Kind.INIT)):
+        if view.kind in (Kind.INIT, Kind.SIDECAR) and (not gate_open or (ready and view.kind is Kind.INIT)):
             continue
         step = _container(pod, observed, view, now=now)
         actions.extend(step.actions)
         if step.wake_at:
             wakes.append(step.wake_at)
-        if not ready and not _passed(view, observed):
+        if not ready and view.kind is not Kind.EPHEMERAL and not _passed(view, observed):
             gate_open = False
     actions.extend(_garbage(all_views, observed))
     return Plan(tuple(actions), min(wakes) if wakes else None)

@@ -32,6 +32,8 @@ class Kind(enum.Enum):
     SIDECAR = "sidecar"
     """An init container with restartPolicy Always."""
     MAIN = "main"
+    EPHEMERAL = "ephemeral"
+    """Added to a pod that runs; started once, and of no weight for the pod's own course."""
 
 
 class Verdict(enum.Enum):
@@ -183,6 +185,8 @@ class View:
         if self.kind is Kind.INIT:
             return self._init_verdict(policy)
         code = self.lost_code if self.lost else self.exit_code
+        if self.kind is Kind.EPHEMERAL and code is not None:
+            return Verdict.FAILED if code else Verdict.SUCCEEDED
         if code is None or self.kind is Kind.SIDECAR or policy == "Always":
             return Verdict.WAITING
         if code == 0:
@@ -221,6 +225,22 @@ def _views(pod: core.Pod, observed: Observed) -> Iterator[View]:
     known = {s.name: s for s in pod.status.container_statuses}
     for spec in pod.spec.containers:
         yield View(spec, Kind.MAIN, tuple(runs.get(spec.name, ())), known.get(spec.name), generation)
+    known = {s.name: s for s in pod.status.ephemeral_container_statuses}
+    for spec in ephemeral_of(pod):
+        yield View(spec, Kind.EPHEMERAL, tuple(runs.get(spec.name, ())), known.get(spec.name), generation)
+
+
+def ephemeral_of(pod: core.Pod) -> list[core.Container]:
+    """The pod's ephemeral containers as the containers that they are: the same fields under the same numbers."""
+    return [
+        core.Container.FromString(one.ephemeral_container_common.SerializeToString())
+        for one in pod.spec.ephemeral_containers
+    ]
+
+
+def specs_of(pod: core.Pod) -> list[core.Container]:
+    """Every container of the pod, of whichever kind."""
+    return [*pod.spec.init_containers, *pod.spec.containers, *ephemeral_of(pod)]
 
 
 def fault_of(view: View, observed: Observed) -> Fault | None:

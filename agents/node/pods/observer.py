@@ -16,7 +16,7 @@ from raftsman.agents.node.volumes.volumes import Volumes
 from raftsman.core import v1 as core
 
 from . import specs, termination
-from .observation import Health, Observed
+from .observation import Health, Observed, specs_of
 from .record import Record
 
 ADOPTED_S = 1.0
@@ -90,5 +90,5 @@ class Observer:
 
 def spec_of(pod: core.Pod, name: str) -> core.Container | None:
     """The specification of a container, of whichever kind."""
-    every = (*pod.spec.init_containers, *pod.spec.containers)
+    every = specs_of(pod)
     return next((spec for spec in every if spec.name == name), None)

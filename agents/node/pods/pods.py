@@ -33,7 +33,7 @@ from raftsman.recorder import EventRecorder
 
 from . import decision, status
 from .decision import Abort, Finish, Prepare, Remove, Stop, Teardown, decide
-from .observation import GRACE_LABEL, Kind, is_terminal
+from .observation import GRACE_LABEL, Kind, ephemeral_of, is_terminal
 from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
@@ -216,6 +216,9 @@ class Pods:
         for spec in record.pod.spec.containers:
             if spec.name == name:
                 return field_path(spec, Kind.MAIN)
+        for spec in ephemeral_of(record.pod):
+            if spec.name == name:
+                return field_path(spec, Kind.EPHEMERAL)
         return f"spec.initContainers{{{name}}}"
 
     # ---- looking

@@ -33,6 +33,8 @@ class Surroundings:
     env: Mapping[str, str]
     volumes: Mapping[str, VolumePath]
     memory_capacity: int
+    processes: int = 0
+    """The process whose namespace of processes the container joins; 0: its own."""
 
 
 def sandbox_spec(pod: core.Pod, settings: Settings, host_dns: Dns) -> SandboxSpec:
@@ -96,6 +98,7 @@ def container_spec(
         stdin=container.stdin,
         stdin_once=container.stdin_once,
         stop_signal=container.lifecycle.stop_signal or None,
+        processes=around.processes,
     )
 
 

@@ -36,7 +36,7 @@ from raftsman.recorder import EventRecorder
 
 from . import backoff, credentials, decision, environment, fingerprint, retention, security, specs
 from .environment import ConfigFault
-from .observation import SANDBOX_LABEL, SPEC_LABEL, Kind
+from .observation import SANDBOX_LABEL, SPEC_LABEL, Kind, specs_of
 from .record import SANDBOX, Record
 
 log = logs.get(__name__)
@@ -116,7 +116,7 @@ class Starter:
     async def start(self, record: Record, action: decision.Start) -> None:
         """Image, variables, container, hook."""
         pod = record.pod
-        spec = next(c for c in (*pod.spec.init_containers, *pod.spec.containers) if c.name == action.name)
+        spec = next(c for c in specs_of(pod) if c.name == action.name)
         told: list[tuple[str, str]] = []
         try:
             image = await self._image(record, spec, action.kind, told)
@@ -179,6 +179,7 @@ class Starter:
             env=environment.build(pod, spec, self._sources(pod, sandbox)),
             volumes=self._volumes.paths(pod),
             memory_capacity=self._node.memory_bytes,
+            processes=self._processes(pod, spec.name),
         )
         wanted = specs.container_spec(pod, spec, around, attempt=action.attempt, settings=self._settings)
         self._touch_message(record.uid, spec, action.attempt)
@@ -210,6 +211,18 @@ class Starter:
             age_ms=round((asyncio.get_running_loop().time() - record.seen_at) * 1000),
         )
         return container
+
+    def _processes(self, pod: core.Pod, name: str) -> int:
+        """The process whose namespace of processes an ephemeral container joins; 0: its own. ContainerFault."""
+        targets = (one.target_container_name for one in pod.spec.ephemeral_containers
+                   if one.ephemeral_container_common.name == name)  # fmt: skip
+        target = next(targets, "")
+        if not target:
+            return 0
+        runs = [one for one in self._runtime.containers.list(pod.metadata.uid) if one.name == target and one.pid]
+        if not runs:
+            raise ContainerFault(f"the target container {target} is not running")
+        return runs[-1].pid
 
     def _make_folders(self, pod: core.Pod) -> None:
         """For logs and messages, beside the sandbox: a directory on a busy disk costs milliseconds."""
@@ -275,7 +288,8 @@ class Starter:
 
 
 def field_path(spec: core.Container, kind: Kind) -> str:
-    return f"spec.{'containers' if kind is Kind.MAIN else 'initContainers'}{{{spec.name}}}"
+    words = {Kind.MAIN: "containers", Kind.EPHEMERAL: "ephemeralContainers"}
+    return f"spec.{words.get(kind, 'initContainers')}{{{spec.name}}}"
 
 
 def _reason(fault: Exception) -> str:

@@ -86,8 +86,10 @@ def _containers(
     ready = initialized(all_views, observed)
     del status.init_container_statuses[:]
     del status.container_statuses[:]
+    del status.ephemeral_container_statuses[:]
+    targets = {Kind.MAIN: status.container_statuses, Kind.EPHEMERAL: status.ephemeral_container_statuses}
     for view in all_views:
-        target = status.container_statuses if view.kind is Kind.MAIN else status.init_container_statuses
+        target = targets.get(view.kind, status.init_container_statuses)
         waiting = "ContainerCreating" if ready or not pod.spec.init_containers else "PodInitializing"
         target.append(container_status.compute(pod, observed, view, waiting=waiting, ending=ending, now=now))
 

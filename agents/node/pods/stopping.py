@@ -18,7 +18,7 @@ from raftsman.core import v1 as core
 from raftsman.recorder import EventRecorder
 
 from .decision import Stop, Why
-from .observation import Kind
+from .observation import Kind, ephemeral_of
 from .record import Record, Stopping
 from .starting import field_path
 
@@ -198,4 +198,7 @@ def _spec(pod: core.Pod, name: str) -> tuple[core.Container, Kind] | None:
     for spec in pod.spec.init_containers:
         if spec.name == name:
             return spec, Kind.INIT
+    for spec in ephemeral_of(pod):
+        if spec.name == name:
+            return spec, Kind.EPHEMERAL
     return None

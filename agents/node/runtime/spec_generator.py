@@ -53,7 +53,7 @@ def document(
         "stop_timeout": STOP_TIMEOUT_S,
         "terminal": spec.tty,
         "stdin": spec.stdin,
-        **_namespaces(sandbox),
+        **_namespaces(sandbox, spec),
         **_security(spec.security, seccomp_profile),
     }
     if spec.command:
@@ -121,7 +121,7 @@ def _mount(mount: Mount) -> dict[str, Any]:
     return {"type": "bind", "source": str(mount.source), "destination": mount.target, "options": options}
 
 
-def _namespaces(sandbox: Sandbox) -> dict[str, Any]:
+def _namespaces(sandbox: Sandbox, spec: ContainerSpec) -> dict[str, Any]:
     host = {"nsmode": "host"}
 
     def pinned(name: str) -> dict[str, str]:
@@ -134,6 +134,8 @@ def _namespaces(sandbox: Sandbox) -> dict[str, Any]:
     }
     if sandbox.host_pid:
         spaces["pidns"] = host
+    elif spec.processes:
+        spaces["pidns"] = {"nsmode": "path", "value": f"/proc/{spec.processes}/ns/pid"}
     return spaces
 
 

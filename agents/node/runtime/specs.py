@@ -175,6 +175,8 @@ class ContainerSpec:
     stdin_once: bool = False
     """Accepted as Kubernetes has it; conmon ends stdin after the first client that closes its own in any case."""
     stop_signal: str | None = None
+    processes: int = 0
+    """A process of the node whose namespace of processes the container joins; 0: one of its own, or the sandbox's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2130,6 +2130,11 @@ class PodsStub:
                 request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
                 response_deserializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
                 _registered_method=True)
+        self.UpdateEphemeralContainers = channel.unary_unary(
+                '/raftsman.core.v1.Pods/UpdateEphemeralContainers',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
+                _registered_method=True)
         self.Bind = channel.unary_unary(
                 '/raftsman.core.v1.Pods/Bind',
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindRequest.SerializeToString,
@@ -2238,6 +2243,13 @@ class PodsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateEphemeralContainers(self, request, context):
+        """Adds ephemeral containers; those that are there stay as they are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Bind(self, request, context):
         """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another.
         """
@@ -2333,6 +2345,11 @@ def add_PodsServicer_to_server(servicer, server):
             ),
             'UpdateStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateStatus,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.SerializeToString,
+            ),
+            'UpdateEphemeralContainers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEphemeralContainers,
                     request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.FromString,
                     response_serializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.SerializeToString,
             ),
@@ -2614,6 +2631,33 @@ class Pods:
             request,
             target,
             '/raftsman.core.v1.Pods/UpdateStatus',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEphemeralContainers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.Pods/UpdateEphemeralContainers',
             raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
             options,

@@ -802,6 +802,8 @@ class PodsStub:
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
     """Takes the status only; all else stays as it is."""
+    UpdateEphemeralContainers: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
+    """Adds ephemeral containers; those that are there stay as they are."""
     Bind: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]
@@ -850,6 +852,8 @@ class PodsAsyncStub(PodsStub):
     """Each object by itself, not atomic; the answer lists what was deleted."""
     UpdateStatus: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
     """Takes the status only; all else stays as it is."""
+    UpdateEphemeralContainers: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Adds ephemeral containers; those that are there stay as they are."""
     Bind: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]  # type: ignore[assignment]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]  # type: ignore[assignment]
@@ -949,6 +953,14 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
         """Takes the status only; all else stays as it is."""
+
+    @_abc_1.abstractmethod
+    def UpdateEphemeralContainers(
+        self,
+        request: _api_pb2.PodWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Adds ephemeral containers; those that are there stay as they are."""
 
     @_abc_1.abstractmethod
     def Bind(

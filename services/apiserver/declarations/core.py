@@ -14,7 +14,7 @@ from raftsman.services.apiserver.defaulting import pods as pod_defaults
 from raftsman.services.apiserver.defaulting import quotas as quota_defaults
 from raftsman.services.apiserver.defaulting import services as service_defaults
 from raftsman.services.apiserver.defaulting import workloads as workload_defaults
-from raftsman.services.apiserver.kinds import Kind, View, Workload
+from raftsman.services.apiserver.kinds import Kind, Part, View, Workload
 from raftsman.services.apiserver.validation import (
     claims,
     cluster,
@@ -22,6 +22,7 @@ from raftsman.services.apiserver.validation import (
     endpoints,
     names,
     persistent_volumes,
+    pod_parts,
     pods,
     quotas,
     services,
@@ -51,6 +52,9 @@ def kinds() -> tuple[Kind, ...]:
             default=pod_defaults.pod, prepare_create=drop_status, complete_create=_new_pod,
             node_of=lambda pod: pod.spec.node_name, selectable=selectable.POD, fields_of=selectable.pod,
             validate=pods.pod, validate_update=pods.update, validate_status=pods.status,
+            parts={
+                "ephemeralcontainers": Part(pod_parts.take_ephemeral, pod_parts.ephemeral, "UpdateEphemeralContainers"),
+            },
         ),
         kind(
             core.Node, name_rule=names.dns_subdomain, has_status=True, default=cluster_defaults.node_status,

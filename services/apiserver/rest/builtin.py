@@ -24,6 +24,7 @@ SUBRESOURCES = {
     "eviction": ("create",),
     "token": ("create",),
     "finalize": ("update",),
+    "ephemeralcontainers": ("get", "patch", "update"),
     "approval": ("get", "patch", "update"),
 }
 # Kinds of parts that are of another group than what they are a part of.

@@ -210,7 +210,7 @@ async def prepared_update(
             new = attributes.new = _settled(kind, attributes.new, old, subresource)
     _rules_of(kind, subresource)(new, old, causes)
     owners.changed(call, new, old, subresource=subresource)
-    if not subresource:
+    if not subresource or subresource in kind.parts:
         _bump(kind, new, old)
     decoding.refuse(kind, metadata.name, problems, causes)
     if admit:

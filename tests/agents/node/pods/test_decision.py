@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raftsman import times
-from raftsman.agents.node.pods import fingerprint
+from raftsman.agents.node.pods import fingerprint, status
 from raftsman.agents.node.pods.decision import (
     Abort,
     Finish,
@@ -275,3 +275,13 @@ def test_an_evicted_pod_is_stopped_soon_and_then_given_back() -> None:
     made = pod()
     made.status.phase = "Failed"
     assert plan_of(made, observed(ended(run(), 137), evicted="too large")) == Plan((Teardown(),))
+
+
+def test_an_ephemeral_container_is_started_once_and_decides_nothing() -> None:
+    made = pod(inits=("first",))
+    made.spec.ephemeral_containers.add().ephemeral_container_common.name = "debug"
+    assert started(plan_of(made, observed())) == [("first", 0), ("debug", 0)]
+    over = observed(run(), ended(run("debug"), 1))
+    assert plan_of(made, over) == Plan()
+    assert status.compute(made, over, now=NOW).phase == "Running"
+    assert plan_of(deleted(made), observed(run("debug"))).actions == (Stop("debug-0", "debug", 30.0, Why.DELETED),)
