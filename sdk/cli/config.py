@@ -34,7 +34,8 @@ def _files(session: Session) -> tuple[Path, ...]:
     return named or (Path.home() / ".kube" / "config",)
 
 
-def _merged(session: Session) -> kubeconfig.Kubeconfig:
+def merged(session: Session) -> kubeconfig.Kubeconfig:
+    """What all files together say."""
     return kubeconfig.read(tuple(path for path in _files(session) if path.exists()))
 
 
@@ -78,9 +79,9 @@ def _changed(document: dict[str, Any], section: str, name: str, fields: dict[str
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", help="yaml or json.")
 async def view(session: Session, raw: bool, minify: bool, flatten: bool, output: str) -> None:
     """Print the merged kubeconfig."""
-    merged = _merged(session)
-    sections = {"clusters": merged.clusters, "contexts": merged.contexts, "users": merged.users}
-    current = session.flags.context or merged.current
+    files = merged(session)
+    sections = {"clusters": files.clusters, "contexts": files.contexts, "users": files.users}
+    current = session.flags.context or files.current
     if minify:
         chosen = sections["contexts"].get(current)
         if chosen is None:
@@ -112,7 +113,7 @@ def _shown(entry: kubeconfig.Entry, *, raw: bool, flatten: bool) -> dict[str, An
 @verb("current-context")
 async def current_context(session: Session) -> None:
     """Print the current context."""
-    current = _merged(session).current
+    current = merged(session).current
     if not current:
         raise Failure("current-context is not set")
     session.say(current)
@@ -125,18 +126,18 @@ async def current_context(session: Session) -> None:
 @click.option("-o", "--output", type=click.Choice(["", "name"]), default="", help="name: only the names.")
 async def get_contexts(session: Session, names: tuple[str, ...], no_headers: bool, output: str) -> None:
     """Print the contexts."""
-    merged = _merged(session)
+    files = merged(session)
     for name in names:
-        if name not in merged.contexts:
+        if name not in files.contexts:
             session.fail(f"error: context {name} not found")
-    chosen = {n: e.body for n, e in sorted(merged.contexts.items()) if not names or n in names}
+    chosen = {n: e.body for n, e in sorted(files.contexts.items()) if not names or n in names}
     if output == "name":
         for name in chosen:
             session.say(name)
         return
     head = ["CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"]
     rows = [
-        ["*" if name == merged.current else "", name, str(body.get("cluster") or ""), str(body.get("user") or ""),
+        ["*" if name == files.current else "", name, str(body.get("cluster") or ""), str(body.get("user") or ""),
          str(body.get("namespace") or "")]
         for name, body in chosen.items()
     ]  # fmt: skip
@@ -146,7 +147,7 @@ async def get_contexts(session: Session, names: tuple[str, ...], no_headers: boo
 def _names_of(section: str, head: str) -> Any:
     @verb(f"get-{section}")
     async def command(session: Session) -> None:
-        Writer(sys.stdout).write([[head], *([name] for name in sorted(getattr(_merged(session), section)))])
+        Writer(sys.stdout).write([[head], *([name] for name in sorted(getattr(merged(session), section)))])
 
     command.help = f"Print the names of the {section}."
     return command
@@ -161,7 +162,7 @@ config.add(_names_of("users", "NAME"))
 @click.argument("name")
 async def use_context(session: Session, name: str) -> None:
     """Make a context the current one."""
-    if name not in _merged(session).contexts:
+    if name not in merged(session).contexts:
         raise Failure(f'no context exists with the name: "{name}"')
     path, document = _target(session)
     document["current-context"] = name
@@ -175,7 +176,7 @@ async def use_context(session: Session, name: str) -> None:
 @flag("--current", help="Change the current context.")
 async def set_context(session: Session, name: str, current: bool) -> None:
     """Set a context's cluster, user and namespace, by the flags of these names: `set-context --current -n shop`."""
-    name = _merged(session).current if current else name
+    name = merged(session).current if current else name
     if not name:
         raise Failure("a context must be named, or --current given")
     flags = {"cluster": session.flags.cluster, "user": session.flags.user, "namespace": session.flags.namespace}

@@ -13,13 +13,14 @@ from raftsman.resources import Resource
 
 from . import failure
 from .targets import named
-from .verb import Failure
+from .verb import Completed, Failure
 
 FORMATS = "wide, yaml, json, name, jsonpath=…, jsonpath-file=…, custom-columns=…, custom-columns-file=…"
 
 
 def with_output(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("-o", "--output", default="", metavar="FORMAT", help=f"One of {FORMATS}.")(function)
+    kind = Completed("formats")
+    return click.option("-o", "--output", default="", type=kind, metavar="FORMAT", help=f"One of {FORMATS}.")(function)
 
 
 def with_dry_run(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,9 +84,9 @@ def one(words: Sequence[str], namespace: str, *, default: str = "") -> Target:
 def with_files(function: Callable[..., Any]) -> Callable[..., Any]:
     """The flags -f and -R."""
     function = flag("-R", "--recursive", help="Read folders in folders too.")(function)
-    return click.option("-f", "--filename", "filenames", multiple=True, help="A file, a folder, or - for stdin.")(
-        function
-    )
+    return click.option(
+        "-f", "--filename", "filenames", multiple=True, type=click.Path(), help="A file, a folder, or - for stdin."
+    )(function)
 
 
 def with_selection(function: Callable[..., Any]) -> Callable[..., Any]:

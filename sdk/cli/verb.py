@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from raftsman import times
 
 _SHORT = re.compile(r"-[A-Za-z]=")
@@ -87,6 +88,41 @@ class Duration(click.ParamType[float]):
         return value if isinstance(value, float) else duration_s(str(value))
 
 
+class Completed(click.ParamType[str]):
+    """A word as it is, which a shell may complete: `what` is words, pods, nodes, namespaces, contexts or formats."""
+
+    name = "text"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from . import completing, output
+
+        flags = ctx.ensure_object(Globals)
+        before = [str(word) for word in ctx.params.get(str(param.name)) or ()]
+        match self.what:
+            case "words" | "pods":
+                found = completing.words(flags, before, incomplete, pods=self.what == "pods")
+            case "contexts":
+                found = completing.contexts(flags)
+            case "formats":
+                found = [name.rstrip("…") for name in output.FORMATS.split(", ")]
+            case kind:
+                found = [name for name in completing.names(flags, kind) if name not in before]
+        return [CompletionItem(word) for word in found if word.startswith(incomplete)]
+
+
+def _completed(param: click.Parameter) -> None:
+    """Let a shell complete an argument by what its metavar says that it is."""
+    if isinstance(param, click.Argument) and param.name in ("words", "nodes", "path"):
+        param.type = Completed("nodes" if param.name == "nodes" else "pods" if _for_pods(param) else "words")
+
+
+def _for_pods(param: click.Parameter) -> bool:
+    return (param.metavar or "").startswith("POD")
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     if value not in (None, ()):
         setattr(ctx.ensure_object(Globals), str(param.name), value)
@@ -102,9 +138,9 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
     option = functools.partial(click.Option, expose_value=False, callback=_keep)
     levels = click.Choice(["debug", "info", "warning", "error"])
     return [
-        option(["--kubeconfig"], metavar="FILE", help="The kubeconfig to use."),
-        option(["--context"], metavar="NAME", help="The kubeconfig's context to use."),
-        option(["-n", "--namespace"], metavar="NAME", help="The namespace to work in."),
+        option(["--kubeconfig"], metavar="FILE", type=click.Path(), help="The kubeconfig to use."),
+        option(["--context"], metavar="NAME", type=Completed("contexts"), help="The kubeconfig's context to use."),
+        option(["-n", "--namespace"], metavar="NAME", type=Completed("namespaces"), help="The namespace to work in."),
         option(["--request-timeout", "request_timeout_s"], type=Duration(), help="How long one request may take."),
         option(["--cluster"], metavar="NAME", help="The kubeconfig's cluster to use."),
         option(["--user"], metavar="NAME", help="The kubeconfig's user to use."),
@@ -157,6 +193,8 @@ class Verb(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A verb's own flag hides a global one of its name, as --user of `create rolebinding` does.
+        for param in self.params:
+            _completed(param)
         own = {name for param in self.params for name in param.opts}
         self.params += [param for param in GLOBAL_OPTIONS() if not own.intersection(param.opts)]
 
