@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ControllerRevision(_message.Message):
-    """A past state of a workload. Refused for now: needs the stateful set and daemon set controllers."""
+    """A past state of a workload."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class DaemonSet(_message.Message):
-    """One pod on each node that matches. Refused for now: needs the daemon set controller."""
+    """One pod on each node that matches."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

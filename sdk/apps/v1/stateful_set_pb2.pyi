@@ -58,7 +58,7 @@ Global___RollingUpdateStatefulSetStrategy: _TypeAlias = RollingUpdateStatefulSet
 
 @_typing.final
 class StatefulSet(_message.Message):
-    """Pods with lasting names and volumes, made in order. Refused for now: needs the stateful set controller."""
+    """Pods with lasting names and volumes, made in order."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SelfSubjectReview(_message.Message):
-    """Who the caller is. Refused for now: needs the review API (use ApiServer/WhoAmI)."""
+    """Who the caller is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

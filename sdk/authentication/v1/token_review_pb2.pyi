@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TokenReview(_message.Message):
-    """Whose a token is. Refused for now: needs the review API."""
+    """Whose a token is."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

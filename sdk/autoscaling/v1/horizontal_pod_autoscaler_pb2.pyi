@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class HorizontalPodAutoscaler(_message.Message):
-    """Sets a workload's replicas by its load. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """Sets a workload's replicas by its load."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

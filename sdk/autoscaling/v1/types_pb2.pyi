@@ -19,7 +19,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ContainerResourceMetricSource(_message.Message):
-    """A goal for one container's use of a resource. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal for one container's use of a resource."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -70,7 +70,7 @@ Global___ContainerResourceMetricSource: _TypeAlias = ContainerResourceMetricSour
 
 @_typing.final
 class ContainerResourceMetricStatus(_message.Message):
-    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -162,7 +162,7 @@ Global___CrossVersionObjectReference: _TypeAlias = CrossVersionObjectReference  
 
 @_typing.final
 class ExternalMetricSource(_message.Message):
-    """A goal for a metric from outside the cluster. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal for a metric from outside the cluster."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -217,7 +217,7 @@ Global___ExternalMetricSource: _TypeAlias = ExternalMetricSource  # noqa: Y015
 
 @_typing.final
 class ExternalMetricStatus(_message.Message):
-    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -331,7 +331,7 @@ Global___HorizontalPodAutoscalerCondition: _TypeAlias = HorizontalPodAutoscalerC
 
 @_typing.final
 class MetricSpec(_message.Message):
-    """A goal of one of five kinds. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal of one of five kinds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,7 +406,7 @@ Global___MetricSpec: _TypeAlias = MetricSpec  # noqa: Y015
 
 @_typing.final
 class MetricStatus(_message.Message):
-    """The present value of a goal. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value of a goal."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -481,7 +481,7 @@ Global___MetricStatus: _TypeAlias = MetricStatus  # noqa: Y015
 
 @_typing.final
 class ObjectMetricSource(_message.Message):
-    """A goal for a metric of another object. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal for a metric of another object."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -546,7 +546,7 @@ Global___ObjectMetricSource: _TypeAlias = ObjectMetricSource  # noqa: Y015
 
 @_typing.final
 class ObjectMetricStatus(_message.Message):
-    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -611,7 +611,7 @@ Global___ObjectMetricStatus: _TypeAlias = ObjectMetricStatus  # noqa: Y015
 
 @_typing.final
 class PodsMetricSource(_message.Message):
-    """A goal for a metric averaged over the pods. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal for a metric averaged over the pods."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -656,7 +656,7 @@ Global___PodsMetricSource: _TypeAlias = PodsMetricSource  # noqa: Y015
 
 @_typing.final
 class PodsMetricStatus(_message.Message):
-    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -701,7 +701,7 @@ Global___PodsMetricStatus: _TypeAlias = PodsMetricStatus  # noqa: Y015
 
 @_typing.final
 class ResourceMetricSource(_message.Message):
-    """A goal for the pods' use of a resource. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """A goal for the pods' use of a resource."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -744,7 +744,7 @@ Global___ResourceMetricSource: _TypeAlias = ResourceMetricSource  # noqa: Y015
 
 @_typing.final
 class ResourceMetricStatus(_message.Message):
-    """The present value. Refused for now: needs the metrics pipeline and the autoscaler."""
+    """The present value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CronJob(_message.Message):
-    """Makes jobs by the clock. Refused for now: needs the cron job controller."""
+    """Makes jobs by the clock."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Job(_message.Message):
-    """Runs pods until enough of them have succeeded. Refused for now: needs the job controller."""
+    """Runs pods until enough of them have succeeded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

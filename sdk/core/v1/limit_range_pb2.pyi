@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class LimitRange(_message.Message):
-    """Bounds for each pod or container of a namespace. Refused for now: needs the limit range admission."""
+    """Bounds for each pod or container of a namespace."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

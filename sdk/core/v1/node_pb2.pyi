@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AttachedVolume(_message.Message):
-    """A volume attached to a node. Not written here."""
+    """A volume attached to a node."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -421,7 +421,7 @@ Global___NodeDaemonEndpoints: _TypeAlias = NodeDaemonEndpoints  # noqa: Y015
 
 @_typing.final
 class NodeFeatures(_message.Message):
-    """What a node's runtime can do as a whole. Not written here."""
+    """What a node's runtime can do as a whole."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -477,7 +477,7 @@ Global___NodeList: _TypeAlias = NodeList  # noqa: Y015
 
 @_typing.final
 class NodeRuntimeHandler(_message.Message):
-    """One way to run containers on a node. Not written here."""
+    """One way to run containers on a node."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -677,7 +677,7 @@ class NodeStatus(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     DECLARED_FEATURES_FIELD_NUMBER: _builtins.int
     phase: _builtins.str
-    """Not set here."""
+    """Out of use; see the conditions."""
     @_builtins.property
     def capacity(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
         """What the machine has: cpu, memory, ephemeral-storage, pods."""
@@ -708,11 +708,11 @@ class NodeStatus(_message.Message):
 
     @_builtins.property
     def volumes_in_use(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Not set here: volumes are not attached yet."""
+        """Volumes that pods there use; they must not be detached."""
 
     @_builtins.property
     def volumes_attached(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachedVolume]:
-        """Not set here: volumes are not attached yet."""
+        """Volumes that are attached to it."""
 
     @_builtins.property
     def config(self) -> Global___NodeConfigStatus:
@@ -720,15 +720,15 @@ class NodeStatus(_message.Message):
 
     @_builtins.property
     def runtime_handlers(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeRuntimeHandler]:
-        """Not set here."""
+        """Ways to run containers there."""
 
     @_builtins.property
     def features(self) -> Global___NodeFeatures:
-        """Not set here."""
+        """What its runtime can do as a whole."""
 
     @_builtins.property
     def declared_features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Not set here."""
+        """Features of the node that pods may ask for."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ Global___ModifyVolumeStatus: _TypeAlias = ModifyVolumeStatus  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeClaim(_message.Message):
-    """A pod's wish for lasting storage. Refused for now: needs the volume controllers."""
+    """A pod's wish for lasting storage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

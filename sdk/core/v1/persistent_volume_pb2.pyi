@@ -576,7 +576,7 @@ Global___LocalVolumeSource: _TypeAlias = LocalVolumeSource  # noqa: Y015
 
 @_typing.final
 class PersistentVolume(_message.Message):
-    """Lasting storage of the cluster. Refused for now: needs the volume controllers."""
+    """Lasting storage of the cluster."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PodTemplate(_message.Message):
-    """A stored template of pods. Refused for now: needs a user of pod templates."""
+    """A stored template of pods."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

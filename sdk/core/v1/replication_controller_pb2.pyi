@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ReplicationController(_message.Message):
-    """The forerunner of ReplicaSet. Refused for now: needs the replication controller (use a ReplicaSet or a Deployment)."""
+    """The forerunner of ReplicaSet."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ResourceQuota(_message.Message):
-    """Bounds for a namespace as a whole. Refused for now: needs the quota controller and its admission."""
+    """Bounds for a namespace as a whole."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

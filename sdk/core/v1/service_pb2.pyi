@@ -92,7 +92,7 @@ Global___LoadBalancerIngress: _TypeAlias = LoadBalancerIngress  # noqa: Y015
 
 @_typing.final
 class LoadBalancerStatus(_message.Message):
-    """Where a load balancer takes traffic. Not written here: needs the cloud controller."""
+    """Where a load balancer takes traffic."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AWSElasticBlockStoreVolumeSource(_message.Message):
-    """A disk at AWS. Refused for now: needs a CSI driver."""
+    """A disk at AWS."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -71,7 +71,7 @@ Global___AWSElasticBlockStoreVolumeSource: _TypeAlias = AWSElasticBlockStoreVolu
 
 @_typing.final
 class Affinity(_message.Message):
-    """Wishes about a pod's place. Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+    """Wishes about a pod's place."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -118,7 +118,7 @@ Global___Affinity: _TypeAlias = Affinity  # noqa: Y015
 
 @_typing.final
 class AppArmorProfile(_message.Message):
-    """What AppArmor allows. Refused for now: needs AppArmor support in the node agent."""
+    """What AppArmor allows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -175,7 +175,7 @@ Global___AvoidPods: _TypeAlias = AvoidPods  # noqa: Y015
 
 @_typing.final
 class AzureDiskVolumeSource(_message.Message):
-    """A disk at Azure. Refused for now: needs a CSI driver."""
+    """A disk at Azure."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -240,7 +240,7 @@ Global___AzureDiskVolumeSource: _TypeAlias = AzureDiskVolumeSource  # noqa: Y015
 
 @_typing.final
 class AzureFileVolumeSource(_message.Message):
-    """A file share at Azure. Refused for now: needs a CSI driver."""
+    """A file share at Azure."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -281,7 +281,7 @@ Global___AzureFileVolumeSource: _TypeAlias = AzureFileVolumeSource  # noqa: Y015
 
 @_typing.final
 class CSIVolumeSource(_message.Message):
-    """A volume that a CSI driver makes with the pod. Refused for now: needs CSI drivers."""
+    """A volume that a CSI driver makes with the pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -388,7 +388,7 @@ Global___Capabilities: _TypeAlias = Capabilities  # noqa: Y015
 
 @_typing.final
 class CephFSVolumeSource(_message.Message):
-    """A Ceph file system. Refused: a volume type that was removed."""
+    """A Ceph file system."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -453,7 +453,7 @@ Global___CephFSVolumeSource: _TypeAlias = CephFSVolumeSource  # noqa: Y015
 
 @_typing.final
 class CinderVolumeSource(_message.Message):
-    """An OpenStack block device. Refused for now: needs a CSI driver."""
+    """An OpenStack block device."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,7 +504,7 @@ Global___CinderVolumeSource: _TypeAlias = CinderVolumeSource  # noqa: Y015
 
 @_typing.final
 class ClusterTrustBundleProjection(_message.Message):
-    """CA certificates by name or signer. Refused for now: needs trust bundles."""
+    """CA certificates by name or signer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -767,9 +767,7 @@ class Container(_message.Message):
     working_dir: _builtins.str
     """Default: the image's."""
     restart_policy: _builtins.str
-    """Only in init containers, and only `Always`: a sidecar. Elsewhere refused for now: needs per-container restart
-    rules.
-    """
+    """`Always` makes an init container a sidecar: it starts before the others and runs beside them."""
     termination_message_path: _builtins.str
     """A file whose beginning, at most 4096 bytes, becomes the status' message. Default /dev/termination-log."""
     termination_message_policy: _builtins.str
@@ -810,11 +808,11 @@ class Container(_message.Message):
 
     @_builtins.property
     def resize_policy(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerResizePolicy]:
-        """Refused for now: needs in-place resizing."""
+        """What a change of each resource does to the running container."""
 
     @_builtins.property
     def restart_policy_rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContainerRestartRule]:
-        """Refused for now: needs per-container restart rules in the node agent."""
+        """Exits after which it starts again or not, before the policy is looked at."""
 
     @_builtins.property
     def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMount]:
@@ -822,7 +820,7 @@ class Container(_message.Message):
 
     @_builtins.property
     def volume_devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeDevice]:
-        """Refused for now: needs block volumes."""
+        """Volumes of the pod as block devices."""
 
     @_builtins.property
     def liveness_probe(self) -> Global___Probe:
@@ -946,7 +944,7 @@ Global___Container: _TypeAlias = Container  # noqa: Y015
 
 @_typing.final
 class ContainerExtendedResourceRequest(_message.Message):
-    """Which claim's request serves a container's extended resource. Not written here."""
+    """Which claim's request serves a container's extended resource."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -999,13 +997,13 @@ class ContainerPort(_message.Message):
     name: _builtins.str
     """Unique in the container, at most 15 lower-case letters, digits and dashes. Services and probes may use it."""
     host_port: _builtins.int
-    """Refused for now: needs host ports in the node's network."""
+    """Also on the node, 1 to 65535; in the node's network it must be `container_port`."""
     container_port: _builtins.int
     """1 to 65535; unique per protocol."""
     protocol: _builtins.str
     """`TCP` (default), `UDP` or `SCTP`."""
     host_ip: _builtins.str
-    """Refused for now: needs host ports in the node's network."""
+    """Of the node, for `host_port`; all by default."""
     def __init__(
         self,
         *,
@@ -1044,7 +1042,7 @@ Global___ContainerPort: _TypeAlias = ContainerPort  # noqa: Y015
 
 @_typing.final
 class ContainerResizePolicy(_message.Message):
-    """Whether a container restarts when a resource changes. Refused for now: needs in-place resizing."""
+    """Whether a container restarts when a resource changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1077,7 +1075,7 @@ Global___ContainerResizePolicy: _TypeAlias = ContainerResizePolicy  # noqa: Y015
 
 @_typing.final
 class ContainerRestartRule(_message.Message):
-    """What an exit means. Refused for now: needs per-container restart rules in the node agent."""
+    """What an exit means."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1112,7 +1110,7 @@ Global___ContainerRestartRule: _TypeAlias = ContainerRestartRule  # noqa: Y015
 
 @_typing.final
 class ContainerRestartRuleOnExitCodes(_message.Message):
-    """Which exit codes. Refused for now: needs per-container restart rules in the node agent."""
+    """Which exit codes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1382,7 +1380,7 @@ class ContainerStatus(_message.Message):
     started: _builtins.bool
     """The startup probe has succeeded, or there is none and it runs."""
     stop_signal: _builtins.str
-    """Not set here."""
+    """What it is told to end by."""
     @_builtins.property
     def state(self) -> Global___ContainerState:
         """Now."""
@@ -1393,23 +1391,23 @@ class ContainerStatus(_message.Message):
 
     @_builtins.property
     def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
-        """Not set here."""
+        """What the node has granted of the container's requests."""
 
     @_builtins.property
     def resources(self) -> Global___ResourceRequirements:
-        """Not set here."""
+        """What it runs with now."""
 
     @_builtins.property
     def volume_mounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeMountStatus]:
-        """Not set here."""
+        """How its volumes were mounted."""
 
     @_builtins.property
     def user(self) -> Global___ContainerUser:
-        """Not set here."""
+        """Whom it runs as."""
 
     @_builtins.property
     def allocated_resources_status(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceStatus]:
-        """Always empty here."""
+        """The devices that it has."""
 
     def __init__(
         self,
@@ -1770,7 +1768,7 @@ class EnvVarSource(_message.Message):
 
     @_builtins.property
     def file_key_ref(self) -> Global___FileKeySelector:
-        """Refused for now: needs environment files in the node agent."""
+        """One key of a file of variables in a volume."""
 
     def __init__(
         self,
@@ -1810,7 +1808,7 @@ Global___EnvVarSource: _TypeAlias = EnvVarSource  # noqa: Y015
 
 @_typing.final
 class EphemeralContainer(_message.Message):
-    """A container added to a running pod. Refused for now: needs ephemeral containers in the node agent."""
+    """A container added to a running pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2056,7 +2054,7 @@ Global___EphemeralContainerCommon: _TypeAlias = EphemeralContainerCommon  # noqa
 
 @_typing.final
 class EphemeralVolumeSource(_message.Message):
-    """A claim made and removed with the pod. Refused for now: needs the volume controllers."""
+    """A claim made and removed with the pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2106,7 +2104,7 @@ Global___ExecAction: _TypeAlias = ExecAction  # noqa: Y015
 
 @_typing.final
 class FCVolumeSource(_message.Message):
-    """A Fibre Channel disk. Refused for now: needs the volume controllers."""
+    """A Fibre Channel disk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2159,7 +2157,7 @@ Global___FCVolumeSource: _TypeAlias = FCVolumeSource  # noqa: Y015
 
 @_typing.final
 class FileKeySelector(_message.Message):
-    """One key of a file of variables in a volume. Refused for now: needs environment files in the node agent."""
+    """One key of a file of variables in a volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2208,7 +2206,7 @@ Global___FileKeySelector: _TypeAlias = FileKeySelector  # noqa: Y015
 
 @_typing.final
 class FlexVolumeSource(_message.Message):
-    """A volume of a flex driver. Refused for now: needs flex drivers."""
+    """A volume of a flex driver."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2285,7 +2283,7 @@ Global___FlexVolumeSource: _TypeAlias = FlexVolumeSource  # noqa: Y015
 
 @_typing.final
 class FlockerVolumeSource(_message.Message):
-    """A Flocker dataset. Refused: a volume type that was removed."""
+    """A Flocker dataset."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2318,7 +2316,7 @@ Global___FlockerVolumeSource: _TypeAlias = FlockerVolumeSource  # noqa: Y015
 
 @_typing.final
 class GCEPersistentDiskVolumeSource(_message.Message):
-    """A disk at Google. Refused for now: needs a CSI driver."""
+    """A disk at Google."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2400,7 +2398,7 @@ Global___GRPCAction: _TypeAlias = GRPCAction  # noqa: Y015
 
 @_typing.final
 class GitRepoVolumeSource(_message.Message):
-    """A clone of a Git repository. Refused: a volume type that was removed."""
+    """A clone of a Git repository."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2441,7 +2439,7 @@ Global___GitRepoVolumeSource: _TypeAlias = GitRepoVolumeSource  # noqa: Y015
 
 @_typing.final
 class GlusterfsVolumeSource(_message.Message):
-    """A Gluster volume. Refused: a volume type that was removed."""
+    """A Gluster volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2661,7 +2659,7 @@ Global___HostPathVolumeSource: _TypeAlias = HostPathVolumeSource  # noqa: Y015
 
 @_typing.final
 class ISCSIVolumeSource(_message.Message):
-    """An iSCSI disk. Refused for now: needs the volume controllers."""
+    """An iSCSI disk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2766,7 +2764,7 @@ Global___ISCSIVolumeSource: _TypeAlias = ISCSIVolumeSource  # noqa: Y015
 
 @_typing.final
 class ImageVolumeSource(_message.Message):
-    """An image's files. Refused for now: needs image volumes in the node agent."""
+    """An image's files."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2799,7 +2797,7 @@ Global___ImageVolumeSource: _TypeAlias = ImageVolumeSource  # noqa: Y015
 
 @_typing.final
 class ImageVolumeStatus(_message.Message):
-    """Which image a volume has. Not written here."""
+    """Which image a volume has."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3063,7 +3061,7 @@ Global___LocalObjectReference: _TypeAlias = LocalObjectReference  # noqa: Y015
 
 @_typing.final
 class NFSVolumeSource(_message.Message):
-    """An NFS export. Refused for now: needs the volume controllers."""
+    """An NFS export."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3104,7 +3102,7 @@ Global___NFSVolumeSource: _TypeAlias = NFSVolumeSource  # noqa: Y015
 
 @_typing.final
 class NodeAffinity(_message.Message):
-    """Wishes about nodes. Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+    """Wishes about nodes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3136,7 +3134,7 @@ Global___NodeAffinity: _TypeAlias = NodeAffinity  # noqa: Y015
 
 @_typing.final
 class NodeAllocatableResourceClaimStatus(_message.Message):
-    """What a claim takes of a node's resources. Not written here."""
+    """What a claim takes of a node's resources."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3217,7 +3215,7 @@ Global___NodeProxyOptions: _TypeAlias = NodeProxyOptions  # noqa: Y015
 
 @_typing.final
 class NodeSelector(_message.Message):
-    """Which nodes; any one term is enough. Refused for now: needs affinity in the scheduler."""
+    """Which nodes; any one term is enough."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3418,7 +3416,7 @@ Global___ObjectReference: _TypeAlias = ObjectReference  # noqa: Y015
 
 @_typing.final
 class PersistentVolumeClaimSpec(_message.Message):
-    """What storage is wanted. Refused for now: needs the volume controllers."""
+    """What storage is wanted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3513,7 +3511,7 @@ Global___PersistentVolumeClaimSpec: _TypeAlias = PersistentVolumeClaimSpec  # no
 
 @_typing.final
 class PersistentVolumeClaimTemplate(_message.Message):
-    """The claim that is made with a pod. Refused for now: needs the volume controllers."""
+    """The claim that is made with a pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3550,7 +3548,7 @@ Global___PersistentVolumeClaimTemplate: _TypeAlias = PersistentVolumeClaimTempla
 
 @_typing.final
 class PersistentVolumeClaimVolumeSource(_message.Message):
-    """The volume bound to a claim of the pod's namespace. Refused for now: needs the volume controllers."""
+    """The volume bound to a claim of the pod's namespace."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3583,7 +3581,7 @@ Global___PersistentVolumeClaimVolumeSource: _TypeAlias = PersistentVolumeClaimVo
 
 @_typing.final
 class PhotonPersistentDiskVolumeSource(_message.Message):
-    """A disk at Photon. Refused for now: needs a CSI driver."""
+    """A disk at Photon."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3616,7 +3614,7 @@ Global___PhotonPersistentDiskVolumeSource: _TypeAlias = PhotonPersistentDiskVolu
 
 @_typing.final
 class PodAffinity(_message.Message):
-    """To be near other pods. Refused for now: needs affinity in the scheduler."""
+    """To be near other pods."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3646,7 +3644,7 @@ Global___PodAffinity: _TypeAlias = PodAffinity  # noqa: Y015
 
 @_typing.final
 class PodAffinityTerm(_message.Message):
-    """Which pods, and what near means. Refused for now: needs affinity in the scheduler."""
+    """Which pods, and what near means."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3709,7 +3707,7 @@ Global___PodAffinityTerm: _TypeAlias = PodAffinityTerm  # noqa: Y015
 
 @_typing.final
 class PodAntiAffinity(_message.Message):
-    """To be away from other pods. Refused for now: needs affinity in the scheduler."""
+    """To be away from other pods."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3739,7 +3737,7 @@ Global___PodAntiAffinity: _TypeAlias = PodAntiAffinity  # noqa: Y015
 
 @_typing.final
 class PodAttachOptions(_message.Message):
-    """Options of attach in Kubernetes' JSON API. Refused for now: needs attaching in the node agent (use Exec)."""
+    """Options of attach in Kubernetes' JSON API."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3796,7 +3794,7 @@ Global___PodAttachOptions: _TypeAlias = PodAttachOptions  # noqa: Y015
 
 @_typing.final
 class PodCertificateProjection(_message.Message):
-    """A key and a certificate of the pod's own. Refused for now: needs pod certificates."""
+    """A key and a certificate of the pod's own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -3910,7 +3908,7 @@ class PodCondition(_message.Message):
     """A sentence for people."""
     @_builtins.property
     def last_probe_time(self) -> _types_pb2.Time:
-        """Not set here."""
+        """When it was last looked at."""
 
     @_builtins.property
     def last_transition_time(self) -> _types_pb2.Time:
@@ -4096,7 +4094,7 @@ Global___PodExecOptions: _TypeAlias = PodExecOptions  # noqa: Y015
 
 @_typing.final
 class PodExtendedResourceClaimStatus(_message.Message):
-    """The claim made for a pod's extended resources. Not written here."""
+    """The claim made for a pod's extended resources."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4273,7 +4271,7 @@ Global___PodOS: _TypeAlias = PodOS  # noqa: Y015
 
 @_typing.final
 class PodPortForwardOptions(_message.Message):
-    """Options of port forwarding. Refused for now: needs port forwarding in the node agent."""
+    """Options of port forwarding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4345,7 +4343,7 @@ Global___PodReadinessGate: _TypeAlias = PodReadinessGate  # noqa: Y015
 
 @_typing.final
 class PodResourceClaim(_message.Message):
-    """A claim that a pod's containers can use. Refused for now: needs dynamic resource allocation."""
+    """A claim that a pod's containers can use."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4386,7 +4384,7 @@ Global___PodResourceClaim: _TypeAlias = PodResourceClaim  # noqa: Y015
 
 @_typing.final
 class PodResourceClaimStatus(_message.Message):
-    """The claim made for a pod. Not written here."""
+    """The claim made for a pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4419,7 +4417,7 @@ Global___PodResourceClaimStatus: _TypeAlias = PodResourceClaimStatus  # noqa: Y0
 
 @_typing.final
 class PodSchedulingGate(_message.Message):
-    """Keeps a pod from being scheduled until it is taken away. Refused for now: needs scheduling gates in the scheduler."""
+    """Keeps a pod from being scheduled until it is taken away."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4443,7 +4441,7 @@ Global___PodSchedulingGate: _TypeAlias = PodSchedulingGate  # noqa: Y015
 
 @_typing.final
 class PodSchedulingGroup(_message.Message):
-    """Pods that are scheduled together. Refused for now: needs gang scheduling."""
+    """Pods that are scheduled together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4491,20 +4489,20 @@ class PodSecurityContext(_message.Message):
     run_as_non_root: _builtins.bool
     """True: nothing of the pod runs as user 0."""
     supplemental_groups_policy: _builtins.str
-    """Only `Merge`; others are refused for now: needs supplemental group policies in the node agent."""
+    """Whether groups of the image count, too: `Merge` (default), or `Strict`."""
     fs_group: _builtins.int
     """Group that owns the pod's volumes (not hostPath), and a further group of every container."""
     fs_group_change_policy: _builtins.str
-    """Only `Always`; others are refused for now: needs changing ownership of volumes only when needed."""
+    """Whether a volume's owner is changed `Always` (default) or on `OnRootMismatch` only."""
     se_linux_change_policy: _builtins.str
-    """Refused for now: needs SELinux support in the node agent."""
+    """`Recursive` relabels files, `MountOption` mounts with the label."""
     @_builtins.property
     def se_linux_options(self) -> Global___SELinuxOptions:
-        """Refused for now: needs SELinux support in the node agent."""
+        """For all containers that have none of their own."""
 
     @_builtins.property
     def windows_options(self) -> Global___WindowsSecurityContextOptions:
-        """Refused for now: needs Windows nodes."""
+        """For Windows."""
 
     @_builtins.property
     def supplemental_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -4520,7 +4518,7 @@ class PodSecurityContext(_message.Message):
 
     @_builtins.property
     def app_armor_profile(self) -> Global___AppArmorProfile:
-        """Refused for now: needs AppArmor support in the node agent."""
+        """For all containers that have none of their own."""
 
     def __init__(
         self,
@@ -4732,7 +4730,7 @@ class PodSpec(_message.Message):
     host_ipc: _builtins.bool
     """Use the node's System V IPC and POSIX message queues."""
     share_process_namespace: _builtins.bool
-    """Refused for now: needs shared process namespaces in the node agent."""
+    """Whether its containers see one another's processes. Default false."""
     hostname: _builtins.str
     """The host name inside; a DNS label. Default: the pod's name."""
     subdomain: _builtins.str
@@ -4744,17 +4742,17 @@ class PodSpec(_message.Message):
     priority: _builtins.int
     """Computed by the server from the class: 0, 2 000 000 000 or 2 000 001 000. Higher ones are scheduled first."""
     runtime_class_name: _builtins.str
-    """Refused for now: needs runtime classes."""
+    """Which RuntimeClass runs it."""
     enable_service_links: _builtins.bool
     """Environment variables for each service of the namespace. Default true."""
     preemption_policy: _builtins.str
     """`PreemptLowerPriority` (default) or `Never`. The scheduler does not preempt yet."""
     set_hostname_as_fqdn: _builtins.bool
-    """Refused for now: needs host name overrides in the node agent."""
+    """Whether its host name is the whole DNS name."""
     host_users: _builtins.bool
     """Only true: false would need user namespaces in the node agent."""
     hostname_override: _builtins.str
-    """Refused for now: needs host name overrides in the node agent."""
+    """Its host name, whole, instead of what it would be."""
     @_builtins.property
     def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Volume]:
         """Names are unique; a container sees one only through its volumeMounts."""
@@ -4771,7 +4769,7 @@ class PodSpec(_message.Message):
 
     @_builtins.property
     def ephemeral_containers(self) -> _containers.RepeatedCompositeFieldContainer[Global___EphemeralContainer]:
-        """Refused for now: needs ephemeral containers in the node agent."""
+        """Added to a running pod, through a subresource of their own."""
 
     @_builtins.property
     def node_selector(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -4787,7 +4785,7 @@ class PodSpec(_message.Message):
 
     @_builtins.property
     def affinity(self) -> Global___Affinity:
-        """Refused for now: needs affinity in the scheduler (use nodeSelector)."""
+        """Wishes about its place, by nodes and by other pods."""
 
     @_builtins.property
     def tolerations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Toleration]:
@@ -4807,11 +4805,11 @@ class PodSpec(_message.Message):
 
     @_builtins.property
     def overhead(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
-        """Refused for now: needs runtime classes."""
+        """What its runtime takes itself; from the RuntimeClass."""
 
     @_builtins.property
     def topology_spread_constraints(self) -> _containers.RepeatedCompositeFieldContainer[Global___TopologySpreadConstraint]:
-        """Refused for now: needs topology spread in the scheduler."""
+        """How evenly its like are spread over places; all must hold."""
 
     @_builtins.property
     def os(self) -> Global___PodOS:
@@ -4819,19 +4817,19 @@ class PodSpec(_message.Message):
 
     @_builtins.property
     def scheduling_gates(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodSchedulingGate]:
-        """Refused for now: needs scheduling gates in the scheduler."""
+        """While there is one, it is not scheduled; may only be taken away."""
 
     @_builtins.property
     def resource_claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___PodResourceClaim]:
-        """Refused for now: needs dynamic resource allocation."""
+        """Devices that its containers can use."""
 
     @_builtins.property
     def resources(self) -> Global___ResourceRequirements:
-        """Refused for now: needs pod-level resources. Each container has its own."""
+        """Of the pod as a whole; beside those of its containers."""
 
     @_builtins.property
     def scheduling_group(self) -> Global___PodSchedulingGroup:
-        """Refused for now: needs gang scheduling."""
+        """Pods that are placed together."""
 
     def __init__(
         self,
@@ -5059,7 +5057,7 @@ class PodStatus(_message.Message):
     reason: _builtins.str
     """One word for programs, e.g. Evicted, DeadlineExceeded."""
     nominated_node_name: _builtins.str
-    """Not set here: the scheduler does not preempt yet."""
+    """Where room is being made for it."""
     host_ip: _builtins.str
     """The node's address."""
     pod_ip: _builtins.str
@@ -5102,19 +5100,19 @@ class PodStatus(_message.Message):
 
     @_builtins.property
     def extended_resource_claim_status(self) -> Global___PodExtendedResourceClaimStatus:
-        """Not set here."""
+        """The claim made for its extended resources."""
 
     @_builtins.property
     def allocated_resources(self) -> _containers.MessageMap[_builtins.str, _types_pb2.Quantity]:
-        """Not set here."""
+        """What the node has granted of the pod's requests."""
 
     @_builtins.property
     def resources(self) -> Global___ResourceRequirements:
-        """Not set here."""
+        """What it runs with now, as a whole."""
 
     @_builtins.property
     def node_allocatable_resource_claim_statuses(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeAllocatableResourceClaimStatus]:
-        """Always empty here."""
+        """What claims take of the node's own resources."""
 
     def __init__(
         self,
@@ -5272,7 +5270,7 @@ Global___PodTemplateSpec: _TypeAlias = PodTemplateSpec  # noqa: Y015
 
 @_typing.final
 class PortworxVolumeSource(_message.Message):
-    """A Portworx volume. Refused for now: needs a CSI driver."""
+    """A Portworx volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5390,7 +5388,7 @@ Global___PreferAvoidPodsEntry: _TypeAlias = PreferAvoidPodsEntry  # noqa: Y015
 
 @_typing.final
 class PreferredSchedulingTerm(_message.Message):
-    """A wish with a weight. Refused for now: needs affinity in the scheduler."""
+    """A wish with a weight."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5587,7 +5585,7 @@ Global___ProjectedVolumeSource: _TypeAlias = ProjectedVolumeSource  # noqa: Y015
 
 @_typing.final
 class QuobyteVolumeSource(_message.Message):
-    """A Quobyte volume. Refused: a volume type that was removed."""
+    """A Quobyte volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5652,7 +5650,7 @@ Global___QuobyteVolumeSource: _TypeAlias = QuobyteVolumeSource  # noqa: Y015
 
 @_typing.final
 class RBDVolumeSource(_message.Message):
-    """A Ceph block device. Refused: a volume type that was removed."""
+    """A Ceph block device."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5776,7 +5774,7 @@ Global___RangeAllocation: _TypeAlias = RangeAllocation  # noqa: Y015
 
 @_typing.final
 class ResourceClaim(_message.Message):
-    """A claim of the pod that a container uses. Refused for now: needs dynamic resource allocation."""
+    """A claim of the pod that a container uses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5852,7 +5850,7 @@ Global___ResourceFieldSelector: _TypeAlias = ResourceFieldSelector  # noqa: Y015
 
 @_typing.final
 class ResourceHealth(_message.Message):
-    """Whether a device works. Not written here."""
+    """Whether a device works."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5952,7 +5950,7 @@ class ResourceRequirements(_message.Message):
 
     @_builtins.property
     def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceClaim]:
-        """Refused for now: needs dynamic resource allocation."""
+        """Devices of the pod's claims that the container uses."""
 
     def __init__(
         self,
@@ -5971,7 +5969,7 @@ Global___ResourceRequirements: _TypeAlias = ResourceRequirements  # noqa: Y015
 
 @_typing.final
 class ResourceStatus(_message.Message):
-    """The devices of a resource that a container has. Not written here."""
+    """The devices of a resource that a container has."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -6001,7 +5999,7 @@ Global___ResourceStatus: _TypeAlias = ResourceStatus  # noqa: Y015
 
 @_typing.final
 class SELinuxOptions(_message.Message):
-    """A container's SELinux label. Refused for now: needs SELinux support in the node agent."""
+    """A container's SELinux label."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -6050,7 +6048,7 @@ Global___SELinuxOptions: _TypeAlias = SELinuxOptions  # noqa: Y015
 
 @_typing.final
 class ScaleIOVolumeSource(_message.Message):
-    """A ScaleIO volume. Refused: a volume type that was removed."""
+    """A ScaleIO volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -6158,7 +6156,7 @@ class SeccompProfile(_message.Message):
     type: _builtins.str
     """`RuntimeDefault` or `Unconfined`; `Localhost` needs localhostProfile."""
     localhost_profile: _builtins.str
-    """Refused for now: needs local seccomp profiles in the node agent."""
+    """A file on the node, for `Localhost`."""
     def __init__(
         self,
         *,
@@ -6377,18 +6375,18 @@ class SecurityContext(_message.Message):
     allow_privilege_escalation: _builtins.bool
     """False: no_new_privs is set. Cannot be false with privileged or CAP_SYS_ADMIN."""
     proc_mount: _builtins.str
-    """Only `Default`; others are refused for now: needs proc mount types in the node agent."""
+    """How much of /proc is hidden: `Default`, or `Unmasked` for nothing."""
     @_builtins.property
     def capabilities(self) -> Global___Capabilities:
         """Beyond or below the runtime's default set."""
 
     @_builtins.property
     def se_linux_options(self) -> Global___SELinuxOptions:
-        """Refused for now: needs SELinux support in the node agent."""
+        """Its SELinux label; wins over the pod's."""
 
     @_builtins.property
     def windows_options(self) -> Global___WindowsSecurityContextOptions:
-        """Refused for now: needs Windows nodes."""
+        """For Windows."""
 
     @_builtins.property
     def seccomp_profile(self) -> Global___SeccompProfile:
@@ -6396,7 +6394,7 @@ class SecurityContext(_message.Message):
 
     @_builtins.property
     def app_armor_profile(self) -> Global___AppArmorProfile:
-        """Refused for now: needs AppArmor support in the node agent."""
+        """What AppArmor allows; wins over the pod's."""
 
     def __init__(
         self,
@@ -6586,7 +6584,7 @@ Global___SleepAction: _TypeAlias = SleepAction  # noqa: Y015
 
 @_typing.final
 class StorageOSVolumeSource(_message.Message):
-    """A StorageOS volume. Refused: a volume type that was removed."""
+    """A StorageOS volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -6824,7 +6822,7 @@ Global___TopologySelectorTerm: _TypeAlias = TopologySelectorTerm  # noqa: Y015
 
 @_typing.final
 class TopologySpreadConstraint(_message.Message):
-    """How evenly pods are spread. Refused for now: needs topology spread in the scheduler."""
+    """How evenly pods are spread."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7030,7 +7028,7 @@ Global___Volume: _TypeAlias = Volume  # noqa: Y015
 
 @_typing.final
 class VolumeDevice(_message.Message):
-    """A block volume in a container. Refused for now: needs block volumes."""
+    """A block volume in a container."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7079,7 +7077,7 @@ class VolumeMount(_message.Message):
     read_only: _builtins.bool
     """Default false. ConfigMaps, Secrets, projected and downward API volumes cannot be written in any case."""
     recursive_read_only: _builtins.str
-    """Only `Disabled`; others are refused for now: needs recursive read-only mounts in the node agent."""
+    """Whether mounts below a read-only one are, too: `Disabled` (default), `IfPossible` or `Enabled`."""
     mount_path: _builtins.str
     """In the container; unique in it."""
     sub_path: _builtins.str
@@ -7138,7 +7136,7 @@ Global___VolumeMount: _TypeAlias = VolumeMount  # noqa: Y015
 
 @_typing.final
 class VolumeMountStatus(_message.Message):
-    """How a volume was mounted. Not written here."""
+    """How a volume was mounted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7225,11 +7223,11 @@ class VolumeProjection(_message.Message):
 
     @_builtins.property
     def cluster_trust_bundle(self) -> Global___ClusterTrustBundleProjection:
-        """Refused for now: needs trust bundles."""
+        """Authorities' certificates, by name or signer."""
 
     @_builtins.property
     def pod_certificate(self) -> Global___PodCertificateProjection:
-        """Refused for now: needs pod certificates."""
+        """A key and a certificate of the pod's own."""
 
     def __init__(
         self,
@@ -7274,7 +7272,7 @@ Global___VolumeProjection: _TypeAlias = VolumeProjection  # noqa: Y015
 
 @_typing.final
 class VolumeResourceRequirements(_message.Message):
-    """How much storage is wanted. Refused for now: needs the volume controllers."""
+    """How much storage is wanted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7390,15 +7388,15 @@ class VolumeSource(_message.Message):
 
     @_builtins.property
     def gce_persistent_disk(self) -> Global___GCEPersistentDiskVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A disk at Google."""
 
     @_builtins.property
     def aws_elastic_block_store(self) -> Global___AWSElasticBlockStoreVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A disk at AWS."""
 
     @_builtins.property
     def git_repo(self) -> Global___GitRepoVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A clone of a Git repository. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def secret(self) -> Global___SecretVolumeSource:
@@ -7406,39 +7404,39 @@ class VolumeSource(_message.Message):
 
     @_builtins.property
     def nfs(self) -> Global___NFSVolumeSource:
-        """Refused for now: needs the volume controllers."""
+        """An export of an NFS server."""
 
     @_builtins.property
     def iscsi(self) -> Global___ISCSIVolumeSource:
-        """Refused for now: needs the volume controllers."""
+        """A disk over iSCSI."""
 
     @_builtins.property
     def glusterfs(self) -> Global___GlusterfsVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A volume at Gluster. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def persistent_volume_claim(self) -> Global___PersistentVolumeClaimVolumeSource:
-        """Refused for now: needs the volume controllers."""
+        """A claim of the pod's namespace."""
 
     @_builtins.property
     def rbd(self) -> Global___RBDVolumeSource:
-        """Refused: a volume type that was removed."""
+        """An image at Ceph. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def flex_volume(self) -> Global___FlexVolumeSource:
-        """Refused for now: needs flex drivers."""
+        """Anything, by a driver on the node."""
 
     @_builtins.property
     def cinder(self) -> Global___CinderVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A volume at OpenStack."""
 
     @_builtins.property
     def cephfs(self) -> Global___CephFSVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A file system of Ceph. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def flocker(self) -> Global___FlockerVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A dataset at Flocker. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def downward_api(self) -> Global___DownwardAPIVolumeSource:
@@ -7446,11 +7444,11 @@ class VolumeSource(_message.Message):
 
     @_builtins.property
     def fc(self) -> Global___FCVolumeSource:
-        """Refused for now: needs the volume controllers."""
+        """A disk over Fibre Channel."""
 
     @_builtins.property
     def azure_file(self) -> Global___AzureFileVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A share at Azure."""
 
     @_builtins.property
     def config_map(self) -> Global___ConfigMapVolumeSource:
@@ -7458,19 +7456,19 @@ class VolumeSource(_message.Message):
 
     @_builtins.property
     def vsphere_volume(self) -> Global___VsphereVirtualDiskVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A disk at vSphere."""
 
     @_builtins.property
     def quobyte(self) -> Global___QuobyteVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A volume at Quobyte. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def azure_disk(self) -> Global___AzureDiskVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A disk at Azure."""
 
     @_builtins.property
     def photon_persistent_disk(self) -> Global___PhotonPersistentDiskVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A disk at Photon. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def projected(self) -> Global___ProjectedVolumeSource:
@@ -7478,27 +7476,27 @@ class VolumeSource(_message.Message):
 
     @_builtins.property
     def portworx_volume(self) -> Global___PortworxVolumeSource:
-        """Refused for now: needs a CSI driver."""
+        """A volume at Portworx."""
 
     @_builtins.property
     def scale_io(self) -> Global___ScaleIOVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A volume at ScaleIO. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def storageos(self) -> Global___StorageOSVolumeSource:
-        """Refused: a volume type that was removed."""
+        """A volume at StorageOS. Out of use: such a pod waits for ever."""
 
     @_builtins.property
     def csi(self) -> Global___CSIVolumeSource:
-        """Refused for now: needs CSI drivers."""
+        """Made with the pod, by a CSI driver."""
 
     @_builtins.property
     def ephemeral(self) -> Global___EphemeralVolumeSource:
-        """Refused for now: needs the volume controllers."""
+        """A claim that is made and removed with the pod."""
 
     @_builtins.property
     def image(self) -> Global___ImageVolumeSource:
-        """Refused for now: needs image volumes in the node agent."""
+        """The files of an image."""
 
     def __init__(
         self,
@@ -7663,7 +7661,7 @@ Global___VolumeSource: _TypeAlias = VolumeSource  # noqa: Y015
 
 @_typing.final
 class VolumeStatus(_message.Message):
-    """What is known of a mounted volume. Not written here."""
+    """What is known of a mounted volume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7689,7 +7687,7 @@ Global___VolumeStatus: _TypeAlias = VolumeStatus  # noqa: Y015
 
 @_typing.final
 class VsphereVirtualDiskVolumeSource(_message.Message):
-    """A vSphere disk. Refused for now: needs a CSI driver."""
+    """A vSphere disk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7738,7 +7736,7 @@ Global___VsphereVirtualDiskVolumeSource: _TypeAlias = VsphereVirtualDiskVolumeSo
 
 @_typing.final
 class WeightedPodAffinityTerm(_message.Message):
-    """A wish about other pods, with a weight. Refused for now: needs affinity in the scheduler."""
+    """A wish about other pods, with a weight."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7773,7 +7771,7 @@ Global___WeightedPodAffinityTerm: _TypeAlias = WeightedPodAffinityTerm  # noqa: 
 
 @_typing.final
 class WindowsSecurityContextOptions(_message.Message):
-    """Identity on Windows. Refused for now: needs Windows nodes."""
+    """Identity on Windows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

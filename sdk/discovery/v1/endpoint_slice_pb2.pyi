@@ -166,7 +166,7 @@ Global___EndpointConditions: _TypeAlias = EndpointConditions  # noqa: Y015
 
 @_typing.final
 class EndpointHints(_message.Message):
-    """For whom an endpoint is meant. Not written here: needs topology hints."""
+    """For whom an endpoint is meant."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Event(_message.Message):
-    """The later form of core/v1 Event. Refused for now: needs conversion to the core group's events (use v1 Event)."""
+    """The later form of core/v1 Event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -119,7 +119,7 @@ class APIResource(_message.Message):
     kind: _builtins.str
     """The name of its message, e.g. `Pod`."""
     storage_version_hash: _builtins.str
-    """Opaque; changes when the stored form does. Not set here."""
+    """Opaque; changes when the stored form does."""
     @_builtins.property
     def verbs(self) -> Global___Verbs:
         """What can be done with it."""
