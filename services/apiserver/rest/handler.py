@@ -205,7 +205,7 @@ class Handler:
         wanted = _form(call, request, _ONE)
         status_on_removal = False
         if request.method in ("GET", "HEAD"):
-            found = await read.got(api, call, requests.get(request, target))
+            found = await read.got(api, call, requests.get(request, target), subresource=target.subresource)
             body = documents.of_found(found, wanted, include=request.first("includeObject"))
             return Answer(200, body, _media(wanted))
         if request.method == "PUT":

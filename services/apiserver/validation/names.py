@@ -38,6 +38,9 @@ def dns_label(text: str) -> list[str]:
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
         "and must start and end with an alphanumeric character"
     )
+    if not _LABEL.fullmatch(text) and _SUBDOMAIN.fullmatch(text):
+        too_long = [f"must be no more than {LABEL_MAX} characters"] if len(text) > LABEL_MAX else []
+        return [*too_long, "must not contain dots"]
     return _pattern(text, _LABEL, limit=LABEL_MAX, what=what, example="'my-name',  or '123-abc'")
 
 
@@ -113,9 +116,12 @@ def label_value(text: str) -> list[str]:
 def config_key(text: str) -> list[str]:
     """A key of a ConfigMap or a Secret, which becomes a file name."""
     what = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-    wrong = _pattern(text, _CONFIG_KEY, limit=SUBDOMAIN_MAX, what=what, example="'key.name',  or 'KEY_NAME'")
-    if text in (".", "..") or text.startswith(".."):
-        wrong.append("must not start with '..'" if text != "." else "must not be '.'")
+    example = "'key.name',  or 'KEY_NAME',  or 'key-name'"
+    wrong = _pattern(text, _CONFIG_KEY, limit=SUBDOMAIN_MAX, what=what, example=example)
+    if text in (".", ".."):
+        wrong.append(f"must not be '{text}'")
+    elif text.startswith(".."):
+        wrong.append("must not start with '..'")
     return wrong
 
 
@@ -138,7 +144,9 @@ def port_name(text: str) -> list[str]:
 
 def env_name(text: str) -> list[str]:
     """Any printable ASCII except `=` (relaxed environment variable names)."""
-    if not text or not all(" " <= char <= "~" and char != "=" for char in text):
+    if not text:
+        return ["environment variable name must be non-empty"]
+    if not all(" " <= char <= "~" and char != "=" for char in text):
         return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
     return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from raftsman import errors
 from raftsman.etcd import rpc_pb2
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
+from raftsman.services.apiserver.access import nodes
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -50,9 +52,19 @@ async def get(api: Api, call: Call, raw: bytes) -> bytes:
     return (await got(api, call, meta.GetRequest.FromString(raw))).data
 
 
-async def got(api: Api, call: Call, request: meta.GetRequest) -> CachedObject:
-    """errors.Forbidden, errors.NotFound."""
-    api.allow(call.user, "get", call.kind, namespace=request.namespace, name=request.name)
+async def got(api: Api, call: Call, request: meta.GetRequest, *, subresource: str = "") -> CachedObject:
+    """The whole object, also where only a part of it may be read by itself. errors.Forbidden, errors.NotFound."""
+    allow = functools.partial(
+        api.allow, call.user, "get", call.kind, namespace=request.namespace, name=request.name, subresource=subresource
+    )
+    try:
+        allow()
+    except errors.Forbidden:
+        if not nodes.node_of(call.user):
+            raise
+        # What is a node's own is judged by what the cache has, and a pod may have been bound a moment ago.
+        await api.feed.fresh()
+        allow()
     return await fetch(api, call.kind, request)
 
 
