@@ -3,7 +3,9 @@
 One stream at a time, opened when there is something to ask, on whichever endpoint the channel picks. A stream that
 ends, or says nothing for SILENCE_S while answers are owed, is opened anew, and what was not answered is sent again in
 the same session under the same number, so that it happens once. A call that was never sent fails at once while no store
-can be reached. Bounds: each call CALL_TIMEOUT_S; CALLS_MAX calls; WINDOW numbers of writes that are not all answered.
+can be reached. A store that owes answers and has given none for QUIET_S (it hangs, or has no majority) is quiet:
+whoever waits hears of it, and from then on one call at a time is let through to find out, all others fail at once,
+until it answers. Bounds: each call CALL_TIMEOUT_S; CALLS_MAX calls; WINDOW numbers of writes that are not all answered.
 A store without the stream (etcd) is noticed once, see `Unsupported`.
 """
 
@@ -21,6 +23,7 @@ from raftsman.kv.v1 import batch_pb2_grpc
 
 CALL_TIMEOUT_S = 8.0
 SILENCE_S = 2.5
+QUIET_S = 5.0
 RETRY_S = 0.1
 CALLS_MAX = 20_000
 WINDOW = 4_000
@@ -30,6 +33,7 @@ MESSAGE_BYTES = 256 << 10
 FIRST_READ = 1 << 62
 """Reads are numbered apart: a session has no use for them."""
 
+_QUIET = f"it has answered nothing for {QUIET_S:.0f} s: it hangs, or has no majority"
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 # Not in grpc's type stubs.
 _EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]
@@ -80,6 +84,8 @@ class Stream:
         self._session = 0
         self._heard, self._heard_at = False, 0.0
         self._held_back = False
+        self._quiet, self._answered_at = False, 0.0
+        self._quiet_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self.usable = True
         """False once the store turned out to have no stream."""
@@ -93,6 +99,7 @@ class Stream:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
+        self._expect_answers(loop)
         call = _Call(0, kind, request, loop.create_future())
         call.deadline = loop.time() + CALL_TIMEOUT_S
         calls = self._number(call)
@@ -113,12 +120,36 @@ class Stream:
                 self._held_back = False
                 self._wake.set()
 
+    def _expect_answers(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Before a call: Refused while the store is quiet and somebody is finding out already."""
+        if self._writes or self._reads:
+            if self._quiet:
+                raise Refused(grpc.StatusCode.UNAVAILABLE, _QUIET)
+            return
+        self._answered_at = loop.time()
+        if self._quiet_timer is None:
+            self._quiet_timer = loop.call_later(QUIET_S, self._check_quiet)
+
+    def _check_quiet(self) -> None:
+        self._quiet_timer = None
+        calls = [*self._writes.values(), *self._reads.values()]
+        if not calls:
+            return
+        assert self._loop is not None
+        left = self._answered_at + QUIET_S - self._loop.time()
+        if left <= 0:
+            self._quiet = True
+            for call in calls:
+                _fail(call, Refused(grpc.StatusCode.DEADLINE_EXCEEDED, _QUIET))
+        else:
+            self._quiet_timer = self._loop.call_later(left, self._check_quiet)
+
     async def close(self) -> None:
         """Whoever waits hears that the outcome is not known."""
         for call in [*self._writes.values(), *self._reads.values()]:
             _fail(call, Refused(grpc.StatusCode.UNAVAILABLE, "the connection to the store was closed"))
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in filter(None, (self._timer, self._quiet_timer)):
+            timer.cancel()
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -275,6 +306,9 @@ class Stream:
                 self._answered(answer)
 
     def _answered(self, answer: kv.Answer) -> None:
+        if answer.code != grpc.StatusCode.UNAVAILABLE.value[0]:
+            assert self._loop is not None
+            self._quiet, self._answered_at = False, self._loop.time()
         number = answer.number
         call = self._reads.get(number) if number >= FIRST_READ else self._writes.get(number)
         if call is None or call.future.done():

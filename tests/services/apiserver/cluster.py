@@ -84,6 +84,11 @@ class StoreProcess:
         assert self._process is not None
         return self._process.pid
 
+    def signal(self, number: int) -> None:
+        """Freeze it (SIGSTOP) or let it go on (SIGCONT)."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -13,12 +14,15 @@ from unittest.mock import ANY
 import pytest
 from raftsman import errors
 from raftsman.core import v1 as core
+from raftsman.services.apiserver.storage.stream import QUIET_S
 
 from .certificates import Authority
 from .cluster import Api, ApiServerProcess, StoreProcess
+from .rest import Rest
 from .test_lifecycle import a_config
 
 RECOVER_S = 10.0
+CONFIGS = "/api/v1/namespaces/default/configmaps"
 
 
 @pytest.fixture
@@ -85,6 +89,40 @@ async def test_an_outage_is_told_at_once_and_a_watch_lives_through_it(
         await api.create(a_config("default", "d"))
         assert await asyncio.wait_for(seen.get(), 5) == "d"
         following.cancel()
+
+
+async def test_a_store_that_hangs_is_told_of_and_what_is_known_is_read(
+    own_store: StoreProcess, own_server: ApiServerProcess
+) -> None:
+    async with own_server.client() as api:
+        await api.create(a_config("default", "a"))
+        own_store.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(errors.Unavailable, match="the store does not answer"):
+                await api.create(a_config("default", "b"))
+            # From now on nobody waits, but for one at a time who finds out.
+            finding_out = asyncio.create_task(api.create(a_config("default", "c")))
+            await asyncio.sleep(0.5)
+            started = time.monotonic()
+            for name in ("d", "e"):
+                with pytest.raises(errors.Unavailable, match="hangs, or has no majority"):
+                    await api.create(a_config("default", name))
+            rest = Rest(own_server)
+            status, told = await asyncio.to_thread(rest.json, "POST", CONFIGS, {"metadata": {"name": "f"}})
+            assert (status, told["reason"]) == (503, "ServiceUnavailable")
+            # What the server knows is read meanwhile, by whoever asks for no more.
+            assert (await api.get(core.ConfigMap, "a", resource_version="0")).metadata.name == "a"
+            assert len((await api.list(core.ConfigMap, namespace="default", resource_version="0")).items) == 1
+            status, found = await asyncio.to_thread(rest.json, "GET", f"{CONFIGS}/a", resourceVersion="0")
+            assert (status, found["metadata"]["name"]) == (200, "a")
+            rest.close()
+            assert not finding_out.done() or time.monotonic() - started > QUIET_S - 1
+        finally:
+            own_store.signal(signal.SIGCONT)
+        # Whether a write whose answer was lost happened is not known; the server goes on by itself.
+        await asyncio.gather(finding_out, return_exceptions=True)
+        await recovered(api)
+        await api.create(a_config("default", "z"))
 
 
 async def test_a_store_that_lost_everything_is_listed_and_filled_anew(
