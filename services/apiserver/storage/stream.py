@@ -4,9 +4,9 @@ One stream at a time, opened when there is something to ask, on whichever endpoi
 ends, or says nothing for SILENCE_S while answers are owed, is opened anew, and what was not answered is sent again in
 the same session under the same number, so that it happens once. A call that was never sent fails at once while no store
 can be reached. A store that owes answers and has given none for QUIET_S (it hangs, or has no majority) is quiet:
-whoever waits hears of it, and from then on one call at a time is let through to find out, all others fail at once,
-until it answers. Bounds: each call CALL_TIMEOUT_S; CALLS_MAX calls; WINDOW numbers of writes that are not all answered.
-A store without the stream (etcd) is noticed once, see `Unsupported`.
+whoever waits hears of it, and from then on one call at a time is let through for FINDING_OUT_S, all others fail at
+once, until it answers. Bounds: each call CALL_TIMEOUT_S; CALLS_MAX calls; WINDOW numbers of writes that are not all
+answered. A store without the stream (etcd) is noticed once, see `Unsupported`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from raftsman.kv.v1 import batch_pb2_grpc
 CALL_TIMEOUT_S = 8.0
 SILENCE_S = 2.5
 QUIET_S = 5.0
+FINDING_OUT_S = 1.0
 RETRY_S = 0.1
 CALLS_MAX = 20_000
 WINDOW = 4_000
@@ -128,7 +129,11 @@ class Stream:
             return
         self._answered_at = loop.time()
         if self._quiet_timer is None:
-            self._quiet_timer = loop.call_later(QUIET_S, self._check_quiet)
+            self._quiet_timer = loop.call_later(self._patience_s, self._check_quiet)
+
+    @property
+    def _patience_s(self) -> float:
+        return FINDING_OUT_S if self._quiet else QUIET_S
 
     def _check_quiet(self) -> None:
         self._quiet_timer = None
@@ -136,7 +141,7 @@ class Stream:
         if not calls:
             return
         assert self._loop is not None
-        left = self._answered_at + QUIET_S - self._loop.time()
+        left = self._answered_at + self._patience_s - self._loop.time()
         if left <= 0:
             self._quiet = True
             for call in calls:
