@@ -96,6 +96,7 @@ def _apiserver(layout: Layout, settings: Settings) -> dict[str, object]:
         "encryption-key-file": layout.encryption_key,
         "root-ca-file": pki / "ca.crt",
         "health-address": f"127.0.0.1:{settings.apiserver_health_port}",
+        "control-health-address": f"127.0.0.1:{settings.control_health_port}",
     }
 
 

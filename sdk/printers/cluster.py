@@ -132,3 +132,12 @@ def role_binding(obj: rbac.RoleBinding | rbac.ClusterRoleBinding, now: datetime)
         ", ".join(groups),
         ", ".join(accounts),
     )
+
+
+def component_status(obj: core.ComponentStatus, now: datetime) -> Sequence[str]:
+    word, message, error = "Unknown", "", ""
+    for condition in obj.conditions:
+        if condition.type == "Healthy":
+            word = {"True": "Healthy", "False": "Unhealthy"}.get(condition.status, "Unknown")
+            message, error = condition.message, condition.error
+    return obj.metadata.name, word, message, error

@@ -82,6 +82,7 @@ _PRINTERS: dict[str, Callable[[Any, datetime], Cells]] = {
     "mutatingadmissionpolicybindings.admissionregistration.k8s.io": admission.binding,
     "nodes": cluster.node,
     "namespaces": cluster.namespace,
+    "componentstatuses": cluster.component_status,
     "events": cluster.event,
     "events.events.k8s.io": cluster.event,
     "configmaps": cluster.config_map,

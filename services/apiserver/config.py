@@ -40,6 +40,7 @@ class Config:
     root_ca_file: str
     cluster_dns: str
     health_address: str
+    control_health_address: str
     max_requests_inflight: int
     max_mutating_requests_inflight: int
     log_level: str
@@ -59,6 +60,7 @@ def parse(arguments: Sequence[str] | None = None) -> Config:
     add("--service-account-key-file", action="append", default=[], metavar="FILE", help="may be given several times")
     add("--cluster-dns", default="", help="the address of the kube-dns service; the 10th of the range by default")
     add("--health-address", default="127.0.0.1:6444")
+    add("--control-health-address", default="127.0.0.1:10257", help="where scheduler and controllers say how they are")
     add("--max-requests-inflight", type=int, default=400, help="with the next, the seats that priority levels share")
     add("--max-mutating-requests-inflight", type=int, default=200)
     add("--log-level", default="info")

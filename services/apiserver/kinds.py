@@ -160,6 +160,8 @@ class Kind:
     storage: Kind | None = None
     # None if objects are shown as they are stored.
     conversions: Conversions | None = field(default=None, compare=False)
+    # Whether objects are made when somebody reads them.
+    computed: bool = False
     # Whether nothing new may be created, because the kind is on its way out.
     closed: bool = False
     # Before an object is marked as being deleted.
@@ -183,8 +185,8 @@ class Kind:
 
     @property
     def stored(self) -> bool:
-        """False for questions, which are answered at once and forgotten."""
-        return "get" in self.resource.facts.verbs
+        """False for questions, which are answered at once and forgotten, and for what is made of nothing stored."""
+        return "get" in self.resource.facts.verbs and not self.computed
 
     @property
     def subresources(self) -> frozenset[str]:

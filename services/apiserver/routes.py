@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from raftsman.core import v1 as core
+
 from .access.tokens import Tokens
 from .api import Api
 from .kinds import Kind
@@ -12,6 +14,7 @@ from .rpc import Custom, Router
 from .verbs import (
     about,
     bind,
+    components,
     delete,
     dynamic,
     evict,
@@ -34,6 +37,11 @@ def register(router: Router, api: Api, issuer: Tokens | None, agents: Agents) ->
     for kind in api.registry.builtin:
         if kind.stored:
             _generic(router, api, kind)
+        elif kind.computed:
+            for verb, read_now in (("Get", components.get), ("List", components.list_)):
+                router.unary(kind.resource.service, verb, kind, functools.partial(read_now, api))
+        elif kind.message is core.Binding:
+            router.unary(kind.resource.service, "Create", kind, functools.partial(bind.create, api))
         else:
             answer = functools.partial(reviews.create, api, issuer)
             router.unary(kind.resource.service, "Create", kind, answer)

@@ -5,10 +5,7 @@ They are refused by name. What of a pod nothing acts upon is stored and told by 
 
 from __future__ import annotations
 
-KINDS = {
-    "componentstatuses": "component probes (use /readyz of each process)",
-    "bindings": "the old binding API (use Pods/Bind)",
-}
+KINDS: dict[str, str] = {}
 
 VERBS = {
     "Apply": "nothing more than Patch, which applies with type APPLY",

@@ -85,11 +85,6 @@ async def test_a_server_that_is_not_there_is_named(tmp_path: Any) -> None:
             await client.get(core.ConfigMap, "a")
 
 
-async def test_a_kind_that_is_not_served_is_refused_by_name(client: Client) -> None:
-    with pytest.raises(errors.MethodNotSupported, match="componentstatuses"):
-        await client.get(core.ComponentStatus, "x")
-
-
 async def test_a_watch_begins_with_what_is_there(client: Client) -> None:
     await client.create(config_map("a"))
     events = client.watch(core.ConfigMap)

@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from raftsman.core.v1 import binding_pb2 as _binding_pb2
 from raftsman.core.v1 import config_map_pb2 as _config_map_pb2
 from raftsman.core.v1 import endpoints_pb2 as _endpoints_pb2
 from raftsman.core.v1 import event_pb2 as _event_pb2
@@ -1385,3 +1386,41 @@ class ResourceQuotaWatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResourceQuotaWatchResponse: _TypeAlias = ResourceQuotaWatchResponse  # noqa: Y015
+
+@_typing.final
+class BindingWriteRequest(_message.Message):
+    """As raftsman.meta.v1.WriteRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """For an object that names none; two different ones are INVALID_ARGUMENT."""
+    manifest: _builtins.bytes
+    """Instead of `object`: a Binding as JSON or YAML, decoded and checked by the server."""
+    @_builtins.property
+    def object(self) -> _binding_pb2.Binding:
+        """Either this or `manifest`."""
+
+    @_builtins.property
+    def options(self) -> _rpc_pb2.WriteOptions:
+        """All may be left out."""
+
+    def __init__(
+        self,
+        *,
+        object: _binding_pb2.Binding | None = ...,
+        options: _rpc_pb2.WriteOptions | None = ...,
+        namespace: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "namespace", b"namespace", "object", b"object", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindingWriteRequest: _TypeAlias = BindingWriteRequest  # noqa: Y015

@@ -8,6 +8,7 @@ from raftsman.authentication.v1 import types_pb2 as raftsman_dot_authentication_
 from raftsman.autoscaling.v1 import rpc_pb2 as raftsman_dot_autoscaling_dot_v1_dot_rpc__pb2
 from raftsman.autoscaling.v1 import types_pb2 as raftsman_dot_autoscaling_dot_v1_dot_types__pb2
 from raftsman.core.v1 import api_pb2 as raftsman_dot_core_dot_v1_dot_api__pb2
+from raftsman.core.v1 import component_status_pb2 as raftsman_dot_core_dot_v1_dot_component__status__pb2
 from raftsman.core.v1 import config_map_pb2 as raftsman_dot_core_dot_v1_dot_config__map__pb2
 from raftsman.core.v1 import endpoints_pb2 as raftsman_dot_core_dot_v1_dot_endpoints__pb2
 from raftsman.core.v1 import event_pb2 as raftsman_dot_core_dot_v1_dot_event__pb2
@@ -25,6 +26,7 @@ from raftsman.core.v1 import service_account_pb2 as raftsman_dot_core_dot_v1_dot
 from raftsman.core.v1 import service_pb2 as raftsman_dot_core_dot_v1_dot_service__pb2
 from raftsman.core.v1 import streams_pb2 as raftsman_dot_core_dot_v1_dot_streams__pb2
 from raftsman.meta.v1 import rpc_pb2 as raftsman_dot_meta_dot_v1_dot_rpc__pb2
+from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb2
 from raftsman.policy.v1 import rpc_pb2 as raftsman_dot_policy_dot_v1_dot_rpc__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -6615,6 +6617,202 @@ class ResourceQuotas:
             '/raftsman.core.v1.ResourceQuotas/UpdateStatus',
             raftsman_dot_core_dot_v1_dot_api__pb2.ResourceQuotaWriteRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_resource__quota__pb2.ResourceQuota.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ComponentStatusesStub:
+    """componentstatuses.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Get = channel.unary_unary(
+                '/raftsman.core.v1.ComponentStatuses/Get',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatus.FromString,
+                _registered_method=True)
+        self.List = channel.unary_unary(
+                '/raftsman.core.v1.ComponentStatuses/List',
+                request_serializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatusList.FromString,
+                _registered_method=True)
+
+
+class ComponentStatusesServicer:
+    """componentstatuses.
+    """
+
+    def Get(self, request, context):
+        """The process is asked now. NOT_FOUND if there is none of that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def List(self, request, context):
+        """All are asked now, at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ComponentStatusesServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Get': grpc.unary_unary_rpc_method_handler(
+                    servicer.Get,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatus.SerializeToString,
+            ),
+            'List': grpc.unary_unary_rpc_method_handler(
+                    servicer.List,
+                    request_deserializer=raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatusList.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.ComponentStatuses', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.ComponentStatuses', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ComponentStatuses:
+    """componentstatuses.
+    """
+
+    @staticmethod
+    def Get(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ComponentStatuses/Get',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.GetRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatus.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def List(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.ComponentStatuses/List',
+            raftsman_dot_meta_dot_v1_dot_rpc__pb2.ListRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_component__status__pb2.ComponentStatusList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class BindingsStub:
+    """bindings.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Create = channel.unary_unary(
+                '/raftsman.core.v1.Bindings/Create',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.BindingWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_meta_dot_v1_dot_types__pb2.Status.FromString,
+                _registered_method=True)
+
+
+class BindingsServicer:
+    """bindings.
+    """
+
+    def Create(self, request, context):
+        """As Pods/Bind. Answers with a Status.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BindingsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Create': grpc.unary_unary_rpc_method_handler(
+                    servicer.Create,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.BindingWriteRequest.FromString,
+                    response_serializer=raftsman_dot_meta_dot_v1_dot_types__pb2.Status.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'raftsman.core.v1.Bindings', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('raftsman.core.v1.Bindings', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Bindings:
+    """bindings.
+    """
+
+    @staticmethod
+    def Create(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.Bindings/Create',
+            raftsman_dot_core_dot_v1_dot_api__pb2.BindingWriteRequest.SerializeToString,
+            raftsman_dot_meta_dot_v1_dot_types__pb2.Status.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from raftsman.authentication.v1 import types_pb2 as _types_pb2
 from raftsman.autoscaling.v1 import rpc_pb2 as _rpc_pb2_3
 from raftsman.autoscaling.v1 import types_pb2 as _types_pb2_1
 from raftsman.core.v1 import api_pb2 as _api_pb2
+from raftsman.core.v1 import component_status_pb2 as _component_status_pb2
 from raftsman.core.v1 import config_map_pb2 as _config_map_pb2
 from raftsman.core.v1 import endpoints_pb2 as _endpoints_pb2
 from raftsman.core.v1 import event_pb2 as _event_pb2
@@ -29,6 +30,7 @@ from raftsman.core.v1 import service_account_pb2 as _service_account_pb2
 from raftsman.core.v1 import service_pb2 as _service_pb2
 from raftsman.core.v1 import streams_pb2 as _streams_pb2
 from raftsman.meta.v1 import rpc_pb2 as _rpc_pb2
+from raftsman.meta.v1 import types_pb2 as _types_pb2_2
 from raftsman.policy.v1 import rpc_pb2 as _rpc_pb2_1
 import abc as _abc_1
 import grpc as _grpc
@@ -2062,3 +2064,77 @@ class ResourceQuotasServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_resource_quota_pb2.ResourceQuota, _abc.Awaitable[_resource_quota_pb2.ResourceQuota]]: ...
 
 def add_ResourceQuotasServicer_to_server(servicer: ResourceQuotasServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ComponentStatusesStub:
+    """componentstatuses."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ComponentStatusesAsyncStub: ...
+    Get: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _component_status_pb2.ComponentStatus]
+    """The process is asked now. NOT_FOUND if there is none of that name."""
+    List: _grpc.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _component_status_pb2.ComponentStatusList]
+    """All are asked now, at once."""
+
+@_typing.type_check_only
+class ComponentStatusesAsyncStub(ComponentStatusesStub):
+    """componentstatuses."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Get: _aio.UnaryUnaryMultiCallable[_rpc_pb2.GetRequest, _component_status_pb2.ComponentStatus]  # type: ignore[assignment]
+    """The process is asked now. NOT_FOUND if there is none of that name."""
+    List: _aio.UnaryUnaryMultiCallable[_rpc_pb2.ListRequest, _component_status_pb2.ComponentStatusList]  # type: ignore[assignment]
+    """All are asked now, at once."""
+
+class ComponentStatusesServicer(metaclass=_abc_1.ABCMeta):
+    """componentstatuses."""
+
+    @_abc_1.abstractmethod
+    def Get(
+        self,
+        request: _rpc_pb2.GetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_component_status_pb2.ComponentStatus, _abc.Awaitable[_component_status_pb2.ComponentStatus]]:
+        """The process is asked now. NOT_FOUND if there is none of that name."""
+
+    @_abc_1.abstractmethod
+    def List(
+        self,
+        request: _rpc_pb2.ListRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_component_status_pb2.ComponentStatusList, _abc.Awaitable[_component_status_pb2.ComponentStatusList]]:
+        """All are asked now, at once."""
+
+def add_ComponentStatusesServicer_to_server(servicer: ComponentStatusesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class BindingsStub:
+    """bindings."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> BindingsAsyncStub: ...
+    Create: _grpc.UnaryUnaryMultiCallable[_api_pb2.BindingWriteRequest, _types_pb2_2.Status]
+    """As Pods/Bind. Answers with a Status."""
+
+@_typing.type_check_only
+class BindingsAsyncStub(BindingsStub):
+    """bindings."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Create: _aio.UnaryUnaryMultiCallable[_api_pb2.BindingWriteRequest, _types_pb2_2.Status]  # type: ignore[assignment]
+    """As Pods/Bind. Answers with a Status."""
+
+class BindingsServicer(metaclass=_abc_1.ABCMeta):
+    """bindings."""
+
+    @_abc_1.abstractmethod
+    def Create(
+        self,
+        request: _api_pb2.BindingWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_types_pb2_2.Status, _abc.Awaitable[_types_pb2_2.Status]]:
+        """As Pods/Bind. Answers with a Status."""
+
+def add_BindingsServicer_to_server(servicer: BindingsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,7 +27,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eraftsman/core/v1/binding.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xc8\x01\n\x07\x42inding\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12>\n\x06target\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.ObjectReferenceB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01:0\xaa\xbb\x18,\x12*\x12\x02v1\x1a\x07\x42inding\"\x08\x62indings*\x07\x62inding0\x01J\x06\x63reateB\x0b\n\t_metadataB\t\n\x07_targetb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eraftsman/core/v1/binding.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/core/v1/types.proto\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xe3\x01\n\x07\x42inding\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12>\n\x06target\x18\x02 \x01(\x0b\x32!.raftsman.core.v1.ObjectReferenceB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01:K\xaa\xbb\x18G\x12\x45\x12\x02v1\x1a\x07\x42inding\"\x08\x62indings*\x07\x62inding0\x01J\x06\x63reateb\x19raftsman.core.v1.BindingsB\x0b\n\t_metadataB\t\n\x07_targetb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BINDING'].fields_by_name['target']._loaded_options = None
   _globals['_BINDING'].fields_by_name['target']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_BINDING']._loaded_options = None
-  _globals['_BINDING']._serialized_options = b'\252\273\030,\022*\022\002v1\032\007Binding\"\010bindings*\007binding0\001J\006create'
+  _globals['_BINDING']._serialized_options = b'\252\273\030G\022E\022\002v1\032\007Binding\"\010bindings*\007binding0\001J\006createb\031raftsman.core.v1.Bindings'
   _globals['_BINDING']._serialized_start=148
-  _globals['_BINDING']._serialized_end=348
+  _globals['_BINDING']._serialized_end=375
 # @@protoc_insertion_point(module_scope)

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Binding(_message.Message):
-    """Gives a pod to a node. Sent with Pods/Bind; not stored."""
+    """Gives a pod to a node. Sent with Pods/Bind, or as Kubernetes' old binding; not stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

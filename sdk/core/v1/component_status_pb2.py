@@ -26,7 +26,7 @@ from raftsman.meta.v1 import types_pb2 as raftsman_dot_meta_dot_v1_dot_types__pb
 from raftsman.options.v1 import options_pb2 as raftsman_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'raftsman/core/v1/component_status.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xa0\x01\n\x12\x43omponentCondition\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1b\n\x06status\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x14\n\x07message\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_statusB\n\n\x08_messageB\x08\n\x06_error\"\xc2\x02\n\x0f\x43omponentStatus\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12N\n\nconditions\x18\x02 \x03(\x0b\x32$.raftsman.core.v1.ComponentConditionB\x14\xa2\xbb\x18\x10 \x01*\x04type8\x03\x42\x04type:\x9c\x01\xaa\xbb\x18\x97\x01\x12\x94\x01\x12\x02v1\x1a\x0f\x43omponentStatus\"\x11\x63omponentstatuses*\x0f\x63omponentstatus:\x02\x63sJ\x03getJ\x04listZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x10\n\x06Status\x12\x06stringZ\x11\n\x07Message\x12\x06stringZ\x0f\n\x05\x45rror\x12\x06stringB\x0b\n\t_metadata\"\x8f\x01\n\x13\x43omponentStatusList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x38\n\x05items\x18\x02 \x03(\x0b\x32!.raftsman.core.v1.ComponentStatusB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'raftsman/core/v1/component_status.proto\x12\x10raftsman.core.v1\x1a\x1craftsman/meta/v1/types.proto\x1a!raftsman/options/v1/options.proto\"\xa0\x01\n\x12\x43omponentCondition\x12\x19\n\x04type\x18\x01 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x00\x88\x01\x01\x12\x1b\n\x06status\x18\x02 \x01(\tB\x06\xa2\xbb\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x14\n\x07message\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x03\x88\x01\x01\x42\x07\n\x05_typeB\t\n\x07_statusB\n\n\x08_messageB\x08\n\x06_error\"\xe6\x02\n\x0f\x43omponentStatus\x12\x33\n\x08metadata\x18\x01 \x01(\x0b\x32\x1c.raftsman.meta.v1.ObjectMetaH\x00\x88\x01\x01\x12N\n\nconditions\x18\x02 \x03(\x0b\x32$.raftsman.core.v1.ComponentConditionB\x14\xa2\xbb\x18\x10 \x01*\x04type8\x03\x42\x04type:\xc0\x01\xaa\xbb\x18\xbb\x01\x12\xb8\x01\x12\x02v1\x1a\x0f\x43omponentStatus\"\x11\x63omponentstatuses*\x0f\x63omponentstatus:\x02\x63sJ\x03getJ\x04listZ\x14\n\x04Name\x12\x06string\x1a\x04nameZ\x10\n\x06Status\x12\x06stringZ\x11\n\x07Message\x12\x06stringZ\x0f\n\x05\x45rror\x12\x06stringb\"raftsman.core.v1.ComponentStatusesB\x0b\n\t_metadata\"\x8f\x01\n\x13\x43omponentStatusList\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1a.raftsman.meta.v1.ListMetaH\x00\x88\x01\x01\x12\x38\n\x05items\x18\x02 \x03(\x0b\x32!.raftsman.core.v1.ComponentStatusB\x06\xa2\xbb\x18\x02\x08\x01\x42\x0b\n\t_metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,13 +40,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPONENTSTATUS'].fields_by_name['conditions']._loaded_options = None
   _globals['_COMPONENTSTATUS'].fields_by_name['conditions']._serialized_options = b'\242\273\030\020 \001*\004type8\003B\004type'
   _globals['_COMPONENTSTATUS']._loaded_options = None
-  _globals['_COMPONENTSTATUS']._serialized_options = b'\252\273\030\227\001\022\224\001\022\002v1\032\017ComponentStatus\"\021componentstatuses*\017componentstatus:\002csJ\003getJ\004listZ\024\n\004Name\022\006string\032\004nameZ\020\n\006Status\022\006stringZ\021\n\007Message\022\006stringZ\017\n\005Error\022\006string'
+  _globals['_COMPONENTSTATUS']._serialized_options = b'\252\273\030\273\001\022\270\001\022\002v1\032\017ComponentStatus\"\021componentstatuses*\017componentstatus:\002csJ\003getJ\004listZ\024\n\004Name\022\006string\032\004nameZ\020\n\006Status\022\006stringZ\021\n\007Message\022\006stringZ\017\n\005Error\022\006stringb\"raftsman.core.v1.ComponentStatuses'
   _globals['_COMPONENTSTATUSLIST'].fields_by_name['items']._loaded_options = None
   _globals['_COMPONENTSTATUSLIST'].fields_by_name['items']._serialized_options = b'\242\273\030\002\010\001'
   _globals['_COMPONENTCONDITION']._serialized_start=127
   _globals['_COMPONENTCONDITION']._serialized_end=287
   _globals['_COMPONENTSTATUS']._serialized_start=290
-  _globals['_COMPONENTSTATUS']._serialized_end=612
-  _globals['_COMPONENTSTATUSLIST']._serialized_start=615
-  _globals['_COMPONENTSTATUSLIST']._serialized_end=758
+  _globals['_COMPONENTSTATUS']._serialized_end=648
+  _globals['_COMPONENTSTATUSLIST']._serialized_start=651
+  _globals['_COMPONENTSTATUSLIST']._serialized_end=794
 # @@protoc_insertion_point(module_scope)

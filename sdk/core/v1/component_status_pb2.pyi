@@ -70,7 +70,7 @@ Global___ComponentCondition: _TypeAlias = ComponentCondition  # noqa: Y015
 
 @_typing.final
 class ComponentStatus(_message.Message):
-    """Health of a control-plane process. Refused for now: needs component probes (use /readyz of each process)."""
+    """Health of a control-plane process, asked when somebody reads it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -96,6 +96,11 @@ def kinds() -> tuple[Kind, ...]:
             validate=endpoints.endpoints, validate_update=endpoints.endpoints_update,
         ),
         *_volumes(), *_bounds(), *_older(),
+        kind(core.Binding, name_rule=names.dns_subdomain),
+        kind(
+            core.ComponentStatus, name_rule=names.dns_subdomain, computed=True,
+            warning="v1 ComponentStatus is deprecated in v1.19+",
+        ),
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import RETRY_AFTER_S, Call
 from raftsman.services.apiserver.verbs import (
     bind,
+    components,
     delete,
     evict,
     finalize,
@@ -186,7 +187,9 @@ class Handler:
         if kind.message is core.Pod and request.method in ("GET", "POST") and target.subresource in _UPGRADING:
             serve = _UPGRADING[target.subresource]
             return await self._streaming(serve(self._pod_streams, call, request, exchange, target))
-        if not kind.stored:
+        if kind.computed:
+            answer = await self._computed(call, request, target)
+        elif not kind.stored:
             answer = await self._review(call, request, target)
         elif target.subresource:
             answer = await self._part(call, request, target)
@@ -223,11 +226,27 @@ class Handler:
                 return _message(_deleted(target, left), wanted)
         return _object(call.kind, data, wanted, request, status=201 if call.created else 200)
 
+    async def _computed(self, call: Call, request: Request, target: Target) -> Answer:
+        if request.method not in ("GET", "HEAD") or target.subresource or requests.flag(request, "watch"):
+            raise paths.not_allowed()
+        accept = request.headers.get("accept", "")
+        include = request.first("includeObject")
+        if target.name:
+            wanted = media.negotiate(accept, views=_ONE)
+            data = await components.get(self._api, call, requests.get(request, target).SerializeToString())
+            return Answer(200, documents.of_object(call.kind, data, wanted, include=include), _media(wanted))
+        wanted = media.negotiate(accept, views=_MANY)
+        data = await components.list_(self._api, call, requests.list_(request, target).SerializeToString())
+        return Answer(200, documents.of_list(call.kind, data, wanted, include=include), _media(wanted))
+
     async def _review(self, call: Call, request: Request, target: Target) -> Answer:
         if request.method != "POST" or target.name:
             raise paths.not_allowed()
-        data = await reviews.create(self._api, self._issuer, call, requests.write(request, target).SerializeToString())
         wanted = media.negotiate(request.headers.get("accept", ""))
+        raw = requests.write(request, target).SerializeToString()
+        if call.kind.message is core.Binding:
+            return _message(meta.Status.FromString(await bind.create(self._api, call, raw)), wanted, status=201)
+        data = await reviews.create(self._api, self._issuer, call, raw)
         return _object(call.kind, data, wanted, request, status=201)
 
     async def _put(self, verb: Any, call: Call, request: Request, target: Target) -> bytes:
@@ -339,7 +358,7 @@ class Handler:
     # -- streams
 
     async def _watch(self, call: Call, request: Request, exchange: Exchange, target: Target) -> None:
-        if target.subresource:
+        if target.subresource or not call.kind.stored:
             raise paths.not_allowed()
         wanted = _form(call, request, _ONE)
         raw = requests.watch(request, target).SerializeToString()

@@ -8,6 +8,7 @@ changes of one revision.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 
 from raftsman import errors
@@ -22,7 +23,7 @@ from raftsman.services.apiserver.rpc import Call
 from raftsman.services.apiserver.storage.objects import Change
 from raftsman.services.apiserver.watchcache.object import CachedObject
 
-from . import read
+from . import decoding, read
 
 BINDINGS_MAX = 100
 
@@ -30,6 +31,17 @@ BINDINGS_MAX = 100
 async def bind(api: Api, call: Call, raw: bytes) -> bytes:
     request = core.BindRequest.FromString(raw)
     return core.BindResponse(resource_version=str(await _bind(api, call, request))).SerializeToString()
+
+
+async def create(api: Api, call: Call, raw: bytes) -> bytes:
+    """A Binding sent as an object of its own. Answers with a Status."""
+    request = meta.WriteRequest.FromString(raw)
+    binding = await decoding.decoded(call, request)
+    api.allow(call.user, "create", call.kind, namespace=binding.metadata.namespace)
+    pods = dataclasses.replace(call, kind=api.kinds["pods"])
+    made = core.BindRequest(namespace=binding.metadata.namespace, binding=binding, options=request.options)
+    await _bind(api, pods, made)
+    return meta.Status(status="Success", code=201).SerializeToString()
 
 
 async def _bind(api: Api, call: Call, request: core.BindRequest) -> int:

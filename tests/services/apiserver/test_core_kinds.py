@@ -12,7 +12,8 @@ from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 from raftsman.resource import v1 as resource
 
-from .cluster import Api
+from .cluster import Api, ApiServerProcess
+from .rest import Rest
 from .test_validation import causes_of
 
 
@@ -215,3 +216,43 @@ async def test_a_slice_of_devices_is_checked_and_selected(api: Api, namespace: s
         "spec", "spec.devices[1].name", "spec.devices[1].attributes[1]"
     }  # fmt: skip
     await api.delete(message, namespace, "")
+
+
+async def test_components_say_how_they_are_when_asked(server: ApiServerProcess, api: Api) -> None:
+    message = core.ComponentStatus
+    service = "raftsman.core.v1.ComponentStatuses"
+    listed = await api.call(service, "List", meta.ListRequest(), core.ComponentStatusList)
+    healthy = {one.metadata.name: one.conditions[0].status for one in listed.items}
+    assert set(healthy) == {"controller-manager", "scheduler", "etcd-0"}
+    assert healthy["etcd-0"] == "True"
+    found = await api.call(service, "Get", meta.GetRequest(name="etcd-0"), message)
+    assert (found.conditions[0].type, found.conditions[0].message) == ("Healthy", "ok")
+    with pytest.raises(errors.NotFound):
+        await api.call(service, "Get", meta.GetRequest(name="other"), message)
+    rest = Rest(server)
+    _, table = rest.json(
+        "GET", "/api/v1/componentstatuses", headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    )
+    assert ["etcd-0", "Healthy", "ok", ""] in [row["cells"] for row in table["rows"]]
+    assert rest.json("GET", "/api/v1/componentstatuses", watch="1")[0] == 405
+    rest.close()
+
+
+async def test_a_binding_of_the_old_kind_gives_a_pod_to_a_node(
+    server: ApiServerProcess, api: Api, namespace: str
+) -> None:
+    for name in ("a", "b"):
+        document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": POD["spec"]}
+        await api.manifest(core.Pod, orjson.dumps(document).decode(), namespace=namespace)
+    rest = Rest(server)
+    body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n"}}
+    path = f"/api/v1/namespaces/{namespace}/bindings"
+    status, answer = rest.json("POST", path, body, headers={"Content-Type": "application/json"})
+    rest.close()
+    assert (status, answer["kind"], answer["status"]) == (201, "Status", "Success")
+    binding = core.Binding()
+    binding.metadata.name, binding.metadata.namespace, binding.target.name = "b", namespace, "n"
+    request = meta.WriteRequest(object=binding.SerializeToString())
+    assert (await api.call("raftsman.core.v1.Bindings", "Create", request, meta.Status)).status == "Success"
+    for name in ("a", "b"):
+        assert (await api.get(core.Pod, name, namespace)).spec.node_name == "n"

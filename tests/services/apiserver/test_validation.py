@@ -6,7 +6,6 @@ import pytest
 from raftsman import errors
 from raftsman.apps import v1 as apps
 from raftsman.core import v1 as core
-from raftsman.meta import v1 as meta
 
 from .cluster import Api
 from .test_objects import a_pod
@@ -59,14 +58,6 @@ async def test_unknown_and_mistyped_fields_of_a_manifest_are_refused(api: Api, n
     with pytest.raises(errors.BadRequest) as caught:
         await api.manifest(core.ConfigMap, text, namespace=namespace)
     assert {cause.field for cause in caught.value.causes} == {"dta", "data[n]"} or "dta" in caught.value.message
-
-
-async def test_a_kind_that_is_not_served_is_refused_with_what_it_needs(api: Api) -> None:
-    with pytest.raises(errors.MethodNotSupported, match="is not served yet: it needs component probes"):
-        service = "raftsman.core.v1.ComponentStatuses"
-        await api.call(service, "Get", meta.GetRequest(), core.ComponentStatus)
-    with pytest.raises(errors.MethodNotSupported, match="is not served yet"):
-        await api.manifest(core.Pod, "{apiVersion: v1, kind: ComponentStatus, metadata: {name: a}}")
 
 
 async def test_a_running_pod_changes_only_its_images_and_tolerations(api: Api, namespace: str) -> None:
