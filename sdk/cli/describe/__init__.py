@@ -18,7 +18,7 @@ from raftsman.cli.verb import Failure, flag, verb
 from raftsman.core import v1 as core
 from raftsman.discovery import v1 as discovery
 
-from . import cluster, generic, network, pods, policies, workloads
+from . import batch, cluster, generic, network, pods, policies, storage, workloads
 from .text import Text, events_table
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -26,6 +26,16 @@ _WRITERS: dict[str, Callable[[Text, Any], None]] = {
     "pods": pods.pod,
     "deployments.apps": workloads.deployment,
     "replicasets.apps": workloads.replica_set,
+    "daemonsets.apps": workloads.daemon_set,
+    "statefulsets.apps": workloads.stateful_set,
+    "replicationcontrollers": workloads.replication_controller,
+    "jobs.batch": batch.job,
+    "cronjobs.batch": batch.cron_job,
+    "horizontalpodautoscalers.autoscaling": batch.autoscaler,
+    "persistentvolumes": storage.volume,
+    "persistentvolumeclaims": storage.claim,
+    "resourcequotas": storage.quota,
+    "limitranges": storage.limit_range,
     "endpoints": network.endpoints,
     "endpointslices.discovery.k8s.io": network.endpoint_slice,
     "ingresses.networking.k8s.io": policies.ingress,

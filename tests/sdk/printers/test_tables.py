@@ -166,3 +166,50 @@ def test_an_object_cannot_move_the_cursor() -> None:
     out = io.StringIO()
     printers.Writer(out).write([["a\x1b[2Jb\nc"]])
     assert out.getvalue() == "a\\x1b[2Jb c\n"
+
+
+def test_a_job_is_as_far_as_its_pods() -> None:
+    job = {"metadata": {"name": "j"}, "spec": {"completions": 3, "template": {}},
+           "status": {"succeeded": 1, "startTime": stamp(minutes=5)}}  # fmt: skip
+    cells = shown("jobs", job)
+    assert (cells["STATUS"], cells["COMPLETIONS"], cells["DURATION"]) == ("Running", "1/3", "5m")
+    done = {**job, "status": {"succeeded": 3, "startTime": stamp(minutes=5), "completionTime": stamp(minutes=3),
+                              "conditions": [{"type": "Complete", "status": "True"}]}}  # fmt: skip
+    cells = shown("jobs", done)
+    assert (cells["STATUS"], cells["COMPLETIONS"], cells["DURATION"]) == ("Complete", "3/3", "2m")
+    assert shown("jobs", {"spec": {"parallelism": 4}})["COMPLETIONS"] == "0/1 of 4"
+
+
+def test_a_cron_job_shows_when_it_ran_last() -> None:
+    value = {"spec": {"schedule": "@daily", "suspend": False, "jobTemplate": {}}, "status": {"active": [{}]}}
+    cells = shown("cronjobs", value)
+    assert [cells[name] for name in ("SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE")] == [
+        "@daily", "<none>", "False", "1", "<none>"
+    ]  # fmt: skip
+
+
+def test_an_autoscaler_shows_two_of_its_metrics() -> None:
+    cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+    rps = {"type": "Pods", "pods": {"metric": {"name": "r"}, "target": {"type": "AverageValue", "averageValue": "10"}}}
+    current = {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 12}}}
+    value = {"spec": {"maxReplicas": 4, "scaleTargetRef": {"kind": "Deployment", "name": "web"},
+                      "metrics": [cpu, rps, cpu]}, "status": {"currentMetrics": [current]}}  # fmt: skip
+    cells = shown("hpa", value)
+    assert cells["TARGETS"] == "cpu: 12%/80%, <unknown>/10 + 1 more..."
+    assert (cells["REFERENCE"], cells["MINPODS"], cells["MAXPODS"]) == ("Deployment/web", "<unset>", "4")
+
+
+def test_volumes_and_claims_show_their_sizes_once_they_have_them() -> None:
+    volume = {"spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                       "claimRef": {"namespace": "n", "name": "c"}}, "status": {"phase": "Bound"}}  # fmt: skip
+    cells = shown("pv", volume)
+    assert (cells["CAPACITY"], cells["ACCESS MODES"], cells["CLAIM"], cells["STATUS"]) == (
+        "1Gi", "RWO,RWX", "n/c", "Bound"
+    )  # fmt: skip
+    assert shown("pvc", {"status": {"phase": "Pending", "capacity": {"storage": "1Gi"}}})["CAPACITY"] == ""
+
+
+def test_a_quota_shows_requests_and_limits_apart() -> None:
+    value = {"status": {"hard": {"pods": "3", "limits.cpu": "2"}, "used": {"pods": "1"}}}
+    cells = shown("quota", value)
+    assert (cells["REQUEST"], cells["LIMIT"]) == ("pods: 1/3", "limits.cpu: 0/2")
