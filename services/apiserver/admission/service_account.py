@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 from raftsman.core import v1 as core
 from raftsman.services.apiserver import failures
@@ -49,14 +49,16 @@ def _mount_token(spec: core.PodSpec) -> None:
     if not lacking:
         return
     if not name:
-        name = "kube-api-access-" + "".join(secrets.choice(_SUFFIX) for _ in range(5))
-        spec.volumes.append(_token_volume(name))
+        name = "kube-api-access-" + "".join(_SUFFIX[byte % len(_SUFFIX)] for byte in os.urandom(5))
+        volume = spec.volumes.add()
+        volume.CopyFrom(_TOKEN_VOLUME)
+        volume.name = name
     for container in lacking:
         container.volume_mounts.add(name=name, read_only=True, mount_path=TOKEN_PATH)
 
 
-def _token_volume(name: str) -> core.Volume:
-    volume = core.Volume(name=name)
+def _token_volume() -> core.Volume:
+    volume = core.Volume()
     projected = volume.volume_source.projected
     projected.default_mode = 0o644
     projected.sources.add().service_account_token.MergeFrom(
@@ -70,5 +72,8 @@ def _token_volume(name: str) -> core.Volume:
     item.field_ref.field_path = "metadata.namespace"
     return volume
 
+
+_TOKEN_VOLUME = _token_volume()
+"""The same for every pod, but for its name."""
 
 PLUGIN = Plugin("ServiceAccount", CREATES, kinds=frozenset({"pods"}), mutate=_admit)

@@ -94,7 +94,9 @@ class FieldSet:
 
     def to_json(self) -> dict[str, Any]:
         tree: dict[str, Any] = {}
-        if self.member and self.children:
+        if not self.children:
+            return tree
+        if self.member:
             tree["."] = {}
         for element in sorted(self.children):
             tree[element] = self.children[element].to_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +13,9 @@ from raftsman import errors
 JSON = "application/json"
 YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
+REMEMBERED_MAX = 256
+REMEMBERED_CHARACTERS_MAX = 512
+"""Clients send the same few headers all the time."""
 _YAMLS = frozenset({YAML, "application/x-yaml", "text/yaml"})
 
 
@@ -46,7 +50,8 @@ def negotiate(
 
     `versions` are those that a view is written in, where not all are the same. `protobuf` is not there for all kinds.
     """
-    for _, media, parameters in sorted(_clauses(accept or JSON), key=lambda clause: -clause[0]):
+    clauses = _remembered(accept) if len(accept) <= REMEMBERED_CHARACTERS_MAX else _clauses(accept)
+    for _, media, parameters in clauses:
         view_name = parameters.get("as", "")
         try:
             view = View(view_name)
@@ -65,10 +70,10 @@ def negotiate(
     raise error
 
 
-def _clauses(accept: str) -> list[tuple[float, str, dict[str, str]]]:
-    """(quality, media type, parameters) in the order in which they stand."""
-    found = []
-    for clause in accept.split(","):
+def _clauses(accept: str) -> list[tuple[float, str, Mapping[str, str]]]:
+    """(quality, media type, parameters), the best first, equals in the order in which they stand."""
+    found: list[tuple[float, str, Mapping[str, str]]] = []
+    for clause in (accept or JSON).split(","):
         media, *rest = (part.strip() for part in clause.split(";"))
         parameters = dict(part.partition("=")[::2] for part in rest if part)
         try:
@@ -76,8 +81,11 @@ def _clauses(accept: str) -> list[tuple[float, str, dict[str, str]]]:
         except ValueError:
             quality = 0.0
         if quality > 0:
-            found.append((quality, media.lower(), parameters))
-    return found
+            found.append((quality, media.lower(), MappingProxyType(parameters)))
+    return sorted(found, key=lambda clause: -clause[0])
+
+
+_remembered = functools.lru_cache(maxsize=REMEMBERED_MAX)(_clauses)
 
 
 def body_media(content_type: str) -> str:

@@ -43,8 +43,10 @@ def spec(found: core.PodSpec, causes: Causes, *, path: str) -> None:
     _names(found, causes, path=path)
     metadata.labels(found.node_selector, causes, path=f"{path}.nodeSelector")
     tolerations(found.tolerations, causes, path=f"{path}.tolerations")
-    security.pod(found.security_context, causes, path=f"{path}.securityContext")
-    affinity.affinity(found.affinity, causes, path=f"{path}.affinity")
+    if found.HasField("security_context"):
+        security.pod(found.security_context, causes, path=f"{path}.securityContext")
+    if found.HasField("affinity"):
+        affinity.affinity(found.affinity, causes, path=f"{path}.affinity")
     affinity.spread(found.topology_spread_constraints, causes, path=f"{path}.topologySpreadConstraints")
     _gates(found, causes, path=path)
     _claims(found.resource_claims, causes, path=f"{path}.resourceClaims")

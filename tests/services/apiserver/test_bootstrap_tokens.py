@@ -33,6 +33,7 @@ def a_secret(**change: str) -> tuple[core.Secret, str]:
 async def test_its_bearer_asks_for_a_certificate_and_does_nothing_else(api: Api, server: ApiServerProcess) -> None:
     secret, token = a_secret(expiration="2999-01-01T00:00:00Z")
     await api.create(secret)
+    await api.list(core.Secret, namespace="kube-system")  # the server knows of it now
     async with server.client("", token=token) as joining:
         body = pem("system:node:n1", "system:nodes")
         stored = await joining.create(a_request(signer=KUBELET, body=body))
@@ -55,6 +56,7 @@ async def test_its_bearer_asks_for_a_certificate_and_does_nothing_else(api: Api,
 async def test_a_token_that_is_not_good_is_nobodys(api: Api, server: ApiServerProcess, change: dict[str, str]) -> None:
     secret, token = a_secret(**change)
     await api.create(secret)
+    await api.list(core.Secret, namespace="kube-system")  # the server knows of it now
     async with server.client("", token=token) as joining:
         with pytest.raises(errors.Unauthorized):
             await joining.list(core.Namespace)
@@ -63,11 +65,13 @@ async def test_a_token_that_is_not_good_is_nobodys(api: Api, server: ApiServerPr
 async def test_a_token_is_gone_with_its_secret(api: Api, server: ApiServerProcess) -> None:
     secret, token = a_secret()
     await api.create(secret)
+    await api.list(core.Secret, namespace="kube-system")  # the server knows of it now
     review = authentication.TokenReview()
     review.spec.token = token
     answer = await api.create(review)
     assert (answer.status.authenticated, answer.status.user.username) == (True, f"system:bootstrap:{token[:6]}")
     await api.delete(core.Secret, secret.metadata.name, "kube-system")
+    await api.list(core.Secret, namespace="kube-system")  # the server knows of it now
     async with server.client("", token=token) as joining:
         with pytest.raises(errors.Unauthorized):
             await joining.list(core.Namespace)
