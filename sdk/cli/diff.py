@@ -38,7 +38,7 @@ async def diff(
 ) -> int | None:  # fmt: skip
     """Show what apply would change: `diff -f file.yaml`."""
     try:
-        documents = apply.chosen(targets.read_files(filenames, recursive=recursive), selector)
+        documents = apply.chosen(await targets.documents_of(session, filenames, recursive=recursive), selector)
         with (
             tempfile.TemporaryDirectory(prefix="LIVE-") as live,
             tempfile.TemporaryDirectory(prefix="MERGED-") as merged,

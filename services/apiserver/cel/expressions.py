@@ -89,12 +89,16 @@ class Checked:
     serialised: bytes
 
 
-def checked(text: str, types: Any, variables: Mapping[str, Any]) -> Checked:
-    """Check an expression whose variables are of known types. `types`: a descriptor pool. Raises CompileError."""
+def typed_environment(types: Any, variables: Mapping[str, Any]) -> Any:
+    """Where expressions about variables of known types are checked. `types`: a descriptor pool."""
     from cel_expr_python import cel
 
+    return cel.NewEnv(descriptor_pool=types, variables=dict(variables), extensions=_extensions())
+
+
+def checked(text: str, environment: Any) -> Checked:
+    """Check an expression. Raises CompileError."""
     try:
-        environment = cel.NewEnv(descriptor_pool=types, variables=dict(variables), extensions=_extensions())
         expression = environment.compile(text)
         return Checked(str(expression.return_type().name()), expression.serialize())
     except (RuntimeError, ValueError) as error:

@@ -124,13 +124,16 @@ class Documents:
 
 
 def carried(value: Any) -> Any:
-    """A JSON value of which every number fits what other readers hold it in; copied."""
+    """A JSON value, copied, of which every number fits what readers hold it in; errors.BadRequest if one does not."""
     if isinstance(value, dict):
         return {name: carried(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [carried(inner) for inner in value]
     if type(value) is int and not -_INT64 <= value < _INT64:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise errors.BadRequest("a number is larger than any that can be kept") from None
     return value
 
 

@@ -191,7 +191,8 @@ def check(tree: Mapping[str, Any], causes: Causes, *, path: str) -> None:
             found = Causes()
             _words(facts, found, at, node)
             if not found:
-                environment = environment or typed.environment(node.schema, root=node.root)
+                if environment is None:
+                    environment = expressions.typed_environment(*typed.environment(node.schema, root=node.root))
                 total += _compile(facts, found, at, node, environment)
             causes.found += found.found
     if total > costs.PER_DEFINITION_MAX and len(causes.found) == before:
@@ -268,7 +269,6 @@ def _leads_somewhere(path: str, schema: Schema) -> bool:
 
 def _compile(facts: Mapping[str, Any], causes: Causes, at: str, node: _Node, environment: Any) -> int:
     """Compile a rule and its message; what all of its evaluations in an object may cost."""
-    pool, variables = environment
     optional, cost = bool(facts.get("optionalOldSelf")), 0
     for word, wanted, why in (
         ("rule", "BOOL", "cel expression must evaluate to a bool"),
@@ -278,7 +278,7 @@ def _compile(facts: Mapping[str, Any], causes: Causes, at: str, node: _Node, env
         if not text:
             continue
         try:
-            checked = expressions.checked(_OPTIONAL.format(rule=text) if optional else text, pool, variables)
+            checked = expressions.checked(_OPTIONAL.format(rule=text) if optional else text, environment)
             _program(text, optional=optional)
         except expressions.CompileError as error:
             causes.invalid(f"{at}.{word}", text, f"compilation failed: {error}")
