@@ -206,10 +206,17 @@ OWN_ROLES = """
 raftsman:controllers:flow-schemas
   groups=flowcontrol.apiserver.k8s.io resources=flowschemas,prioritylevelconfigurations verbs=get,list,watch
   groups=flowcontrol.apiserver.k8s.io resources=flowschemas/status verbs=update
+raftsman:controllers:service-addresses
+  groups= resources=services verbs=get,list,watch
+  groups=networking.k8s.io resources=ipaddresses verbs=create,delete,get,list,watch
 """
 
 # Name: role and subjects, of this project alone.
 OWN_BINDINGS = {
+    "raftsman:controllers:service-addresses": (
+        "raftsman:controllers:service-addresses",
+        "User:system:kube-controller-manager",
+    ),
     "raftsman:controllers:flow-schemas": (
         "raftsman:controllers:flow-schemas",
         "User:system:kube-controller-manager",

@@ -25,6 +25,7 @@ from raftsman.services.controllers.replica_set import ReplicaSetController
 from raftsman.services.controllers.resource_quotas import ResourceQuotaController
 from raftsman.services.controllers.root_ca import RootCaController
 from raftsman.services.controllers.service_accounts import ServiceAccountController
+from raftsman.services.controllers.service_addresses import ServiceAddressController
 from raftsman.services.controllers.taint_eviction import TaintEvictionController
 
 from .config import Config
@@ -50,6 +51,7 @@ def controllers(config: Config) -> tuple[Controller, ...]:
         GarbageCollector(),
         ClusterRoleAggregationController(),
         FlowSchemaController(),
+        ServiceAddressController(),
         CertificateApprover(),
         CertificateCleaner(),
         TokenCleaner(),
