@@ -300,6 +300,10 @@ class Client:
         """Add ephemeral containers to a pod that runs; those that are there stay."""
         return await self._write("UpdateEphemeralContainers", pod, timeout_s=timeout_s)
 
+    async def resize(self, pod: core.Pod, *, timeout_s: float | None = None) -> core.Pod:
+        """Change the processor time and memory of a pod's containers, where they run."""
+        return await self._write("Resize", pod, timeout_s=timeout_s)
+
     async def evict(
         self, name: str, *, namespace: str = "default", grace_period_s: int | None = None, uid: str | None = None,
         dry_run: bool = False, timeout_s: float | None = None,

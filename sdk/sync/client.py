@@ -312,6 +312,10 @@ class Client(BaseClient):
         """Add ephemeral containers to a pod that runs; those that are there stay."""
         return self._portal.run(self._async.update_ephemeral_containers(pod, timeout_s=timeout_s))
 
+    def resize(self, pod: core.Pod, *, timeout_s: float | None = None) -> core.Pod:
+        """Change the processor time and memory of a pod's containers, where they run."""
+        return self._portal.run(self._async.resize(pod, timeout_s=timeout_s))
+
     def evict(
         self,
         name: str,

@@ -9,7 +9,6 @@ KINDS: dict[str, str] = {}
 
 VERBS = {
     "Apply": "nothing more than Patch, which applies with type APPLY",
-    "Resize": "in-place resizing in the node agent",
     "Proxy": "an HTTP proxy in the API server",
 }
 

@@ -80,7 +80,7 @@ class Demand:
 
 def demand_of(pod: core.Pod) -> Demand:
     spec = pod.spec
-    resources = _resources(spec)
+    resources = _resources(spec, pod.status)
     return Demand(
         tuple(sorted((name, amount) for name, amount in resources.items() if amount)),
         resources[CPU] or UNSTATED_CPU_MILLI,
@@ -93,10 +93,12 @@ def demand_of(pod: core.Pod) -> Demand:
     )
 
 
-def _resources(spec: core.PodSpec) -> Counter[str]:
+def _resources(spec: core.PodSpec, status: core.PodStatus) -> Counter[str]:
+    """While a resize is under way, the more of what is wanted and what is held counts."""
+    held = {one.name: one.allocated_resources for one in status.container_statuses}
     together: Counter[str] = Counter()
     for container in spec.containers:
-        together.update(amounts(container.resources.requests))
+        together.update(Counter(amounts(container.resources.requests)) | Counter(amounts(held.get(container.name, {}))))
     sidecars: Counter[str] = Counter()
     peak: Counter[str] = Counter()
     for container in spec.init_containers:

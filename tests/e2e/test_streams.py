@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from raftsman.testing import Cluster, eventually
@@ -255,3 +256,55 @@ def test_tools_are_brought_to_a_pod_that_runs(web: Cluster) -> None:
     (debugger,) = [name for name in made if "node-debugger" in name]
     eventually(lambda: "etc" in web.raftsman("logs", debugger).split())
     web.raftsman("delete", debugger)
+
+
+SIZED = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: sized}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: "{IMAGE}"
+    command: [sleep, "3600"]
+    resources: {{requests: {{cpu: 100m, memory: 32Mi}}, limits: {{cpu: 200m, memory: 64Mi}}}}
+    resizePolicy: [{{resourceName: memory, restartPolicy: RestartContainer}}]
+"""
+
+
+def test_a_container_is_resized_where_it_runs(web: Cluster) -> None:
+    web.raftsman("apply", "-f", "-", stdin=SIZED)
+    web.raftsman("wait", "--for=condition=Ready", "pod/sized", "--timeout=60s")
+
+    def resize(resources: str) -> None:
+        patch = f'{{"spec":{{"containers":[{{"name":"main","resources":{resources}}}]}}}}'
+        done = web.run(["kubectl", "patch", "pod", "sized", "--subresource=resize", "-p", patch])
+        assert done.returncode == 0, done.stderr
+
+    def main() -> dict[str, Any]:
+        found: dict[str, Any] = web.get("pod", "sized")["status"]["containerStatuses"][0]
+        return found
+
+    resize('{"requests":{"cpu":"150m"},"limits":{"cpu":"300m"}}')
+    eventually(lambda: main()["resources"]["limits"]["cpu"] == "300m")
+    assert main()["allocatedResources"]["cpu"] == "150m"
+    assert main()["restartCount"] == 0
+    assert limit_of(main()["containerID"], ("cpu.cfs_quota_us", "cpu.max")).startswith("30000")
+    resize('{"limits":{"memory":"96Mi"}}')
+    eventually(lambda: main()["restartCount"] == 1 and main()["resources"]["limits"]["memory"] == "96Mi")
+    resize('{"requests":{"cpu":"900"},"limits":{"cpu":"900"}}')
+    pending = eventually(lambda: [c for c in web.get("pod", "sized")["status"]["conditions"] if "Pending" in c["type"]])
+    assert (pending[0]["type"], pending[0]["reason"]) == ("PodResizePending", "Infeasible")
+    assert main()["resources"]["limits"]["cpu"] == "300m"
+
+
+def limit_of(container_id: str, names: tuple[str, str]) -> str:
+    """A file of the container's cgroup, of version 1 or 2."""
+    folder = f"libpod-{container_id.removeprefix('podman://')}"
+    found = subprocess.run(
+        ["find", "/sys/fs/cgroup/", "-path", f"*{folder}/*", "-name", names[0], "-o",
+         "-path", f"*{folder}/*", "-name", names[1]],
+        capture_output=True, text=True, check=False,
+    ).stdout.split()  # fmt: skip
+    return Path(found[0]).read_text()

@@ -8,7 +8,7 @@ from raftsman import times
 from raftsman.agents.node.runtime import Container, Phase
 from raftsman.core import v1 as core
 
-from . import backoff
+from . import backoff, resizing
 from .observation import IMAGE_LABEL, LOST_CODE, Kind, Observed, Verdict, View, backoff_of, fault_of, started
 
 LOST_REASON = "ContainerStatusUnknown"
@@ -95,6 +95,7 @@ def _running(status: core.ContainerStatus, observed: Observed, view: View, run: 
     status.started = started(view, observed)
     health = observed.health.get(run.id)
     ready = health.ready if health else not view.spec.HasField("readiness_probe")
+    resizing.report(status, view.spec, run, view.known)
     status.ready = status.started and ready and view.kind not in (Kind.INIT, Kind.EPHEMERAL)
 
 

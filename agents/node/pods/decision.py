@@ -28,7 +28,7 @@ from raftsman import times
 from raftsman.agents.node.runtime import Container, Phase
 from raftsman.core import v1 as core
 
-from . import backoff, fingerprint
+from . import backoff, fingerprint, resizing
 from .observation import (
     SANDBOX_LABEL,
     SPEC_LABEL,
@@ -60,6 +60,8 @@ class Why(enum.Enum):
     """It belongs to a sandbox that is gone."""
     DEADLINE = "deadline"
     EVICTED = "evicted"
+    RESIZED = "resized"
+    """Its resources changed, and its resizePolicy asks for a restart."""
     FINISHED = "finished"
     """A sidecar whose main containers are done."""
 
@@ -92,6 +94,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """Change the limits of a running container to what its specification says now."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Remove a dead container that is of no use any more."""
 
@@ -113,7 +123,7 @@ class Finish:
     """Nothing is left: report the last status, delete the object from the API, forget the pod."""
 
 
-Action = Prepare | Start | Stop | Remove | Abort | Teardown | Finish
+Action = Prepare | Start | Stop | Resize | Remove | Abort | Teardown | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +297,10 @@ def _running(pod: core.Pod, observed: Observed, view: View) -> Plan:
         return Plan((Stop(run.id, run.name, float(grace_s), Why.UNHEALTHY, health.failure),))
     if run.labels.get(SPEC_LABEL, "") != fingerprint.of(view.spec):
         return Plan((Stop(run.id, run.name, float(_grace_s(pod)), Why.CHANGED),))
+    if observed.unfit is None and run.id not in observed.resizing and resizing.differs(view.spec, run):
+        if resizing.restarts(view.spec, run):
+            return Plan((Stop(run.id, run.name, float(_grace_s(pod)), Why.RESIZED),))
+        return Plan((Resize(run.id, run.name),))
     return Plan()
 
 

@@ -24,6 +24,8 @@ GRACE_LABEL = "raftsman.node/grace"
 """Carries the pod's terminationGracePeriodSeconds, for when nobody knows the pod any more."""
 IMAGE_LABEL = "raftsman.node/image"
 """Carries the imageID of the API."""
+RESOURCES_LABEL = "raftsman.node/resources"
+"""Carries the limits that the container has; changed with them while it runs."""
 _EMPTY: Mapping[str, object] = MappingProxyType({})
 
 
@@ -109,6 +111,12 @@ class Observed:
     """Why the pod must fail on this node, such as a volume that has grown too large."""
     evicted_as: str = EVICTED_REASON
     """The reason word of that."""
+    unfit: tuple[str, str] | None = None
+    """Why (a reason word and a sentence) what the pod asks for by now does not fit on the node."""
+    resizing: frozenset[str] = frozenset()
+    """Ids of containers whose limits are being changed, or could not be changed just now."""
+    resize_failed: str = ""
+    """Why limits could not be changed."""
     doomed: str | None = None
     """Why the pod must end although nobody deleted it, such as a node that is going away."""
 

@@ -5,6 +5,7 @@ From memory alone, but for a dead container's termination message, a few kilobyt
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from raftsman.agents.node.settings import Settings
 from raftsman.agents.node.volumes.volumes import Volumes
 from raftsman.core import v1 as core
 
-from . import specs, termination
+from . import resizing, specs, termination
 from .observation import Health, Observed, specs_of
 from .record import Record
 
@@ -32,8 +33,10 @@ class Observer:
         self._volumes = volumes
         self._prober = prober
 
-    def observe(self, record: Record, *, network_ready: bool) -> Observed:
+    def observe(self, record: Record, *, network_ready: bool, room: resizing.Room) -> Observed:
         """What is known of the pod now."""
+        clock = asyncio.get_running_loop().time()
+        failed = {one: why for one, (until, why) in record.resize_faults.items() if until > clock}
         containers = self._runtime.containers.list(record.uid)
         record.forget_dead(containers)
         return Observed(
@@ -51,6 +54,9 @@ class Observer:
             host_ip=self._settings.node_ip,
             evicted=record.evicted,
             evicted_as=record.evicted_as,
+            unfit=resizing.blocked(record.pod, room),
+            resizing=frozenset(record.resizes | failed.keys()),
+            resize_failed=next(iter(failed.values()), ""),
             doomed=None if record.present else "deleted from the API",
         )
 

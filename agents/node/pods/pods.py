@@ -31,9 +31,9 @@ from raftsman.core import v1 as core
 from raftsman.informer import Informer
 from raftsman.recorder import EventRecorder
 
-from . import decision, status
+from . import decision, resizing, status
 from .decision import Abort, Finish, Prepare, Remove, Stop, Teardown, decide
-from .observation import GRACE_LABEL, Kind, ephemeral_of, is_terminal
+from .observation import GRACE_LABEL, Kind, ephemeral_of, is_terminal, specs_of
 from .observer import Observer
 from .record import SANDBOX, Record, Start, Stopping, revision_of
 from .reports import Reports
@@ -81,6 +81,8 @@ class Pods:
         self._reports = Reports(client, on_written=self.mark)
         self._prober = Prober(runtime, on_change=self.mark, on_failure=self._probe_failed)
         self._observer = Observer(settings, runtime, volumes=self._volumes, prober=self._prober)
+        self._node = node
+        self._resizer = resizing.Resizer(runtime)
         self._starter = Starter(
             settings, runtime, client=client, volumes=self._volumes, services=services, events=events,
             host_dns=host_dns, node=node,
@@ -235,7 +237,7 @@ class Pods:
 
     def _look(self, record: Record) -> None:
         now = datetime.now(UTC)
-        observed = self._observer.observe(record, network_ready=self._network_ready)
+        observed = self._observer.observe(record, network_ready=self._network_ready, room=self._room(record))
         plan = decide(record.pod, observed, now=now)
         if record.final is None and record.present and record.ending is None:
             word = status.compute(record.pod, observed, now=now)
@@ -251,6 +253,14 @@ class Pods:
             refresh_at = None
         due = [moment for moment in (plan.wake_at, refresh_at, self._measure_at(record, now)) if moment is not None]
         self._wake(record, (min(due) - now).total_seconds() if due else None)
+
+    def _room(self, record: Record) -> resizing.Room:
+        """Looked at in full only for a pod that waits for a resize: nothing else asks."""
+        node = {"cpu": self._node.cpu_milli, "memory": self._node.memory_bytes * 1000}
+        runs = {run.name: run for run in self._runtime.containers.list(record.uid)}
+        waits = any(spec.name in runs and resizing.differs(spec, runs[spec.name]) for spec in specs_of(record.pod))
+        others = [one.pod for one in self._records.values() if one is not record and _counts(one.pod)] if waits else []
+        return resizing.Room(node, resizing.taken(others))
 
     def _wake(self, record: Record, delay_s: float | None) -> None:
         if record.timer is not None:
@@ -270,6 +280,8 @@ class Pods:
                 self._track_start(record, action.name, self._starter.start(record, action))
             case Stop():
                 self._stopper.stop(record, action)
+            case decision.Resize():
+                self._track_resize(record, action)
             case Remove():
                 self._track_removal(record, action)
             case Abort():
@@ -294,6 +306,19 @@ class Pods:
                 self.mark(record.uid)
 
         start = record.starts[name] = Start(record.spawn(run(), "start"), cancellable=name != SANDBOX)
+
+    def _track_resize(self, record: Record, action: decision.Resize) -> None:
+        async def run() -> None:
+            try:
+                await self._resizer.resize(record, action.id, action.name)
+            finally:
+                record.resizes.discard(action.id)
+                self.mark(record.uid)
+                if action.id in record.resize_faults:
+                    asyncio.get_running_loop().call_later(resizing.RETRY_S, self.mark, record.uid)
+
+        record.resizes.add(action.id)
+        record.spawn(_guarded(record, run()), "resize")
 
     def _track_removal(self, record: Record, action: Remove) -> None:
         async def run() -> None:
@@ -324,6 +349,9 @@ class Pods:
         if record.timer is not None:
             record.timer.cancel()
         self._records.pop(record.uid, None)
+        for other in self._records.values():
+            if any(one.type == status.RESIZE_PENDING for one in other.pod.status.conditions):
+                self.mark(other.uid)
         self._finished[record.uid] = None
         if len(self._finished) > FINISHED_MAX:
             del self._finished[next(iter(self._finished))]
@@ -402,6 +430,10 @@ async def _guarded(record: Record, work: Work) -> None:
 
 def _deleted(record: Record) -> bool:
     return record.pod.metadata.HasField("deletion_timestamp")
+
+
+def _counts(pod: core.Pod) -> bool:
+    return not is_terminal(pod.status.phase)
 
 
 def _told_differently(old: core.Pod, new: core.Pod) -> bool:

@@ -63,6 +63,11 @@ def limit_milli(container: core.Container, name: str) -> int | None:
     return quantity.to_milli(limits[name].string) if name in limits else None
 
 
+def pod_request_milli(pod: core.Pod, name: str) -> int:
+    """What the whole pod asks for, in thousandths."""
+    return _pod_milli(pod, [request_milli(c, name) for c in pod.spec.containers], name)
+
+
 def pod_resources(pod: core.Pod) -> Resources:
     """For the pod's cgroup."""
     shares = _shares(_pod_milli(pod, [request_milli(c, "cpu") for c in pod.spec.containers], "cpu"))

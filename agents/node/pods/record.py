@@ -48,6 +48,10 @@ class Record:
     starts: dict[str, Start] = field(default_factory=dict)
     stopping: dict[str, Stopping] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
+    resizes: set[str] = field(default_factory=set)
+    """Ids of containers whose limits are being changed."""
+    resize_faults: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """By container id: until when (on the loop's clock) it is not tried again, and why it failed."""
     prepared: bool = False
     final: core.PodStatus | None = None
     """The status of a deleted pod, taken before what proves it was removed."""

@@ -11,9 +11,9 @@ from raftsman.agents.node.settings import Settings
 from raftsman.agents.node.volumes.volume_path import VolumePath
 from raftsman.core import v1 as core
 
-from . import fingerprint, name_resolution, qos, security
+from . import fingerprint, name_resolution, qos, resizing, security
 from .environment import ConfigFault, expand
-from .observation import GRACE_LABEL, IMAGE_LABEL, SANDBOX_LABEL, SPEC_LABEL
+from .observation import GRACE_LABEL, IMAGE_LABEL, RESOURCES_LABEL, SANDBOX_LABEL, SPEC_LABEL
 
 TERMINATION_PATH = "/dev/termination-log"
 _PROPAGATION = {
@@ -91,6 +91,7 @@ def container_spec(
         labels={
             SANDBOX_LABEL: around.sandbox.created_at.isoformat(),
             SPEC_LABEL: fingerprint.of(container),
+            RESOURCES_LABEL: resizing.label_of(container),
             GRACE_LABEL: str(pod.spec.termination_grace_period_seconds),
             IMAGE_LABEL: next(iter(around.image.digests), f"sha256:{around.image.id}"),
         },

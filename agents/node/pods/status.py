@@ -12,7 +12,7 @@ from datetime import datetime
 from raftsman import times
 from raftsman.core import v1 as core
 
-from . import container_status, qos
+from . import container_status, qos, resizing
 from .decision import DEADLINE_MESSAGE, DEADLINE_REASON, deadline_of, settled
 from .observation import Kind, Observed, Verdict, View, initialized, is_terminal, views
 
@@ -21,6 +21,8 @@ STARTABLE = "PodReadyToStartContainers"
 INITIALIZED = "Initialized"
 CONTAINERS_READY = "ContainersReady"
 READY = "Ready"
+RESIZE_PENDING = "PodResizePending"
+RESIZE_RUNS = "PodResizeInProgress"
 
 
 def compute(pod: core.Pod, observed: Observed, *, now: datetime) -> core.PodStatus:
@@ -120,6 +122,7 @@ def _conditions(
     def put(kind: str, true: bool, reason: str = "", message: str = "") -> None:
         put_condition(status, kind, true, reason=reason, message=message, now=now)
 
+    _resizes(status, observed, all_views, now=now)
     put(SCHEDULED, True)
     put(STARTABLE, observed.sandbox is not None)
     done = status.phase == "Succeeded"
@@ -147,6 +150,23 @@ def _conditions(
         put(READY, False, "ReadinessGatesNotReady", f"corresponding condition of pod readiness gate: [{_join(closed)}]")
     else:
         put(READY, not unready, "ContainersNotReady" if unready else "", message)
+
+
+def _resizes(status: core.PodStatus, observed: Observed, all_views: tuple[View, ...], *, now: datetime) -> None:
+    """Conditions that are there only while a resize is wanted and not done."""
+    wanted = any(v.latest is not None and resizing.differs(v.spec, v.latest) for v in all_views)
+    pending = observed.unfit if wanted else None
+    for kind, there, reason, message in (
+        (RESIZE_PENDING, pending is not None, *(pending or ("", ""))),
+        (RESIZE_RUNS, wanted and pending is None, "Error" if observed.resize_failed else "", observed.resize_failed),
+    ):
+        if there:
+            put_condition(status, kind, True, reason=reason, message=message, now=now)
+        else:
+            kept = [one for one in status.conditions if one.type != kind]
+            if len(kept) != len(status.conditions):
+                del status.conditions[:]
+                status.conditions.extend(kept)
 
 
 def _closed_gates(pod: core.Pod) -> list[str]:

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import signal
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from .exec import OUTPUT_MAX, Execs, Stream
 from .exits import Death, ExitWatch
 from .images import Images
 from .layout import Layout
-from .specs import Container, ContainerSpec, ExecResult, ExitStatus, Phase, Sandbox, Usage
+from .specs import Container, ContainerSpec, ExecResult, ExitStatus, Phase, Resources, Sandbox, Usage
 
 log = logs.get(__name__)
 
@@ -163,6 +163,17 @@ class Containers:
     async def attach(self, container_id: str, *, stdin_stays: bool = False) -> Attached:
         """The streams of the container's first process; with `stdin_stays` its input outlives the caller. ExecFault."""
         return await self._attachments.open(self.inspect(container_id), stdin_stays=stdin_stays)
+
+    async def update(self, container_id: str, resources: Resources, labels: Mapping[str, str]) -> None:
+        """Change a running container's limits, and what its labels say here; Podman keeps those of its making.
+
+        SandboxFault if the kernel refuses.
+        """
+        self.inspect(container_id)
+        parent = self._parents[container_id]
+        await self._api.blocking(lambda: self._cgroups.limit(parent, resources))
+        container = self.inspect(container_id)
+        self._keep(dataclasses.replace(container, labels={**container.labels, **labels}))
 
     async def usage(self, container_id: str) -> Usage:
         self.inspect(container_id)

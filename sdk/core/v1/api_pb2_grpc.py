@@ -2137,6 +2137,11 @@ class PodsStub:
                 request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
                 response_deserializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
                 _registered_method=True)
+        self.Resize = channel.unary_unary(
+                '/raftsman.core.v1.Pods/Resize',
+                request_serializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
+                response_deserializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
+                _registered_method=True)
         self.Bind = channel.unary_unary(
                 '/raftsman.core.v1.Pods/Bind',
                 request_serializer=raftsman_dot_core_dot_v1_dot_streams__pb2.BindRequest.SerializeToString,
@@ -2252,6 +2257,14 @@ class PodsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Resize(self, request, context):
+        """Changes the processor time and memory of containers, where they run; all else stays as it is. status.conditions
+        PodResizePending and PodResizeInProgress tell how that goes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Bind(self, request, context):
         """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another.
         """
@@ -2352,6 +2365,11 @@ def add_PodsServicer_to_server(servicer, server):
             ),
             'UpdateEphemeralContainers': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateEphemeralContainers,
+                    request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.FromString,
+                    response_serializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.SerializeToString,
+            ),
+            'Resize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resize,
                     request_deserializer=raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.FromString,
                     response_serializer=raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.SerializeToString,
             ),
@@ -2660,6 +2678,33 @@ class Pods:
             request,
             target,
             '/raftsman.core.v1.Pods/UpdateEphemeralContainers',
+            raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
+            raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsman.core.v1.Pods/Resize',
             raftsman_dot_core_dot_v1_dot_api__pb2.PodWriteRequest.SerializeToString,
             raftsman_dot_core_dot_v1_dot_pod__pb2.Pod.FromString,
             options,

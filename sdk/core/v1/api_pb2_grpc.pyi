@@ -806,6 +806,10 @@ class PodsStub:
     """Takes the status only; all else stays as it is."""
     UpdateEphemeralContainers: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
     """Adds ephemeral containers; those that are there stay as they are."""
+    Resize: _grpc.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]
+    """Changes the processor time and memory of containers, where they run; all else stays as it is. status.conditions
+    PodResizePending and PodResizeInProgress tell how that goes.
+    """
     Bind: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _grpc.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]
@@ -856,6 +860,10 @@ class PodsAsyncStub(PodsStub):
     """Takes the status only; all else stays as it is."""
     UpdateEphemeralContainers: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
     """Adds ephemeral containers; those that are there stay as they are."""
+    Resize: _aio.UnaryUnaryMultiCallable[_api_pb2.PodWriteRequest, _pod_pb2.Pod]  # type: ignore[assignment]
+    """Changes the processor time and memory of containers, where they run; all else stays as it is. status.conditions
+    PodResizePending and PodResizeInProgress tell how that goes.
+    """
     Bind: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindRequest, _streams_pb2.BindResponse]  # type: ignore[assignment]
     """Gives a pod to a node, once: ABORTED (Conflict) if it has one, is being deleted, or its uid is another."""
     BindMany: _aio.UnaryUnaryMultiCallable[_streams_pb2.BindManyRequest, _streams_pb2.BindManyResponse]  # type: ignore[assignment]
@@ -963,6 +971,16 @@ class PodsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
         """Adds ephemeral containers; those that are there stay as they are."""
+
+    @_abc_1.abstractmethod
+    def Resize(
+        self,
+        request: _api_pb2.PodWriteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pod_pb2.Pod, _abc.Awaitable[_pod_pb2.Pod]]:
+        """Changes the processor time and memory of containers, where they run; all else stays as it is. status.conditions
+        PodResizePending and PodResizeInProgress tell how that goes.
+        """
 
     @_abc_1.abstractmethod
     def Bind(

@@ -54,6 +54,7 @@ def kinds() -> tuple[Kind, ...]:
             validate=pods.pod, validate_update=pods.update, validate_status=pods.status,
             parts={
                 "ephemeralcontainers": Part(pod_parts.take_ephemeral, pod_parts.ephemeral, "UpdateEphemeralContainers"),
+                "resize": Part(pod_parts.take_resources, pod_parts.resized, "Resize"),
             },
         ),
         kind(

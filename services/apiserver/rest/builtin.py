@@ -25,6 +25,7 @@ SUBRESOURCES = {
     "token": ("create",),
     "finalize": ("update",),
     "ephemeralcontainers": ("get", "patch", "update"),
+    "resize": ("get", "patch", "update"),
     "approval": ("get", "patch", "update"),
 }
 # Kinds of parts that are of another group than what they are a part of.

@@ -1,11 +1,15 @@
-"""The parts of a pod that are changed on their own: its ephemeral containers."""
+"""The parts of a pod that are changed on their own: its ephemeral containers, and the resources of its containers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+from raftsman import quantity
 from raftsman.core import v1 as core
+from raftsman.meta import v1 as meta
 from raftsman.services.apiserver.defaulting import pods as defaults
 
-from . import containers
+from . import containers, resources
 from .causes import Causes
 
 # What an ephemeral container may not have: name in Python, in JSON.
@@ -15,6 +19,7 @@ _NOT_EPHEMERAL = (
     ("resize_policy", "resizePolicy"), ("restart_policy", "restartPolicy"),
     ("restart_policy_rules", "restartPolicyRules"),
 )  # fmt: skip
+_RESIZED = ("cpu", "memory")
 
 
 def take_ephemeral(changed: core.Pod, sent: core.Pod) -> None:
@@ -71,3 +76,51 @@ def _has(container: core.Container, field: str) -> bool:
     if field == "resources":
         return bool(value.requests or value.limits or value.claims)
     return len(value) > 0 if hasattr(value, "add") else container.HasField(field)  # type: ignore[arg-type]
+
+
+def take_resources(changed: core.Pod, sent: core.Pod) -> None:
+    """The resources that were sent, if they are of the same containers; everything else stays."""
+    for ours, theirs in (
+        (changed.spec.containers, sent.spec.containers), (changed.spec.init_containers, sent.spec.init_containers),
+    ):  # fmt: skip
+        if [one.name for one in ours] != [one.name for one in theirs]:
+            continue
+        for one, other in zip(ours, theirs, strict=True):
+            one.resources.CopyFrom(other.resources)
+            defaults.container(one)
+
+
+def resized(new: core.Pod, old: core.Pod, causes: Causes) -> None:
+    """Processor time and memory may change, the class of service may not."""
+    if old.status.phase in ("Succeeded", "Failed"):
+        causes.forbidden("spec", f"the pod has ended: its phase is {old.status.phase}")
+    for path, container, before in _pairs(new.spec, old.spec):
+        resources.requirements(container.resources, causes, path=path)
+        _only_two(container.resources, before.resources, causes, path=path)
+    if not causes and defaults.quality(new.spec) != defaults.quality(old.spec):
+        causes.invalid("spec", defaults.quality(new.spec), "Pod QOS Class may not change as a result of resizing")
+
+
+def _pairs(new: core.PodSpec, old: core.PodSpec) -> Iterator[tuple[str, core.Container, core.Container]]:
+    for word, ours, theirs in (
+        ("containers", new.containers, old.containers), ("initContainers", new.init_containers, old.init_containers),
+    ):  # fmt: skip
+        for index, (one, before) in enumerate(zip(ours, theirs, strict=True)):
+            if one.resources != before.resources:
+                yield f"spec.{word}[{index}].resources", one, before
+
+
+def _only_two(new: core.ResourceRequirements, old: core.ResourceRequirements, causes: Causes, *, path: str) -> None:
+    for word, ours, theirs in (("requests", new.requests, old.requests), ("limits", new.limits, old.limits)):
+        for name in sorted({*ours, *theirs}):
+            if name not in _RESIZED:
+                if not _same(ours, theirs, name):
+                    causes.forbidden(f"{path}.{word}[{name}]", "only cpu and memory resources are mutable")
+            elif name in theirs and name not in ours:
+                causes.forbidden(f"{path}.{word}[{name}]", f"resource {word} cannot be removed")
+
+
+def _same(ours: Mapping[str, meta.Quantity], theirs: Mapping[str, meta.Quantity], name: str) -> bool:
+    if name not in ours or name not in theirs:
+        return False
+    return quantity.to_milli(ours[name].string) == quantity.to_milli(theirs[name].string)

@@ -78,3 +78,41 @@ async def test_one_that_is_there_neither_goes_nor_changes(server: ApiServerProce
     assert (code, [one["name"] for one in answer["spec"]["ephemeralContainers"]]) == (200, ["debug", "more"])
     assert rest.json("GET", path)[0] == 200
     rest.close()
+
+
+def sized(namespace: str, **amounts: str) -> core.Pod:
+    pod = a_pod(namespace)
+    for name, amount in amounts.items():
+        pod.spec.containers[0].resources.requests[name].string = amount
+    return pod
+
+
+async def test_resources_change_and_nothing_else(api: Api, namespace: str) -> None:
+    pod = await api.create(sized(namespace, cpu="100m"))
+    pod.spec.containers[0].resources.requests["cpu"].string = "200m"
+    pod.spec.containers[0].image = "not-taken:1"
+    stored = await api._write(pod, "Resize")
+    assert stored.spec.containers[0].resources.requests["cpu"].string == "200m"
+    assert stored.spec.containers[0].image != "not-taken:1"
+    assert stored.metadata.generation == pod.metadata.generation + 1
+    with pytest.raises(errors.ImmutableField, match="pod updates may not change fields"):
+        stored.spec.containers[0].resources.requests["cpu"].string = "300m"
+        await api.update(stored)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ({}, {"cpu": "1"}, "Pod QOS Class may not change"),
+        ({"cpu": "1"}, {}, r"requests\[cpu\]: Forbidden: resource requests cannot be removed"),
+        ({"cpu": "1"}, {"cpu": "1", "ephemeral-storage": "1Gi"}, "only cpu and memory resources are mutable"),
+        ({"cpu": "1"}, {"cpu": "-1"}, r"spec.containers\[0\].resources.requests\[cpu\]: Invalid value"),
+    ],
+)
+async def test_what_a_resize_may_not_do_is_named(
+    api: Api, namespace: str, before: dict[str, str], after: dict[str, str], why: str
+) -> None:
+    pod = await api.create(sized(namespace, **before))
+    pod.spec.containers[0].resources.CopyFrom(sized(namespace, **after).spec.containers[0].resources)
+    with pytest.raises(errors.Invalid, match=why):
+        await api._write(pod, "Resize")
