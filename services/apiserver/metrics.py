@@ -36,6 +36,9 @@ WEBHOOKS = prometheus.Histogram(
     ("name", "outcome"), buckets=_BUCKETS,
 )  # fmt: skip
 CONNECTIONS = prometheus.Gauge("apiserver_connections", "TLS connections open now.")
+UNAVAILABLE = prometheus.Gauge(
+    "aggregator_unavailable_apiservice", "1 for an aggregated API server that does not answer.", ("name",)
+)
 _BUILD = prometheus.Gauge(
     "kubernetes_build_info", "Always 1: which API is served.", ("major", "minor", "git_version", "platform")
 )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from raftsman import errors, logs, times
 from raftsman.apiregistration import v1 as apiregistration
+from raftsman.services.apiserver import metrics
 from raftsman.services.apiserver.access.identity import SERVER
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.outbound import backends
@@ -75,6 +76,8 @@ class Availability:
         self._catalog.forget()
         if change.new is None and change.old is not None:
             self._listings.pop(change.old.name, None)
+            with contextlib.suppress(KeyError):
+                metrics.UNAVAILABLE.remove(change.old.name)
         self._changed.set()
 
     def _service_changed(self, change: watcher.Change) -> None:
@@ -111,6 +114,7 @@ class Availability:
 
     async def _check(self, service: apiregistration.APIService) -> None:
         status, reason, message = await self._looked(service)
+        metrics.UNAVAILABLE.labels(service.metadata.name).set(int(status != "True"))
         try:
             await self._write(service, status, reason, message)
         except errors.ApiError as error:

@@ -16,6 +16,7 @@ from raftsman.apiregistration import v1 as apiregistration
 from raftsman.services.apiserver.access.identity import User
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.outbound import backends, http
+from raftsman.services.apiserver.rest import requests
 from raftsman.services.apiserver.rest.catalog import Catalog
 from raftsman.services.apiserver.rest.http import Answer, Exchange, Request
 
@@ -47,7 +48,7 @@ class Attributes:
     @staticmethod
     def of(request: Request, group: str, rest: list[str]) -> Attributes | None:
         """None for a path that is no resource's: the group version's own document."""
-        watching = request.first("watch") in ("true", "1")
+        watching = requests.asks_to_watch(request)
         if rest and rest[0] == "watch":
             rest, watching = rest[1:], True
         namespace = ""

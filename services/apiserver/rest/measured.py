@@ -23,7 +23,7 @@ def of(request: Request, target: Target) -> metrics.Request:
 def lasts(request: Request, target: Target | None) -> bool:
     """Whether it may go on for as long as the client likes; of what another server answers, watches and upgrades."""
     if target is None:
-        return request.upgrade or request.first("watch") in ("true", "1")
+        return request.upgrade or requests.asks_to_watch(request)
     return _watches(request, target) or target.subresource in _CONNECTED or target.subresource == "log"
 
 
@@ -33,7 +33,7 @@ def _counters(name: str, resource: Resource, part: str, scope: str) -> metrics.R
 
 
 def _watches(request: Request, target: Target) -> bool:
-    return request.method in ("GET", "HEAD") and (target.watch or request.first("watch") in ("true", "1"))
+    return request.method in ("GET", "HEAD") and (target.watch or requests.asks_to_watch(request))
 
 
 def verb(request: Request, target: Target) -> str:
@@ -51,6 +51,8 @@ def verb(request: Request, target: Target) -> str:
 
 def _part(target: Target) -> str:
     """Only names that are known: there must not be a counter for whatever somebody asks."""
+    if not target.subresource:
+        return ""
     known = {part.name for part in target.resource.facts.subresources}
     return target.subresource if target.subresource in known else ""
 

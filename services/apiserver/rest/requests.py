@@ -17,6 +17,7 @@ from .paths import Target
 
 # What a request may take that is no stream.
 TIMEOUT_S = 60.0
+_TRUE = ("", "1", "t", "true")
 _PEOPLES_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 _MATCHES = {
     "": meta.RESOURCE_VERSION_MATCH_UNSPECIFIED,
@@ -145,6 +146,11 @@ def patch(request: Request, target: Target) -> meta.PatchRequest:
     )  # fmt: skip
 
 
+def asks_to_watch(request: Request) -> bool:
+    """As `flag`, before anything is refused."""
+    return request.query.get("watch", ["0"])[0].lower() in _TRUE
+
+
 def is_apply(request: Request) -> bool:
     return request.headers.get("content-type", "").startswith("application/apply-patch")
 
@@ -238,7 +244,7 @@ def flag(request: Request, name: str) -> bool:
     if values is None:
         return False
     text = values[0].lower()
-    if text in ("", "1", "t", "true"):
+    if text in _TRUE:
         return True
     if text in ("0", "f", "false"):
         return False

@@ -316,6 +316,8 @@ async def test_a_server_that_is_not_there_is_unavailable_and_its_requests_are_50
     assert (await asyncio.to_thread(rest.json, "POST", "/apis/apiregistration.k8s.io/v1/apiservices", body))[0] == 201
     found = await condition(api, other.group, status="False")
     assert (found.type, found.reason) == ("Available", "ServiceNotFound")
+    _, _, metrics = await asyncio.to_thread(rest.raw, "GET", "/metrics")
+    assert f'aggregator_unavailable_apiservice{{name="v1beta1.{other.group}"}} 1.0'.encode() in metrics
     status, answer = await asyncio.to_thread(rest.json, "GET", f"{other.path}/rafts")
     assert (status, answer["reason"]) == (503, "ServiceUnavailable")
     # Once it is there, that is noticed.
