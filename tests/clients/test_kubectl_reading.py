@@ -116,7 +116,20 @@ def test_every_field_is_explained(web: Kubectl) -> None:
     assert "FIELDS:" in web("explain", "deploy.spec")
     assert "imagePullPolicy" in web("explain", "pod", "--recursive")
     assert "KIND:       Pod" in web("explain", "pod.spec.containers.resources.limits")
+    assert "containers\t<[]Object>" in web("explain", "pod.spec", "--output=plaintext-openapiv2")
     assert 'field "nothing" does not exist' in web("explain", "pod.nothing", fails=True)
+
+
+def test_every_kind_that_can_be_listed_is_printed_described_and_explained(web: Kubectl) -> None:
+    kinds = web("api-resources", "--verbs=list", "-o", "name").split()
+    assert len(kinds) > 40
+    web("get", ",".join(kinds), "-A", "--ignore-not-found")
+    web("get", ",".join(kinds), "-A", "-o", "name")
+    for kind in {kind.partition(".")[0] for kind in kinds}:
+        assert "VERSION:" in web("explain", kind)
+    # kubectl 1.32 describes addresses and service CIDRs by a version that was served before v1.
+    described = [kind for kind in kinds if not kind.startswith(("events", "ipaddresses", "servicecidrs"))]
+    web("describe", ",".join(described), "-A", "--show-events=false")
 
 
 def test_kinds_and_versions_are_discovered(web: Kubectl) -> None:
@@ -137,4 +150,5 @@ def test_a_kind_that_nobody_knows_leaves_the_cached_discovery_whole(web: Kubectl
 
 def test_the_cluster_is_described_and_dumped(web: Kubectl) -> None:
     assert "control plane" in web("cluster-info")
+    assert '"kind": "PodList"' in web("cluster-info", "dump", "--namespaces=reading")
     assert "Metrics API not available" in web("top", "pods", fails=True)

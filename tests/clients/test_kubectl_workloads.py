@@ -51,6 +51,14 @@ def test_scaling_is_waited_for_by_condition_path_and_deletion(web: Kubectl) -> N
     web("wait", "--for=jsonpath={.spec.replicas}=0", "deploy/web", "--timeout=60s")
 
 
+def test_a_deployment_is_autoscaled(web: Kubectl, namespace: str) -> None:
+    web("autoscale", "deploy/web", "--min=1", "--max=3", "--cpu-percent=50")
+    assert "Deployment/web" in web("get", "hpa")
+    assert "resource cpu on pods" in web("describe", "hpa", "web")
+    path = f"/apis/autoscaling/v1/namespaces/{namespace}/horizontalpodautoscalers/web"
+    assert json.loads(web("get", "--raw", path))["spec"]["targetCPUUtilizationPercentage"] == 50
+
+
 def test_pods_are_run_exposed_and_deleted(kubectl: Kubectl) -> None:
     kubectl("run", "p", "--image=localhost/demo:1", "--env=A=B", "--labels=a=b", "--port=80", "--expose")
     kubectl("wait", "--for=condition=Ready", "pod/p", "--timeout=60s")
