@@ -16,8 +16,16 @@ class _Omitted:
 OMITTED = _Omitted()
 
 
+class Verbatim(str):
+    """A value that is printed as it stands: Kubernetes shows some of its own structs."""
+
+    __slots__ = ()
+
+
 def quoted(value: object) -> str:
     """A value as Kubernetes prints it in a cause: as JSON."""
+    if isinstance(value, Verbatim):
+        return str(value)
     if isinstance(value, Message):
         from raftsman import codec
 

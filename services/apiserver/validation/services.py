@@ -9,9 +9,10 @@ from raftsman.core import v1 as core
 from raftsman.services.apiserver import unsupported
 
 from . import endpoints, metadata, names, ports
-from .causes import Causes
+from .causes import Causes, Verbatim, quoted
 
 TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName"})
+_FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _STICKY_MAX_S = 86400
 # An update takes and gives back all of a service's node ports in one transaction of the store, of 128 operations.
 _NODE_PORTS_MAX = 60
@@ -58,7 +59,7 @@ def _ports(spec: core.ServiceSpec, causes: Causes) -> None:
         ports.protocol(port.protocol, causes, path=f"{at}.protocol")
         ports.number_or_name(port.target_port, causes, path=f"{at}.targetPort")
         if (port.port, port.protocol) in seen:
-            causes.duplicate(at, f"{port.port}/{port.protocol}")
+            causes.duplicate(at, _same_port(port))
         seen.add((port.port, port.protocol))
         if port.node_port:
             if spec.type in ("ClusterIP", "ExternalName"):
@@ -69,6 +70,14 @@ def _ports(spec: core.ServiceSpec, causes: Causes) -> None:
         if port.app_protocol:
             for wrong in names.qualified(port.app_protocol):
                 causes.invalid(f"{at}.appProtocol", port.app_protocol, wrong)
+
+
+def _same_port(port: core.ServicePort) -> Verbatim:
+    """What two ports have in common, as Kubernetes prints it."""
+    return Verbatim(
+        f'{{"Name":"","Protocol":{quoted(port.protocol)},"AppProtocol":null,"Port":{port.port},"TargetPort":0,'
+        '"NodePort":0}'
+    )
 
 
 def _affinity(spec: core.ServiceSpec, causes: Causes) -> None:
@@ -85,8 +94,12 @@ def _affinity(spec: core.ServiceSpec, causes: Causes) -> None:
 
 def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
     if spec.type == "ExternalName":
-        if spec.cluster_ip or spec.cluster_ips:
-            causes.forbidden("spec.clusterIPs", "may not be set when `type` is 'ExternalName'")
+        for word, found in (
+            ("ipFamilies", spec.ip_families), ("ipFamilyPolicy", spec.ip_family_policy), ("clusterIP", spec.cluster_ip),
+            ("clusterIPs", spec.cluster_ips),
+        ):  # fmt: skip
+            if found:
+                causes.forbidden(f"spec.{word}", "may not be set when `type` is 'ExternalName'")
         _external_name(spec.external_name, causes)
         return
     if spec.type == "NodePort" and spec.cluster_ip == "None":
@@ -95,6 +108,8 @@ def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
         causes.invalid("spec.clusterIPs", list(spec.cluster_ips), "first value must match `clusterIP`")
     if len(spec.cluster_ips) > 1 or len(spec.ip_families) > 1 or spec.ip_family_policy == "RequireDualStack":
         causes.unserved("spec.ipFamilyPolicy", "two address families need a second service range")
+    if spec.ip_family_policy not in _FAMILY_POLICIES:
+        causes.not_supported("spec.ipFamilyPolicy", spec.ip_family_policy, _FAMILY_POLICIES)
     for index, family in enumerate(spec.ip_families):
         if family not in ("IPv4", "IPv6"):
             causes.not_supported(f"spec.ipFamilies[{index}]", family, ("IPv4", "IPv6"))
@@ -141,4 +156,4 @@ def service_update(new: core.Service, old: core.Service, causes: Causes) -> None
     if "ExternalName" in (new.spec.type, old.spec.type):
         return
     if old.spec.cluster_ip and new.spec.cluster_ip != old.spec.cluster_ip:
-        causes.changed("spec.clusterIPs[0]", new.spec.cluster_ip, "may not change once set")
+        causes.changed("spec.clusterIPs[0]", list(new.spec.cluster_ips), "may not change once set")
