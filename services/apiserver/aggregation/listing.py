@@ -63,7 +63,7 @@ class Listing:
         spec = service.spec
         return GroupVersion(
             spec.group, spec.version, spec.group_priority_minimum, spec.version_priority, self.resources,
-            lambda: self.openapi or openapi.whole({}, {}), stale=stale,
+            lambda: self.openapi or openapi.whole({}, {}), stale=stale, foreign=True,
         )  # fmt: skip
 
 
@@ -150,7 +150,9 @@ def _from_legacy(found: Any, group: str, version: str) -> list[Mapping[str, Any]
 async def _openapi(remote: Remote, path: str) -> Mapping[str, Any] | None:
     try:
         found = await _tree(remote, f"/openapi/v3/{path}")
-    except errors.Unavailable:
+        # What is nested too deeply to be written again is left out.
+        orjson.dumps(found)
+    except (errors.Unavailable, TypeError):
         return None
     return found if found and isinstance(found.get("paths"), dict) else None
 

@@ -35,6 +35,8 @@ class GroupVersion:
     openapi: Callable[[], Mapping[str, Any]]
     hashes: Mapping[str, str] = field(default_factory=dict)
     stale: bool = False
+    # Its documents are somebody else's: they are not to be trusted, and may be as old as `stale` says.
+    foreign: bool = False
 
     @property
     def name(self) -> str:

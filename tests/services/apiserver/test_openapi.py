@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from raftsman.openapi import v2 as openapi
 from raftsman.services.apiserver.rest import builtin
-from raftsman.services.apiserver.rest.openapi import swagger
+from raftsman.services.apiserver.rest.catalog import GroupVersion
+from raftsman.services.apiserver.rest.openapi import pages, swagger
 
 from .cluster import ApiServerProcess
 from .rest import Rest
@@ -156,3 +157,26 @@ def test_a_schema_of_two_documents_is_of_all_their_kinds() -> None:
 
     found = swagger.document([one("a"), one("b"), one("a")], version="v1")["definitions"]["Options"]
     assert [kind["group"] for kind in found["x-kubernetes-group-version-kind"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"paths": {"/x": []}}, {"paths": {"/x": {"get": {"parameters": [{"name": 3, "in": "query"}]}}}},
+        {"components": {"schemas": {"A": {"type": ["string"], "properties": []}}}}, {"components": []},
+        {"components": {"schemas": {"A": {"type": "string", "maxLength": "many"}}}},
+        {"paths": {"/x": {"get": {"requestBody": {"$ref": "#/a"}}}}},
+    ],
+)  # fmt: skip
+def test_what_another_server_says_breaks_and_replaces_nothing(broken: dict[str, Any]) -> None:
+    pod = "io.k8s.api.core.v1.Pod"
+    lies = {"components": {"schemas": {pod: {"type": "string"}, "B": {"type": "object"}}}}
+    versions = (
+        GroupVersion("bad", "v1", 20000, 1, (), lambda: broken, foreign=True),
+        GroupVersion("lies", "v1", 20000, 1, (), lambda: lies, foreign=True),
+        *builtin.group_versions(),
+    )
+    found = json.loads(pages._v2(versions, "application/json").body)
+    assert found["definitions"][pod]["type"] == "object"
+    assert "B" in found["definitions"]
+    assert pages._v2(versions, V2_PROTOBUF).body

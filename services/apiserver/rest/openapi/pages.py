@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from raftsman import errors
+from raftsman import errors, logs
 from raftsman.services.apiserver.rest import documents, media, paths
 from raftsman.services.apiserver.rest.catalog import Catalog, GroupVersion
 from raftsman.services.apiserver.rest.http import Answer, Request
@@ -26,6 +26,8 @@ _V2_MEDIA = {media.JSON: media.JSON, gnostic.MEDIA: _V2_PROTOBUF, _V2_PROTOBUF: 
 _V3_MEDIA = {media.JSON: media.JSON}
 
 Versions = tuple[GroupVersion, ...]
+
+log = logs.get(__name__)
 
 
 class Pages:
@@ -79,9 +81,20 @@ def _v3(versions: Versions) -> dict[str, Published]:
 
 
 def _v2(versions: Versions, form: str) -> Published:
-    trees = [one.openapi() for one in versions]
-    tree = swagger.document([*trees, *roots.documents(versions).values()], version=VERSION)
+    """What others say comes last, so that it replaces nothing, and only if it can be translated."""
+    own = [one.openapi() for one in versions if not one.foreign]
+    others = [tree for one in versions if one.foreign and _translates(tree := one.openapi(), one.name)]
+    tree = swagger.document([*own, *roots.documents(versions).values(), *others], version=VERSION)
     return Published(documents.dumped(tree) if form == media.JSON else gnostic.serialised(tree), form)
+
+
+def _translates(tree: Mapping[str, Any], name: str) -> bool:
+    try:
+        gnostic.serialised(swagger.document([tree], version=VERSION))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        log.info("an OpenAPI document is left out of 2.0", group_version=name, error=f"{type(error).__name__}: {error}")
+        return False
+    return True
 
 
 def _url(name: str, found: Published) -> str:
