@@ -1,7 +1,8 @@
 """Which names a definition gets, and what is said of that: a pure decision.
 
-Within a group, a plural, singular or short name names one resource, and a kind or list kind one kind. Who has a name
-keeps it; who comes later and wants it is told which. Names that were given stay given while a new one is refused.
+Within a group, a plural, singular or short name names one resource, and a kind or list kind one kind. Built-in kinds
+have theirs. Who has a name keeps it; who comes later and wants it is told which. Names that were given stay given while
+a new one is refused.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raftsman.apiextensions import v1 as apiextensions
+from raftsman.resources import Resource
 
 from . import conditions
 from .definition import APPROVED, Definition
 
 Names = apiextensions.CustomResourceDefinitionNames
+Taken = tuple[set[str], set[str]]
+"""The names of resources, and of kinds."""
 
 
-def decide(definition: Definition, others: Iterable[Definition]) -> apiextensions.CustomResourceDefinitionStatus:
-    """The status that a definition should have beside `others`, those of its group."""
+def decide(
+    definition: Definition, others: Iterable[Definition], *, builtin: Iterable[Resource] = ()
+) -> apiextensions.CustomResourceDefinitionStatus:
+    """The status that a definition should have beside `others`, those of its group, and the group's built-in kinds."""
     status = apiextensions.CustomResourceDefinitionStatus()
     status.CopyFrom(definition.status)
-    refused = _settle_names(definition, status.accepted_names, list(others))
+    refused = _settle_names(definition, status.accepted_names, _taken(list(others), builtin))
     if refused:
         reason, why = refused
         conditions.set_(status, conditions.NAMES_ACCEPTED, "False", reason, why)
@@ -37,9 +43,9 @@ def decide(definition: Definition, others: Iterable[Definition]) -> apiextension
     return status
 
 
-def _settle_names(definition: Definition, accepted: Names, others: list[Definition]) -> tuple[str, str] | None:
+def _settle_names(definition: Definition, accepted: Names, names: Taken) -> tuple[str, str] | None:
     """Give what is free; the last refusal: its reason and sentence."""
-    taken, kinds = _taken(others)
+    taken, kinds = names
     wanted = definition.spec.names
     refused = None
     for field, reason, used in (
@@ -62,9 +68,12 @@ def _settle_names(definition: Definition, accepted: Names, others: list[Definiti
     return refused
 
 
-def _taken(others: list[Definition]) -> tuple[set[str], set[str]]:
+def _taken(others: list[Definition], builtin: Iterable[Resource]) -> Taken:
     resources: set[str] = set()
     kinds: set[str] = set()
+    for one in builtin:
+        resources.update((one.name, one.facts.singular, *one.facts.short_names))
+        kinds.update((one.kind, f"{one.kind}List"))
     for other in others:
         names = other.status.accepted_names
         resources.update(filter(None, (names.plural, names.singular, *names.short_names)))

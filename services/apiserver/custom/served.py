@@ -141,8 +141,13 @@ class Definitions:
         definition: Definition = found.parsed()
         if definition.metadata.HasField("deletion_timestamp"):
             await self._finish(definition)
-        elif naming.decide(definition, self._others(definition)) != definition.status:
+        elif self._decided(definition) != definition.status:
             await self._write(name, self._renamed)
+
+    def _decided(self, definition: Definition) -> apiextensions.CustomResourceDefinitionStatus:
+        group = definition.spec.group
+        builtin = (kind.resource for kind in self._api.registry.builtin if kind.resource.group == group)
+        return naming.decide(definition, self._others(definition), builtin=builtin)
 
     def _others(self, definition: Definition) -> list[Definition]:
         suffix, own = f".{definition.spec.group}", definition.metadata.name
@@ -151,7 +156,7 @@ class Definitions:
 
     def _renamed(self, definition: Definition) -> None:
         if not definition.metadata.HasField("deletion_timestamp"):
-            definition.status.CopyFrom(naming.decide(definition, self._others(definition)))
+            definition.status.CopyFrom(self._decided(definition))
 
     async def _write(self, name: str, change: Changing) -> None:
         async def changed(found: CachedObject) -> Change:

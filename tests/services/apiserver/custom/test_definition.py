@@ -94,6 +94,19 @@ def test_groups_of_kubernetes_own_need_an_approval(rest: Rest) -> None:
     assert "api-approved.kubernetes.io" in answer["message"]
 
 
+def test_names_of_built_in_kinds_are_taken(customs: Customs) -> None:
+    tree = definition(plural="roles", kind="Rolle", group="rbac.authorization.k8s.io")
+    tree["metadata"]["annotations"] = {"api-approved.kubernetes.io": "https://example.com"}
+    assert customs.rest.json("POST", DEFINITIONS, tree)[0] == 201
+    customs.made.append(tree["metadata"]["name"])
+    url = f"{DEFINITIONS}/{tree['metadata']['name']}"
+    customs.until(lambda: customs.rest.json("GET", url)[1]["status"]["conditions"])
+    found = {one["type"]: one for one in customs.rest.json("GET", url)[1]["status"]["conditions"]}
+    assert found["NamesAccepted"]["reason"] == "PluralConflict"
+    assert found["Established"]["status"] == "False"
+    assert customs.rest.json("GET", "/apis/rbac.authorization.k8s.io/v1/roles")[1]["kind"] == "RoleList"
+
+
 def test_what_an_established_definition_is_about_does_not_change(customs: Customs) -> None:
     tree = definition()
     customs.define(tree)
