@@ -47,7 +47,6 @@ _VOLUME = {
 }  # fmt: skip
 
 _POD = {
-    "shareProcessNamespace": "shared process namespaces in the node agent",
     "hostUsers": "user namespaces in the node agent",
     "runtimeClassName": "runtime classes",
     "overhead": "runtime classes",

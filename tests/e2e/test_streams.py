@@ -250,6 +250,11 @@ def test_tools_are_brought_to_a_pod_that_runs(web: Cluster) -> None:
     assert "while read line" in done.stdout + web.run(["kubectl", "logs", "web", "-c", "tools"]).stdout
     web.raftsman("debug", "web", f"--image={IMAGE}", "--target=www", "-c", "more", "--", "sh", "-c", "ps; sleep 3600")
     eventually(lambda: "httpd" in web.raftsman("logs", "web", "-c", "more"))
+    web.run(shlex.split(f"kubectl debug web --copy-to=copy --share-processes --image={IMAGE} -c tools -- sleep 3600"))
+    web.raftsman("wait", "--for=condition=Ready", "pod/copy", "--timeout=60s")
+    seen = web.raftsman("exec", "copy", "-c", "tools", "--", "ps")
+    assert all(process in seen for process in ("catatonit", "while read line", "httpd", "sleep 3600")), seen
+    web.raftsman("delete", "pod", "copy")
     node = web.get("nodes")["items"][0]["metadata"]["name"]
     web.run(shlex.split(f"kubectl debug node/{node} --image={IMAGE} -- sh -c 'ls /host'"))
     made = web.raftsman("get", "pods", "-o", "name").split()

@@ -23,7 +23,7 @@ def pod(spec: dict[str, Any]) -> core.Pod:
           "os": {"name": "linux"}, "resources": {}}, set()),
         ({"hostNetwork": True, "container": {"ports": [{"containerPort": 80, "hostPort": 80}]}}, set()),
         ({"container": {"ports": [{"containerPort": 80, "hostPort": 80}]}}, {"spec.containers[0].ports[0].hostPort"}),
-        ({"hostUsers": False, "shareProcessNamespace": True}, {"spec.hostUsers", "spec.shareProcessNamespace"}),
+        ({"hostUsers": False, "setHostnameAsFQDN": True}, {"spec.hostUsers", "spec.setHostnameAsFQDN"}),
         ({"volumes": [{"name": "v", "emptyDir": {}}, {"name": "w", "persistentVolumeClaim": {"claimName": "c"}}]},
          {"spec.volumes[1].persistentVolumeClaim"}),
         ({"container": {"resources": {"limits": {"ephemeral-storage": "1Gi"}}}},

@@ -85,7 +85,7 @@ def remove(directory: Path) -> None:
     for point in kernel.mount_points(str(directory)):
         with contextlib.suppress(OSError):
             kernel.unmount(Path(point))
-    for name in ("net", "ipc", "uts"):
+    for name in ("net", "ipc", "uts", "pid"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         (directory / "shm").rmdir()

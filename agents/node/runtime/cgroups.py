@@ -59,6 +59,11 @@ class Cgroups:
         self._make(path)
         (self.directory("memory", path) / "cgroup.procs").write_text(str(pid))
 
+    def place(self, path: str, pid: int) -> None:
+        """Put a process into a cgroup of its own beneath a pod's."""
+        self._make(path)
+        (self.directory("memory", path) / "cgroup.procs").write_text(str(pid))
+
     def create_pod(self, path: str, resources: Resources) -> None:
         self._make(path)
         self.limit(path, resources)

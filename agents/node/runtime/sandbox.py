@@ -1,6 +1,7 @@
 """Pod sandboxes without an infra container: pinned namespaces, a network link, a cgroup and the pod's own files.
 
     /run/raftsman/<instance>/ns/<pod uid>/{net,ipc,uts,shm}   see network.namespaces
+    …/pid                                                     of pods that share it among their containers: see pause
     …/{hosts,hostname,resolv.conf}                            mounted into every container
     …/sandbox.json                                            written last: a sandbox without it is unfinished
 
@@ -22,7 +23,7 @@ from typing import Any
 from raftsman import logs
 from raftsman.agents.node.network import addresses, links, namespaces, node
 
-from . import errors, pod_files
+from . import errors, pause, pod_files
 from .api import PodmanApi
 from .cgroups import Cgroups, pod_path
 from .layout import Layout
@@ -32,6 +33,7 @@ log = logs.get(__name__)
 
 VERSION = 1
 RECORD = "sandbox.json"
+PAUSE = "pause"
 UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 NAMESPACED_SYSCTLS = re.compile(r"net\.|kernel\.(shm|msg|sem)|fs\.mqueue\.")
 
@@ -137,11 +139,14 @@ class Sandboxes:
         namespaces.create(plan, lambda enter: self._link(spec.pod_uid, address, enter))
         self._cgroups.create_pod(cgroup, spec.resources)
         pod_files.write(directory, spec, address)
+        holder = 0
+        if spec.share_process_namespace:
+            holder = pause.start(directory, lambda pid: self._cgroups.place(f"{cgroup}/{PAUSE}", pid))
         sandbox = Sandbox(
             pod_uid=spec.pod_uid, pod_name=spec.pod_name, pod_namespace=spec.pod_namespace, hostname=spec.hostname,
             addresses=(address,) if address else (), cgroup=cgroup, directory=directory,
             created_at=datetime.now(UTC), host_network=spec.host_network, host_ipc=spec.host_ipc,
-            host_pid=spec.host_pid,
+            host_pid=spec.host_pid, pause_pid=holder,
         )  # fmt: skip
         _store(sandbox)
         return sandbox
@@ -196,8 +201,6 @@ class Sandboxes:
 def _refuse(spec: SandboxSpec) -> None:
     if not UID.fullmatch(spec.pod_uid):
         raise errors.SandboxFault(f"pod uid {spec.pod_uid!r} is not a name that a directory can have")
-    if spec.share_process_namespace:
-        raise errors.Unsupported("shareProcessNamespace is not supported yet: it needs a pause process per pod")
     for name in spec.sysctls:
         if not NAMESPACED_SYSCTLS.match(name) or ".." in name or "/" in name:
             raise errors.Unsupported(f"sysctl {name} belongs to the whole machine, not to a pod")
@@ -207,6 +210,8 @@ def _refuse(spec: SandboxSpec) -> None:
 
 def _whole(sandbox: Sandbox) -> bool:
     """False after a reboot, and when the node's own network namespace is another one than it was."""
+    if sandbox.pause_pid and not pause.alive(sandbox.directory, sandbox.pause_pid):
+        return False
     return namespaces.complete(_plan_of(sandbox)) and (sandbox.host_network or links.connected(sandbox.pod_uid))
 
 
@@ -229,6 +234,7 @@ def _store(sandbox: Sandbox) -> None:
         "host_network": sandbox.host_network,
         "host_ipc": sandbox.host_ipc,
         "host_pid": sandbox.host_pid,
+        "pause_pid": sandbox.pause_pid,
     }
     temporary = sandbox.directory / (RECORD + ".new")
     temporary.write_text(json.dumps(document))

@@ -134,6 +134,8 @@ def _namespaces(sandbox: Sandbox, spec: ContainerSpec) -> dict[str, Any]:
     }
     if sandbox.host_pid:
         spaces["pidns"] = host
+    elif sandbox.pause_pid:
+        spaces["pidns"] = pinned("pid")
     elif spec.processes:
         spaces["pidns"] = {"nsmode": "path", "value": f"/proc/{spec.processes}/ns/pid"}
     return spaces

@@ -110,6 +110,8 @@ class Sandbox:
     host_network: bool = False
     host_ipc: bool = False
     host_pid: bool = False
+    pause_pid: int = 0
+    """The process that holds the namespace of processes that its containers share; 0: they share none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,14 +229,14 @@ async def test_gates_keep_a_pod_back_until_they_are_gone(api: Api) -> None:
 async def test_a_pod_that_says_what_nothing_acts_upon_waits_and_is_told_what(api: Api) -> None:
     api.nodes.put(node("n1"))
     waiting = pod("a")
-    waiting.spec.share_process_namespace = True
+    waiting.spec.set_hostname_as_fqdn = True
     waiting.spec.volumes.add(name="v").volume_source.persistent_volume_claim.claim_name = "c"
     api.pods.put(waiting)
     await settle()
     assert api.calls == []
     (condition,) = api.patches[0]["status"]["conditions"]
     assert (condition["status"], condition["reason"]) == ("False", "Unschedulable")
-    assert "spec.shareProcessNamespace is not supported yet" in condition["message"]
+    assert "spec.setHostnameAsFQDN is not supported yet" in condition["message"]
     assert "spec.volumes[0].persistentVolumeClaim is not supported yet" in condition["message"]
     waiting.status.conditions.add(
         type="PodScheduled", status="False", reason="Unschedulable", message=condition["message"]

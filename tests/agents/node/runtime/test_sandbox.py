@@ -7,6 +7,7 @@ import socket
 
 import pytest
 from raftsman.agents.node import runtime as node_runtime
+from raftsman.agents.node.runtime import pause
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -51,7 +52,6 @@ async def test_a_host_network_pod_has_the_nodes_interfaces_and_no_address(node):
 @pytest.mark.parametrize(
     "wish",
     [
-        {"share_process_namespace": True},
         {"sysctls": {"vm.overcommit_memory": "1"}},
         {"sysctls": {"net.ipv4.ip_forward": "1"}, "host_network": True},
         {"sysctls": {"net.../../kernel.panic": "1"}},
@@ -99,3 +99,12 @@ async def test_a_pod_before_the_network_is_told_so(node, tmp_path):
     with pytest.raises(node_runtime.SandboxFault, match="no pod CIDR") as refused:
         other.sandboxes._address(node.pod())
     assert refused.value.reason == "NetworkNotReady"
+
+
+async def test_containers_that_share_processes_have_them_held_until_the_sandbox_goes(node):
+    sandbox = await node.sandbox(share_process_namespace=True)
+    assert pause.alive(sandbox.directory, sandbox.pause_pid)
+    assert "catatonit" in await output(node, sandbox, "ps")
+    await node.runtime.sandboxes.remove(sandbox.pod_uid)
+    assert not pause.alive(sandbox.directory, sandbox.pause_pid)
+    assert not sandbox.directory.exists()

@@ -1,0 +1,68 @@
+"""The process that holds a pod's namespace of processes: such a namespace ends with its first process.
+
+catatonit, which does nothing but wait and reap, as the first process of a namespace of its own, pinned as <pod>/pid. It
+lives in the pod's cgroup, outlives the agent and dies with the cgroup.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from raftsman.agents.node.network import kernel
+
+from . import errors
+
+PIN = "pid"
+START_S = 5.0
+_PLACES = ("/usr/libexec/podman/catatonit", "/usr/lib/podman/catatonit", "/usr/libexec/catatonit/catatonit")
+
+
+def start(directory: Path, place: Callable[[int], None]) -> int:
+    """Its pid, once the namespace is pinned in `directory`. `place` puts a process into the pod's cgroup. Blocks.
+
+    Unsupported if the machine has no catatonit; SandboxFault if it does not start.
+    """
+    program = shutil.which("catatonit") or next((path for path in _PLACES if os.access(path, os.X_OK)), None)
+    if program is None:
+        raise errors.Unsupported("shareProcessNamespace needs catatonit, which this machine does not have")
+    # Python may have several threads here, in which unshare(2) is refused.
+    parent = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--", program, "-P"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        place(parent.pid)
+        child = _child(parent)
+        place(child)
+        pin = directory / PIN
+        pin.touch()
+        kernel.mount(f"/proc/{child}/ns/pid", pin, flags=kernel.MountFlag.BIND)
+    except BaseException:
+        parent.kill()
+        raise
+    return child
+
+
+def alive(directory: Path, pid: int) -> bool:
+    """Whether that process still holds the pinned namespace."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(directory / PIN).st_ino
+    except OSError:
+        return False
+
+
+def _child(parent: subprocess.Popen[bytes]) -> int:
+    until = time.monotonic() + START_S
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    while time.monotonic() < until and parent.poll() is None:
+        found = children.read_text().split()
+        # Before it has become catatonit its death would not be noticed.
+        if found and b"catatonit" in Path(f"/proc/{found[0]}/cmdline").read_bytes():
+            return int(found[0])
+        time.sleep(0.001)
+    raise errors.SandboxFault("the process that holds the pod's processes did not start")
