@@ -6,8 +6,10 @@ import dataclasses
 import functools
 from typing import Any
 
-from raftsman import errors
+import orjson
+from raftsman import codec, errors
 from raftsman.autoscaling import v1 as autoscaling
+from raftsman.core import v1 as core
 from raftsman.dynamic import v1 as dynamic
 from raftsman.meta import v1 as meta
 from raftsman.services.apiserver import failures
@@ -17,7 +19,7 @@ from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call, Router
 
-from . import delete, patch, read, reviews, scale, watch, write
+from . import bind, components, delete, patch, read, reviews, scale, watch, write
 
 SERVICE = "raftsman.dynamic.v1.Objects"
 
@@ -68,12 +70,19 @@ def _settle(kind: Kind, request: Any) -> bytes:
 async def get(api: Api, call: Call, raw: bytes) -> bytes:
     asked = dynamic.GetRequest.FromString(raw)
     call = _of(api, call, asked.resource, "get")
-    return _answer(call.kind, await read.get(api, call, _settle(call.kind, asked.request)))
+    get_ = components.get if call.kind.computed else read.get
+    return _answer(call.kind, await get_(api, call, _settle(call.kind, asked.request)))
 
 
 async def list_(api: Api, call: Call, raw: bytes) -> bytes:
     asked = dynamic.ListRequest.FromString(raw)
     call = _of(api, call, asked.resource, "list")
+    if call.kind.computed:
+        found = core.ComponentStatusList.FromString(
+            await components.list_(api, call, asked.request.SerializeToString())
+        )
+        items = [_json(call.kind, one.SerializeToString()) for one in found.items]
+        return dynamic.ListResponse(metadata=found.metadata, items=items).SerializeToString()
     page = await read.listed(api, call, meta.ListRequest.FromString(_settle(call.kind, asked.request)))
     items = [one.kind.form.whole(one.json) for one in page.found]
     return dynamic.ListResponse(metadata=page.header, items=items).SerializeToString()
@@ -103,6 +112,9 @@ async def create(issuer: Tokens | None, api: Api, call: Call, raw: bytes) -> byt
     asked = dynamic.WriteRequest.FromString(raw)
     call = _of(api, call, asked.resource, "create")
     request = _written(asked, call.kind)
+    if call.kind.message is core.Binding:
+        status = codec.to_json(meta.Status.FromString(await bind.create(api, call, request)))
+        return dynamic.ObjectResponse(object=orjson.dumps(status)).SerializeToString()
     if not call.kind.stored:
         return _answer(call.kind, await reviews.create(api, issuer, call, request))
     return _answer(call.kind, await write.create(api, call, request))

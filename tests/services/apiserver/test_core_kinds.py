@@ -9,6 +9,7 @@ import pytest
 from raftsman import codec, errors, resources
 from raftsman.autoscaling import v1 as autoscaling
 from raftsman.core import v1 as core
+from raftsman.dynamic import v1 as dynamic
 from raftsman.meta import v1 as meta
 from raftsman.resource import v1 as resource
 
@@ -256,3 +257,33 @@ async def test_a_binding_of_the_old_kind_gives_a_pod_to_a_node(
     assert (await api.call("raftsman.core.v1.Bindings", "Create", request, meta.Status)).status == "Success"
     for name in ("a", "b"):
         assert (await api.get(core.Pod, name, namespace)).spec.node_name == "n"
+
+
+async def test_the_dynamic_service_knows_them_too(api: Api, namespace: str) -> None:
+    async def call(verb: str, request: Any, answer: type[Any]) -> Any:
+        return await api.call("raftsman.dynamic.v1.Objects", verb, request, answer)
+
+    kind = dynamic.Resource(version="v1", name="componentstatuses")
+    one = await call(
+        "Get", dynamic.GetRequest(resource=kind, request=meta.GetRequest(name="etcd-0")), dynamic.ObjectResponse
+    )
+    assert orjson.loads(one.object)["conditions"][0]["status"] == "True"
+    listed = await call("List", dynamic.ListRequest(resource=kind, request=meta.ListRequest()), dynamic.ListResponse)
+    assert len(listed.items) == 3
+    document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": POD["spec"]}
+    await api.manifest(core.Pod, orjson.dumps(document).decode(), namespace=namespace)
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "a"},
+        "target": {"kind": "Node", "name": "n"},
+    }
+    made = await call(
+        "Create",
+        dynamic.WriteRequest(
+            resource=dynamic.Resource(version="v1", name="bindings"),
+            request=meta.WriteRequest(manifest=orjson.dumps(binding), namespace=namespace),
+        ),
+        dynamic.ObjectResponse,
+    )
+    assert orjson.loads(made.object)["status"] == "Success"
