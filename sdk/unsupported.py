@@ -72,12 +72,6 @@ ON_NODES: dict[str, str] = {
     "containers[].restartPolicy": "per-container restart rules in the node agent (sidecars are init containers)",
 }
 
-IN_SCHEDULER = {
-    "affinity.podAffinity": "affinity between pods in the scheduler",
-    "affinity.podAntiAffinity": "affinity between pods in the scheduler",
-    "topologySpreadConstraints": "topology spread in the scheduler",
-}
-
 # Values that ask for what happens anyway.
 _HARMLESS: dict[str, tuple[object, ...]] = {
     "hostUsers": (True,),
@@ -102,7 +96,7 @@ def on_nodes(pod: core.Pod) -> list[Offence]:
 
 def in_scheduler(pod: core.Pod) -> list[Offence]:
     """What of a pod the scheduler does not act upon, nor any node."""
-    return [*_scheduler_fields()(pod.spec, "spec"), *on_nodes(pod)]
+    return [*_namespace_selectors(pod.spec), *on_nodes(pod)]
 
 
 def sentence(found: list[Offence]) -> str:
@@ -114,9 +108,17 @@ def _node_fields() -> Finder:
     return finder(core.PodSpec, ON_NODES)
 
 
-@functools.cache
-def _scheduler_fields() -> Finder:
-    return finder(core.PodSpec, IN_SCHEDULER)
+def _namespace_selectors(spec: core.PodSpec) -> Iterator[Offence]:
+    """An empty one is every namespace; labels of namespaces are not looked at."""
+    for word, found in (
+        ("podAffinity", spec.affinity.pod_affinity),
+        ("podAntiAffinity", spec.affinity.pod_anti_affinity),
+    ):
+        required = found.required_during_scheduling_ignored_during_execution
+        preferred = found.preferred_during_scheduling_ignored_during_execution
+        for term in (*required, *(one.pod_affinity_term for one in preferred)):
+            if term.namespace_selector.ListFields():
+                yield f"spec.affinity.{word}.namespaceSelector", "labels of namespaces in the scheduler"
 
 
 def _host_ports(spec: core.PodSpec) -> Iterator[Offence]:

@@ -17,7 +17,7 @@ from raftsman import quantity
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
 
-from . import affinity
+from . import affinity, neighbours
 
 CPU, MEMORY, STORAGE, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 UNSTATED_CPU_MILLI = 100
@@ -73,9 +73,21 @@ class Demand:
     node_terms: tuple[affinity.Term, ...] | None = None
     """One of them must match; None if any node will do."""
     node_preferences: tuple[affinity.Preference, ...] = ()
+    who: neighbours.Who = neighbours.NOBODY
+    wishes: neighbours.Wishes = neighbours.NONE
 
     def tolerates(self, taint: Taint) -> bool:
         return any(toleration.tolerates(taint) for toleration in self.tolerations)
+
+    def endures(self, taints: Iterable[Taint]) -> bool:
+        """Whether none of them keeps the pod away."""
+        return not any(t.effect in ("NoSchedule", "NoExecute") and not self.tolerates(t) for t in taints)
+
+    def selects(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether a node has all labels of the nodeSelector, and matches a term of the node affinity."""
+        if any(labels.get(key) != value for key, value in self.node_selector):
+            return False
+        return self.node_terms is None or any(term.matches(name, labels) for term in self.node_terms)
 
 
 def demand_of(pod: core.Pod) -> Demand:
@@ -90,6 +102,8 @@ def demand_of(pod: core.Pod) -> Demand:
         tuple(_host_ports(spec)),
         affinity.required(spec.affinity),
         affinity.preferred(spec.affinity),
+        neighbours.who_of(pod),
+        neighbours.wishes_of(pod),
     )
 
 

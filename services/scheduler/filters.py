@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from . import places
 from .demand import PODS, Demand, Taint
 from .snapshot import Snapshot
 
@@ -37,8 +38,7 @@ def tolerated(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reas
     for row in rows:
         taints = nodes.taints[row]
         if taints not in known:
-            kept_away = any(t.effect in ("NoSchedule", "NoExecute") and not demand.tolerates(t) for t in taints)
-            known[taints] = _TAINTED if kept_away else _FITS
+            known[taints] = _FITS if demand.endures(taints) else _TAINTED
         found.append(known[taints])
     return found
 
@@ -47,14 +47,7 @@ def selected(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reaso
     """The node has all labels of the pod's nodeSelector, and matches a term of its node affinity."""
     if not demand.node_selector and demand.node_terms is None:
         return [_FITS] * len(rows)
-
-    def suits(row: int) -> bool:
-        name, labels = nodes.names[row], nodes.labels[row]
-        if any(labels.get(key) != value for key, value in demand.node_selector):
-            return False
-        return demand.node_terms is None or any(term.matches(name, labels) for term in demand.node_terms)
-
-    return [_FITS if suits(row) else _UNSELECTED for row in rows]
+    return [_FITS if demand.selects(nodes.names[row], nodes.labels[row]) else _UNSELECTED for row in rows]
 
 
 def ports_free(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[Reasons]:
@@ -81,4 +74,13 @@ def resources_fit(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[
     return found
 
 
-FILTERS: tuple[Filter, ...] = (schedulable, tolerated, selected, ports_free, resources_fit)
+FILTERS: tuple[Filter, ...] = (
+    schedulable,
+    tolerated,
+    selected,
+    ports_free,
+    resources_fit,
+    places.near,
+    places.apart,
+    places.spread,
+)

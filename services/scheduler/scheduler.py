@@ -23,6 +23,7 @@ from raftsman.recorder import EventRecorder
 from . import metrics
 from .conditions import GATED, GATED_MESSAGE, UNSCHEDULABLE, Conditions, Verdict, patch_for
 from .demand import Demand, demand_of
+from .neighbours import NONE
 from .placement import Placement, Refusal, decide, fits
 from .queue import PodQueue, Waiting
 from .snapshot import Snapshot, facts_of
@@ -108,6 +109,8 @@ class Scheduler:
                 self._refuse(waiting, found)
             else:
                 batch.append(self._assume(waiting, found))
+        if batch:
+            self._neighbours_changed()
         return batch
 
     def _decide(self, waiting: Waiting) -> Placement | Refusal:
@@ -242,7 +245,10 @@ class Scheduler:
         uid = pod.metadata.uid
         self._assumed.pop(uid, None)
         self._dequeue(uid)
+        before = self._snapshot.version
         self._snapshot.put_pod(uid, pod.spec.node_name, demand=demand_of(pod))
+        if self._snapshot.version != before:
+            self._neighbours_changed()
 
     def _dequeue(self, uid: str) -> None:
         self._queue.remove(uid)
@@ -255,6 +261,17 @@ class Scheduler:
         node_name = self._snapshot.remove_pod(uid)
         if node_name is not None:
             self._node_changed(node_name)
+            self._neighbours_changed()
+
+    def _neighbours_changed(self) -> None:
+        """A pod came or went: wake those that wait for, or because of, others, and would find a place now."""
+
+        def helped(demand: Demand) -> bool:
+            waits = demand.wishes != NONE or self._snapshot.apart
+            return bool(waits) and isinstance(decide(demand, self._snapshot, rotation=0), Placement)
+
+        if len(self._queue) and self._queue.wake(helped, now=asyncio.get_running_loop().time()):
+            self._signal.set()
 
     def _still_waiting(self, key: Key, uid: str) -> core.Pod | None:
         pod = self._pods.cache.get(key)

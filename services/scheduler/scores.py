@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from . import places
 from .demand import CPU, MEMORY, Demand
 from .snapshot import Snapshot
 
@@ -54,5 +55,5 @@ def near(demand: Demand, nodes: Snapshot, rows: Sequence[int]) -> list[int]:
     return [SCORE_MAX * found // most if most else 0 for found in sums]
 
 
-SCORES: tuple[tuple[Score, int], ...] = ((packed, 1), (preferred, 3), (near, 2))
+SCORES: tuple[tuple[Score, int], ...] = ((packed, 1), (preferred, 3), (near, 2), (places.liked, 2), (places.even, 2))
 """With weights."""

@@ -14,6 +14,7 @@ row number is good only until the next change (`version` counts them).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from raftsman.core import v1 as core
@@ -79,6 +80,8 @@ class Snapshot:
         self.scored_cpu_milli: Column = []
         self.scored_memory_bytes: Column = []
         self.host_ports: list[list[HostPort]] = []
+        self.apart = 0
+        """How many of the pods want to be apart from others."""
         self._facts: list[NodeFacts] = []
         self._rows: dict[str, int] = {}
         self._placed: dict[str, _Placed] = {}
@@ -128,12 +131,13 @@ class Snapshot:
     def put_pod(self, uid: str, node_name: str, *, demand: Demand) -> None:
         """Count a pod on a node. One that is counted there already stays; one that is elsewhere moves."""
         before = self._placed.get(uid)
-        if before is not None and before.node_name == node_name:
+        if before is not None and before.node_name == node_name and before.demand.who == demand.who:
             return
         if before is not None:
             self.remove_pod(uid)
         self.version += 1
         self._placed[uid] = _Placed(node_name, demand)
+        self.apart += bool(demand.wishes.apart)
         self._by_node.setdefault(node_name, set()).add(uid)
         row = self._rows.get(node_name)
         if row is not None:
@@ -145,6 +149,7 @@ class Snapshot:
         if placed is None:
             return None
         self.version += 1
+        self.apart -= bool(placed.demand.wishes.apart)
         uids = self._by_node[placed.node_name]
         uids.discard(uid)
         if not uids:
@@ -153,6 +158,10 @@ class Snapshot:
         if row is not None:
             self._count(row, placed.demand, -1)
         return placed.node_name
+
+    def placed(self, row: int) -> Iterator[Demand]:
+        """The pods of a node."""
+        return (self._placed[uid].demand for uid in self._by_node.get(self.names[row], ()))
 
     def _add_row(self, facts: NodeFacts) -> int:
         row = self._rows[facts.name] = len(self.names)

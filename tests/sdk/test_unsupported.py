@@ -39,9 +39,10 @@ def test_fields_that_no_node_acts_upon_are_found(spec: dict[str, Any], paths: se
 
 
 def test_what_only_the_scheduler_would_act_upon_is_nothing_to_a_node() -> None:
-    found = pod({"affinity": {"podAffinity": {}}, "topologySpreadConstraints": [{"maxSkew": 1}]})
+    terms = [{"topologyKey": "zone", "namespaceSelector": selector} for selector in ({}, {"matchLabels": {"a": "b"}})]
+    found = pod({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}})
     assert not unsupported.on_nodes(found)
     assert unsupported.sentence(unsupported.in_scheduler(found)) == (
-        "spec.affinity.podAffinity is not supported yet: it needs affinity between pods in the scheduler; "
-        "spec.topologySpreadConstraints is not supported yet: it needs topology spread in the scheduler"
+        "spec.affinity.podAffinity.namespaceSelector is not supported yet: it needs labels of namespaces in the "
+        "scheduler"
     )

@@ -246,6 +246,33 @@ async def test_a_pod_that_says_what_nothing_acts_upon_waits_and_is_told_what(api
     assert len(api.patches) == len(api.events) == 1
 
 
+async def test_a_pod_that_wants_company_goes_when_it_comes_and_one_that_does_not_when_it_leaves(api: Api) -> None:
+    labelled = node("n1", cpu="4")
+    labelled.metadata.labels["host"] = "n1"
+    api.nodes.put(labelled)
+    near, database, apart = pod("near", cpu="10m"), pod("database", cpu="10m"), pod("apart", cpu="10m")
+    database.metadata.labels["app"] = "db"
+    for one, kind in ((near, "pod_affinity"), (apart, "pod_anti_affinity")):
+        wanted = getattr(one.spec.affinity, kind).required_during_scheduling_ignored_during_execution.add()
+        wanted.label_selector.match_labels["app"] = "db"
+        wanted.topology_key = "host"
+    api.pods.put(near)
+    await settle()
+    assert api.bound() == {}
+    api.pods.put(database)
+    await settle()
+    database.spec.node_name = "n1"
+    api.pods.put(database)
+    await settle()
+    assert api.bound() == {"database": "n1", "near": "n1"}
+    api.pods.put(apart)
+    await settle()
+    assert "apart" not in api.bound()
+    api.pods.drop(database)
+    await settle()
+    assert api.bound()["apart"] == "n1"
+
+
 async def test_pods_of_another_scheduler_are_left_alone_but_count(api: Api) -> None:
     api.nodes.put(node("n1"))
     other = pod("theirs")
