@@ -87,7 +87,10 @@ class Answer:
         return bytes(found)
 
     async def _more(self) -> None:
-        data = await self.reader.read(PIECE_BYTES)
+        try:
+            data = await self.reader.read(PIECE_BYTES)
+        except OSError as error:
+            raise errors.Unavailable(f"the connection was lost: {error}") from None
         if not data:
             if self._headed and not self.header("content-length") and not self.header("transfer-encoding"):
                 self._complete = True
@@ -135,10 +138,7 @@ async def asked(
     try:
         writer.write(question.serialised(name))
         answer = Answer(reader, writer, question.method)
-        try:
-            await answer.head()
-        except OSError as error:
-            raise errors.Unavailable(f"{name}: {error}") from None
+        await answer.head()
         yield answer
     finally:
         writer.close()

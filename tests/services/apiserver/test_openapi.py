@@ -166,6 +166,7 @@ def test_a_schema_of_two_documents_is_of_all_their_kinds() -> None:
         {"components": {"schemas": {"A": {"type": ["string"], "properties": []}}}}, {"components": []},
         {"components": {"schemas": {"A": {"type": "string", "maxLength": "many"}}}},
         {"paths": {"/x": {"get": {"requestBody": {"$ref": "#/a"}}}}},
+        {"paths": {"/x": {"get": {"requestBody": {"content": {}}}}}},
     ],
 )  # fmt: skip
 def test_what_another_server_says_breaks_and_replaces_nothing(broken: dict[str, Any]) -> None:

@@ -91,7 +91,7 @@ def _v2(versions: Versions, form: str) -> Published:
 def _translates(tree: Mapping[str, Any], name: str) -> bool:
     try:
         gnostic.serialised(swagger.document([tree], version=VERSION))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, StopIteration) as error:
         log.info("an OpenAPI document is left out of 2.0", group_version=name, error=f"{type(error).__name__}: {error}")
         return False
     return True
