@@ -258,6 +258,8 @@ class _Handler(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         service, _, verb = details.method.lstrip("/").rpartition("/")
         resource = self._api._by_service.get(service)
+        if verb == "ListResources":
+            return grpc.unary_unary_rpc_method_handler(_no_custom_resources)
         if resource is None:
             return None
         api = self._api
@@ -279,6 +281,11 @@ class _Handler(grpc.GenericRpcHandler):
         if verb == "Watch":
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(unary)
+
+
+async def _no_custom_resources(data: bytes, context: Any) -> bytes:
+    """An empty list: this server has no kinds but the built-in ones."""
+    return b""
 
 
 async def _abort(context: Any, error: errors.ApiError) -> None:
