@@ -16,6 +16,7 @@ from raftsman.meta import v1 as meta
 from raftsman.resources import Resource
 
 from . import failure, output, targets
+from . import prune as pruning
 from .session import Session
 from .verb import Failure, flag, verb
 from .writing import check_written, options_of, suffix, with_validation
@@ -29,18 +30,23 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 @output.with_dry_run
 @with_validation
 @click.option("-l", "--selector", default="", help="Only the manifests' objects with these labels.")
-@flag("--prune", help="Refused: deleting what is no longer in the manifests is not supported yet.")
+@flag("--prune", help="Delete what an earlier apply made and the manifests no longer have; needs -l or --all.")
+@click.option("--prune-allowlist", multiple=True, metavar="GROUP/VERSION/KIND", help="With --prune: only such objects.")
+@flag("--all", "every", help="With --prune: whatever the labels.")
+@click.option("-k", "--kustomize", default="", metavar="FOLDER", help="Refused: kustomizations are not built here.")
 @flag("--server-side", help="Let the server merge, and keep who owns which field.")
 @flag("--force-conflicts", help="With --server-side: take over fields that others own.")
 @click.option("--field-manager", default="", help="With --server-side: who owns what is applied.")
 @flag("--force", help="Delete and create again what cannot be changed.")
 async def apply(
     session: Session, filenames: tuple[str, ...], recursive: bool, output: str, dry_run: str, validate: str,
-    selector: str, prune: bool, server_side: bool, force_conflicts: bool, field_manager: str, force: bool,
+    selector: str, prune: bool, prune_allowlist: tuple[str, ...], every: bool, kustomize: str, server_side: bool,
+    force_conflicts: bool, field_manager: str, force: bool,
 ) -> None:  # fmt: skip
     """Create or change what manifests describe: `apply -f file.yaml`, `apply -f folder -R`, `apply -f -`."""
-    if prune:
-        raise Failure("--prune is not supported yet: it needs apply sets")
+    if kustomize:
+        raise Failure(f"-k is not supported: build it elsewhere, `kubectl kustomize {kustomize} | raftsman apply -f -`")
+    leaving = pruning.check(selector, prune_allowlist, every=every, server_side=server_side) if prune else ()
     if not server_side and (force_conflicts or field_manager):
         raise Failure(f"{'--force-conflicts' if force_conflicts else '--field-manager'} needs --server-side")
     if server_side and (force or dry_run == "client"):
@@ -70,6 +76,10 @@ async def apply(
             session.say(done[2])
     if output and written:
         formats.objects(written, output, single=True)
+    if prune and not session.failed:
+        await pruning.prune(
+            session, leaving, written, selector, annotation=LAST_APPLIED, suffix=suffix(dry_run), dry_run=dry_run
+        )
 
 
 def _worded(error: errors.ApiError | Failure, document: manifests.Document) -> str:

@@ -83,6 +83,26 @@ def test_differences_are_shown_and_change_nothing(cli: CommandLine, tmp_path: Pa
     assert cli("diff", "-f", "/nonexistent").code > 1
 
 
+def test_apply_prunes_what_the_manifests_lost_and_nothing_else(cli: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    more = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: gone, labels: {app: web}}\n"
+    path.write_text(DEPLOYMENT.split("---")[0] + more)
+    cli.ok("apply", "-f", str(path))
+    cli.ok("create", "configmap", "made")
+    cli.ok("label", "cm/made", "app=web")
+    path.write_text(DEPLOYMENT.split("---")[0])
+    assert "configmap/gone pruned (dry run)" in cli.ok(
+        "apply", "--prune", "-l", "app=web", "-f", str(path), "--dry-run=client"
+    )
+    assert cli.ok("apply", "--prune", "-l", "app=web", "-f", str(path)).splitlines() == [
+        "deployment.apps/web unchanged", "configmap/gone pruned",
+    ]  # fmt: skip
+    assert cli.ok("get", "deploy,cm", "-l", "app=web", "-o", "name").split() == [
+        "deployment.apps/web",
+        "configmap/made",
+    ]
+
+
 def test_fields_are_explained(bare: CommandLine) -> None:
     out = bare.ok("explain", "deployment.spec.strategy")
     assert out.startswith("GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: strategy <Deployment")
