@@ -13,9 +13,6 @@ VERBS = {
 }
 
 SERVICE_SPEC = {
-    "loadBalancerIP": "the cloud controller",
-    "loadBalancerSourceRanges": "the cloud controller",
-    "loadBalancerClass": "the cloud controller",
-    "healthCheckNodePort": "the cloud controller",
+    "healthCheckNodePort": "health checks of load balancers in the proxy",
     "trafficDistribution": "topology hints",
 }

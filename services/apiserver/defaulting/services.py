@@ -66,12 +66,21 @@ def service_update(new: core.Service, old: core.Service) -> None:
         if not spec.ip_families:
             spec.ip_families.extend(before.ip_families)
             spec.ip_family_policy = spec.ip_family_policy or before.ip_family_policy
+    if kind != "LoadBalancer" and before.type == "LoadBalancer":
+        _forget_balancer(spec, before)
     if kind in ("NodePort", "LoadBalancer"):
         _keep_node_ports(spec, before)
     else:
         _forget_node_ports(spec, before)
         if spec.external_traffic_policy == before.external_traffic_policy:
             spec.ClearField("external_traffic_policy")
+
+
+def _forget_balancer(spec: core.ServiceSpec, before: core.ServiceSpec) -> None:
+    """A service that is no longer balanced loses what only a balancer reads, if it says nothing new of it."""
+    for field in ("allocate_load_balancer_node_ports", "load_balancer_class", "load_balancer_source_ranges"):
+        if getattr(spec, field) == getattr(before, field):
+            spec.ClearField(field)
 
 
 def _keep_node_ports(spec: core.ServiceSpec, before: core.ServiceSpec) -> None:

@@ -125,7 +125,9 @@ class Allocator:
             service.spec.cluster_ips.append(service.spec.cluster_ip)
 
     def _choose_ports(self, service: core.Service) -> None:
-        if service.spec.type not in _WITH_PORTS:
+        spec = service.spec
+        unwanted = spec.HasField("allocate_load_balancer_node_ports") and not spec.allocate_load_balancer_node_ports
+        if spec.type not in _WITH_PORTS or (spec.type == "LoadBalancer" and unwanted):
             return
         used = {port.node_port for port in service.spec.ports if port.node_port}
         for port in service.spec.ports:

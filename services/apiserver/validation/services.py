@@ -11,7 +11,7 @@ from raftsman.services.apiserver import unsupported
 from . import endpoints, metadata, names, ports
 from .causes import Causes, Verbatim, quoted
 
-TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName"})
+TYPES = frozenset({"ClusterIP", "NodePort", "ExternalName", "LoadBalancer"})
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _STICKY_MAX_S = 86400
 # An update takes and gives back all of a service's node ports in one transaction of the store, of 128 operations.
@@ -24,9 +24,7 @@ def service(found: core.Service, causes: Causes) -> None:
     spec = found.spec
     for path, needs in _unsupported(spec, "spec"):
         causes.unserved(path, f"it needs {needs}")
-    if spec.type == "LoadBalancer":
-        causes.unserved("spec.type", "LoadBalancer needs the cloud controller (use NodePort)")
-    elif spec.type not in TYPES:
+    if spec.type not in TYPES:
         causes.not_supported("spec.type", spec.type, TYPES)
     if not spec.ports and spec.cluster_ip != "None" and spec.type != "ExternalName":
         causes.required("spec.ports")
@@ -37,13 +35,14 @@ def service(found: core.Service, causes: Causes) -> None:
     for index, address in enumerate(spec.external_ips):
         endpoints.destination(address, causes, path=f"spec.externalIPs[{index}]")
     _policies(spec, causes)
+    _balancer(spec, causes)
 
 
 def _ports(spec: core.ServiceSpec, causes: Causes) -> None:
     seen_names: set[str] = set()
     seen: set[tuple[int, str]] = set()
     node_ports: set[tuple[int, str]] = set()
-    if spec.type == "NodePort" and len(spec.ports) > _NODE_PORTS_MAX:
+    if spec.type in ("NodePort", "LoadBalancer") and len(spec.ports) > _NODE_PORTS_MAX:
         causes.too_many("spec.ports", len(spec.ports), _NODE_PORTS_MAX)
     for index, port in enumerate(spec.ports):
         at = f"spec.ports[{index}]"
@@ -102,8 +101,8 @@ def _addresses(spec: core.ServiceSpec, causes: Causes) -> None:
                 causes.forbidden(f"spec.{word}", "may not be set when `type` is 'ExternalName'")
         _external_name(spec.external_name, causes)
         return
-    if spec.type == "NodePort" and spec.cluster_ip == "None":
-        causes.invalid("spec.clusterIPs[0]", "None", "may not be set to 'None' for NodePort services")
+    if spec.type in ("NodePort", "LoadBalancer") and spec.cluster_ip == "None":
+        causes.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {spec.type} services")
     if list(spec.cluster_ips[:1]) not in ([], [spec.cluster_ip]):
         causes.invalid("spec.clusterIPs", list(spec.cluster_ips), "first value must match `clusterIP`")
     if len(spec.cluster_ips) > 1 or len(spec.ip_families) > 1 or spec.ip_family_policy == "RequireDualStack":
@@ -142,6 +141,29 @@ def _policies(spec: core.ServiceSpec, causes: Causes) -> None:
         )
 
 
+def _balancer(spec: core.ServiceSpec, causes: Causes) -> None:
+    """What a load balancer is told. Its address stays pending until somebody gives the service one."""
+    balanced = spec.type == "LoadBalancer"
+    if not balanced:
+        for word, given in (
+            ("loadBalancerSourceRanges", bool(spec.load_balancer_source_ranges)),
+            ("loadBalancerClass", spec.HasField("load_balancer_class")),
+            ("allocateLoadBalancerNodePorts", spec.HasField("allocate_load_balancer_node_ports")),
+        ):
+            if given:
+                causes.forbidden(f"spec.{word}", "may only be used when `type` is 'LoadBalancer'")
+        return
+    for index, text in enumerate(spec.load_balancer_source_ranges):
+        try:
+            ipaddress.ip_network(text.strip())
+        except ValueError:
+            why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+            causes.invalid(f"spec.loadBalancerSourceRanges[{index}]", text, why)
+    if spec.HasField("load_balancer_class"):
+        for wrong in names.qualified(spec.load_balancer_class):
+            causes.invalid("spec.loadBalancerClass", spec.load_balancer_class, wrong)
+
+
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
@@ -153,6 +175,9 @@ def _is_address(text: str) -> bool:
 def service_update(new: core.Service, old: core.Service, causes: Causes) -> None:
     """The address stays as long as the service has one."""
     service(new, causes)
+    both = new.spec.type == old.spec.type == "LoadBalancer"
+    if both and new.spec.load_balancer_class != old.spec.load_balancer_class:
+        causes.change_forbidden("spec.loadBalancerClass", "may not change once set")
     if "ExternalName" in (new.spec.type, old.spec.type):
         return
     if old.spec.cluster_ip and new.spec.cluster_ip != old.spec.cluster_ip:

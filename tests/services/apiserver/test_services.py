@@ -157,3 +157,32 @@ async def test_a_changed_address_is_one_mistake_and_a_missing_one_none(api: Api,
     assert [cause.field for cause in caught.value.causes] == ["spec.clusterIPs[0]"]
     after = await api.patch(core.Service, "web", b'{"spec": {"clusterIP": null}}', namespace=namespace)
     assert after.spec.cluster_ip == made.spec.cluster_ip
+
+
+async def test_a_balanced_service_has_node_ports_and_waits_for_an_address(api: Api, namespace: str) -> None:
+    service = core.Service()
+    service.metadata.name, service.metadata.namespace = "web", namespace
+    service.spec.type = "LoadBalancer"
+    service.spec.ports.add(port=80)
+    service.spec.load_balancer_source_ranges.append("10.0.0.0/8")
+    service.spec.load_balancer_class = "example.com/lb"
+    made = await api.create(service)
+    assert made.spec.allocate_load_balancer_node_ports
+    assert made.spec.ports[0].node_port
+    made.spec.load_balancer_class = "example.com/other"
+    with pytest.raises(errors.Invalid, match="may not change once set"):
+        await api.update(made)
+    made.spec.load_balancer_class = "example.com/lb"
+    made.spec.type = "ClusterIP"
+    made = await api.update(made)
+    assert not made.spec.ports[0].node_port
+    assert not made.spec.HasField("load_balancer_class")
+
+
+async def test_a_balanced_service_may_do_without_node_ports(api: Api, namespace: str) -> None:
+    service = core.Service()
+    service.metadata.name, service.metadata.namespace = "web", namespace
+    service.spec.type = "LoadBalancer"
+    service.spec.allocate_load_balancer_node_ports = False
+    service.spec.ports.add(port=80)
+    assert not (await api.create(service)).spec.ports[0].node_port
