@@ -313,3 +313,31 @@ def limit_of(container_id: str, names: tuple[str, str]) -> str:
         capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
     return Path(found[0]).read_text()
+
+
+def test_http_goes_through_the_server_to_pods_and_services(web: Cluster) -> None:
+    web.raftsman("apply", "-f", "-", stdin=PROXIED)
+    web.raftsman("wait", "--for=condition=Ready", "pod/www", "--timeout=60s")
+    raw = ["kubectl", "get", "--raw"]
+    assert web.run([*raw, "/api/v1/namespaces/default/pods/www:8080/proxy/index.html"]).stdout == "hello\n"
+    service = "/api/v1/namespaces/default/services/www:http/proxy/"
+    eventually(lambda: web.run([*raw, service]).stdout == "hello\n")
+
+
+PROXIED = f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: www, labels: {{app: www}}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: www
+    image: "{IMAGE}"
+    command: [sh, -c, {SERVE.replace("127.0.0.1:", "")!r}]
+    ports: [{{containerPort: 8080}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: www}}
+spec: {{selector: {{app: www}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+"""

@@ -97,8 +97,8 @@ class Proxy:
         tls = backends.context(remote.identity)
         async with http.asked(remote.addresses, question, tls=tls, name=remote.name) as answer:
             if answer.status == 101:
-                return await _both_ways(answer, exchange)
-            return await _back(answer, exchange)
+                return await both_ways(answer, exchange)
+            return await back(answer, exchange)
 
     def _allow(self, user: User, request: Request) -> None:
         authorizer = self._api.authorizer
@@ -122,19 +122,23 @@ class Proxy:
 
 
 def _headers(request: Request, user: User) -> list[tuple[str, str]]:
+    return [*passed_on(request), *requestheader.saying(user)]
+
+
+def passed_on(request: Request) -> list[tuple[str, str]]:
+    """A request's headers without what is between the client and this server only: its credentials, for one."""
     found = [
         (name, value)
         for name, value in request.lines
         if name not in _KEPT_BACK and not requestheader.is_one(name) and not name.startswith("impersonate-")
     ]
     if request.upgrade:
-        found += [(name, value) for name, value in request.lines if name in _UPGRADE]
-    else:
-        found.append(("Connection", "close"))
-    return [*found, *requestheader.saying(user)]
+        return found + [(name, value) for name, value in request.lines if name in _UPGRADE]
+    return [*found, ("Connection", "close")]
 
 
-async def _back(answer: http.Answer, exchange: Exchange) -> None:
+async def back(answer: http.Answer, exchange: Exchange) -> None:
+    """What came, to the client, as it comes."""
     media = answer.header("content-type") or "application/octet-stream"
     kept = [
         (name, value)
@@ -151,7 +155,7 @@ async def _back(answer: http.Answer, exchange: Exchange) -> None:
     return exchange.end()
 
 
-async def _both_ways(answer: http.Answer, exchange: Exchange) -> None:
+async def both_ways(answer: http.Answer, exchange: Exchange) -> None:
     """Until one side ends. Who sends more than the other side takes waits."""
     arrived = asyncio.Event()
     ended = False

@@ -128,11 +128,11 @@ class Answer:
 
 @contextlib.asynccontextmanager
 async def asked(
-    addresses: Iterable[tuple[str, int]], question: Question, *, tls: ssl.SSLContext, name: str
+    addresses: Iterable[tuple[str, int]], question: Question, *, tls: ssl.SSLContext | None, name: str
 ) -> AsyncIterator[Answer]:
-    """The answer of the first address that can be connected to; `name` is the server's. Closed at the end.
+    """The answer of the first address that can be connected to; `name` is the server's. Without `tls` in plain text.
 
-    errors.Unavailable if none can be, or what answers is no HTTP.
+    Closed at the end. errors.Unavailable if none can be connected to, or what answers is no HTTP.
     """
     reader, writer = await _connected(addresses, tls=tls, name=name)
     try:
@@ -145,13 +145,15 @@ async def asked(
 
 
 async def _connected(
-    addresses: Iterable[tuple[str, int]], *, tls: ssl.SSLContext, name: str
+    addresses: Iterable[tuple[str, int]], *, tls: ssl.SSLContext | None, name: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     why: object = "it has no address"
     for host, port in addresses:
         try:
             async with asyncio.timeout(CONNECT_S):
-                return await asyncio.open_connection(host, port, ssl=tls, server_hostname=name, limit=PIECE_BYTES)
+                return await asyncio.open_connection(
+                    host, port, ssl=tls, server_hostname=name if tls else None, limit=PIECE_BYTES
+                )
         except TimeoutError:
             why = f"{host}:{port} does not answer within {CONNECT_S:.0f}s"
         except OSError as error:

@@ -52,6 +52,7 @@ from . import (
     measured,
     media,
     paths,
+    pod_proxy,
     port_forwards,
     requests,
     terminals,
@@ -163,7 +164,9 @@ class Handler:
     async def _answer(
         self, user: User, request: Request, exchange: Exchange, target: Target | None, ticket: Ticket | None
     ) -> None:
-        if target is not None:
+        if (there := pod_proxy.place(request.path)) is not None:
+            await self._streaming(pod_proxy.serve(self._api, user, request, exchange, there))
+        elif target is not None:
             await self._resource(user, request, exchange, target, ticket)
         elif (service := self.proxy.service(request.path)) is not None:
             await self.proxy.pass_on(user, request, exchange, service)
