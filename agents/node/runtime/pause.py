@@ -7,9 +7,9 @@ lives in the pod's cgroup, outlives the agent and dies with the cgroup.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from . import errors
 
 PIN = "pid"
 START_S = 5.0
+BEGIN = 'echo here; exec "$0" -P >/dev/null'
 _PLACES = ("/usr/libexec/podman/catatonit", "/usr/lib/podman/catatonit", "/usr/libexec/catatonit/catatonit")
 
 
@@ -32,8 +33,8 @@ def start(directory: Path, place: Callable[[int], None]) -> int:
         raise errors.Unsupported("shareProcessNamespace needs catatonit, which this machine does not have")
     # Python may have several threads here, in which unshare(2) is refused.
     parent = subprocess.Popen(
-        ["unshare", "--pid", "--fork", "--", program, "-P"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        ["unshare", "--pid", "--fork", "--", "sh", "-c", BEGIN, program], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
         place(parent.pid)
@@ -57,12 +58,9 @@ def alive(directory: Path, pid: int) -> bool:
 
 
 def _child(parent: subprocess.Popen[bytes]) -> int:
-    until = time.monotonic() + START_S
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    while time.monotonic() < until and parent.poll() is None:
-        found = children.read_text().split()
-        # Before it has become catatonit its death would not be noticed.
-        if found and b"catatonit" in Path(f"/proc/{found[0]}/cmdline").read_bytes():
-            return int(found[0])
-        time.sleep(0.001)
+    """The first process of the new namespace, once it has said that it is there."""
+    assert parent.stdout is not None, "started with a pipe"
+    with parent.stdout as said:
+        if select.select([said], [], [], START_S)[0] and said.readline():
+            return int(Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()[0])
     raise errors.SandboxFault("the process that holds the pod's processes did not start")
