@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from hypothesis import strategies as st
 from raftsman import quantity
-from raftsman.codec import plan
+from raftsman.codec import formats, plan
 from raftsman.options import v1 as options
 
 _words = st.text(max_size=6)
@@ -49,6 +49,8 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> Any:
     """A message of at most a few fields on each level, in the one form that JSON keeps."""
     message = plan.message_class(descriptor)()
     shape = plan.format_of(descriptor)
+    if shape in formats.ALTERNATIVES:
+        return _alternative(draw, message, formats.ALTERNATIVES[shape], depth)
     if shape:
         for name, value in draw(_formats[shape]).items():
             getattr(message, name).extend(value) if isinstance(value, list) else setattr(message, name, value)
@@ -57,6 +59,25 @@ def messages(draw: st.DrawFn, descriptor: Descriptor, depth: int = 0) -> Any:
     chosen = draw(st.lists(st.sampled_from(fields), max_size=4, unique_by=lambda f: f.json_name)) if fields else []
     for field in chosen:
         _fill(draw, message, field, depth)
+    return message
+
+
+def _alternative(draw: st.DrawFn, message: Any, name: str, depth: int) -> Any:
+    """A schema, or the value that stands instead of one."""
+    schema = message.DESCRIPTOR.fields_by_name["schema"].message_type
+    if depth < 7 and draw(st.booleans()):
+        message.schema.CopyFrom(draw(messages(schema, depth + 2)))
+        message.schema.SetInParent()
+        if name == "allows":
+            message.allows = True
+    elif name == "allows":
+        # False and absent are one, as everywhere without a pointer.
+        if draw(st.booleans()):
+            message.allows = True
+    elif name == "property":
+        message.property.extend(draw(st.lists(_words, min_size=1, max_size=2)))
+    else:
+        message.schemas.extend([draw(messages(schema, depth + 4))])
     return message
 
 
