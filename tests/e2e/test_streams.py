@@ -203,8 +203,14 @@ def test_logs_are_followed_cut_and_dated_as_kubectl_asks(web: Cluster) -> None:
     assert re.match(r"\d{4}-\d\d-\d\dT[\d:.]+Z started\n", web.run([*logs, "--timestamps"]).stdout)
     assert web.run([*logs, "--since-time=2099-01-01T00:00:00Z"]).stdout == ""
     assert "previous terminated container" in web.run([*logs, "-p"]).stderr
-    followed = web.run(["bash", "-c", "kubectl logs -f web -c main | grep -m1 started"])
-    assert followed.stdout == "started\n"
+    environment = {**os.environ, "KUBECONFIG": str(web.kubeconfig)}
+    following = subprocess.Popen(
+        [*web.network.inside(), *logs, "-f"], stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert following.stdout is not None
+    assert following.stdout.readline() == "started\n"
+    following.kill()
+    following.communicate()
 
 
 GUARDED = f"""
