@@ -9,6 +9,7 @@ Conversions of an object that is read are kept with it; a change of the definiti
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from raftsman.services.apiserver.watchcache.object import CachedObject
 from .document import Document
 
 OBJECTS_MAX = 500
+SLICE_OBJECTS = 64
 TIMEOUT_S = 30.0
 _REVIEW = "apiextensions.k8s.io/v1"
 
@@ -42,8 +44,12 @@ class Versions:
     async def seen(self, kind: Kind, found: Sequence[CachedObject]) -> list[CachedObject]:
         """Stored objects as `kind` shows them."""
         missing = [one for one in found if one.converted is None or kind.form not in one.converted]
-        for start in range(0, len(missing), OBJECTS_MAX):
-            await self._make(kind, missing[start : start + OBJECTS_MAX])
+        together = OBJECTS_MAX if self._webhook is not None else SLICE_OBJECTS
+        for start in range(0, len(missing), together):
+            if start:
+                # Others get their turn.
+                await asyncio.sleep(0)
+            await self._make(kind, missing[start : start + together])
         return [(one.converted or {})[kind.form] or one for one in found]
 
     async def stored(self, kind: Kind, obj: Document) -> tuple[Kind, Document]:

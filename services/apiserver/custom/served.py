@@ -127,6 +127,9 @@ class Definitions:
                 del self._waiting[name]
                 try:
                     await self._settle(name)
+                except errors.NotFound:
+                    # It went meanwhile, or what is served of it did: then it comes up again.
+                    continue
                 except Exception as error:
                     # One definition that nobody thought of must not be the end for all others.
                     expected = isinstance(error, errors.ApiError)
