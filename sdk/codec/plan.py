@@ -106,6 +106,9 @@ _OTHER_KINDS = {
     "raftsman.meta.v1.List": ("v1", "List"),
     "raftsman.autoscaling.v1.Scale": ("autoscaling/v1", "Scale"),
     "raftsman.authentication.v1.TokenRequest": ("authentication.k8s.io/v1", "TokenRequest"),
+    "raftsman.core.v1.PodAttachOptions": ("v1", "PodAttachOptions"),
+    "raftsman.core.v1.PodExecOptions": ("v1", "PodExecOptions"),
+    "raftsman.core.v1.PodPortForwardOptions": ("v1", "PodPortForwardOptions"),
 }
 
 

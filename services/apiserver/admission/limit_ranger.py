@@ -24,10 +24,10 @@ _Given = MutableMapping[str, meta.Quantity]
 
 
 def _ranges(attributes: Attributes) -> list[core.LimitRange]:
-    """Those that apply; none to a pod that is only updated, or to what is being deleted."""
+    """Those that apply; of updates of a pod only to one of its size, and none to what is being deleted."""
     if attributes.operation is Operation.UPDATE:
         deleted = attributes.new.metadata.HasField("deletion_timestamp")
-        if deleted or isinstance(attributes.new, core.Pod):
+        if deleted or (isinstance(attributes.new, core.Pod) and attributes.subresource != "resize"):
             return []
     cache = attributes.api.cache(attributes.api.kinds["limitranges"])
     return [one.parsed() for one in cache.select(Selection(attributes.namespace))]
@@ -157,5 +157,6 @@ def _too_far_apart(said: str, bound: _Amount, request: _Maybe, limit: _Maybe) ->
 
 
 PLUGIN = Plugin(
-    "LimitRanger", WRITES, kinds=frozenset({"pods", "persistentvolumeclaims"}), mutate=_admit, validate=_validate
-)
+    "LimitRanger", WRITES, kinds=frozenset({"pods", "persistentvolumeclaims"}),
+    subresources=frozenset({"", "resize"}), mutate=_admit, validate=_validate,
+)  # fmt: skip

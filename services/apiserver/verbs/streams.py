@@ -9,6 +9,8 @@ from typing import Any
 from raftsman import errors
 from raftsman.core import v1 as core
 from raftsman.meta import v1 as meta
+from raftsman.services.apiserver.admission import chain
+from raftsman.services.apiserver.admission.attributes import Operation
 from raftsman.services.apiserver.api import Api
 from raftsman.services.apiserver.kinds import Kind
 from raftsman.services.apiserver.rpc import Call
@@ -73,7 +75,22 @@ async def terminal_channel(service: Service, call: Call, start: core.ExecStart, 
             f"current phase is {pod.status.phase}"
         )
     start.container = _container(pod, start.container)
+    await _admit(service, call, start.namespace, start.name, _options(start, method), part=verb)
     return agents.of_pod(service.api, service.agents, pod)
+
+
+def _options(start: core.ExecStart, method: str) -> core.PodExecOptions | core.PodAttachOptions:
+    """As Kubernetes' admission is told of it."""
+    facts = {name: getattr(start, name) for name in ("stdin", "stdout", "stderr", "tty", "container")}
+    if method == "Attach":
+        return core.PodAttachOptions(**facts)
+    return core.PodExecOptions(**facts, command=start.command)
+
+
+async def _admit(service: Service, call: Call, namespace: str, name: str, options: Any, *, part: str) -> None:
+    await chain.admit(
+        service.api, call, Operation.CONNECT, namespace=namespace, name=name, new=options, subresource=part
+    )
 
 
 async def terminal_through(
@@ -109,6 +126,7 @@ async def port_channel(service: Service, call: Call, namespace: str, name: str) 
     pod = await _pod(service.api, call.kind, namespace, name)
     if pod.status.phase in _ENDED:
         raise errors.BadRequest(f"unable to forward ports because pod is not running; phase is {pod.status.phase}")
+    await _admit(service, call, namespace, name, core.PodPortForwardOptions(), part="portforward")
     return agents.of_pod(service.api, service.agents, pod)
 
 

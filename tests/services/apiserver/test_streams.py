@@ -9,9 +9,12 @@ from typing import Any
 import grpc
 import pytest
 from raftsman import errors
+from raftsman.admissionregistration import v1 as registration
 from raftsman.agent.v1 import agent_pb2_grpc
 from raftsman.core import v1 as core
 
+from .admission.webhook import configuration, configured, serving
+from .certificates import Authority
 from .cluster import Api, ApiServerProcess
 from .test_lifecycle import bind
 from .test_objects import a_pod
@@ -159,3 +162,23 @@ async def test_a_node_that_does_not_answer_is_said_to(server: ApiServerProcess, 
         ):
             pass
     await api.delete(core.Node, name, "")
+
+
+async def test_webhooks_are_asked_about_terminals(api: Api, agent: Agent, namespace: str, authority: Authority) -> None:
+    def refuse(request: dict[str, Any]) -> dict[str, Any]:
+        return {"allowed": "web" not in request["name"], "status": {"code": 403, "reason": "Forbidden"}}
+
+    async def requests() -> AsyncIterator[core.ExecRequest]:
+        yield core.ExecRequest(start=core.ExecStart(namespace=namespace, name="web", command=["true"], stdout=True))
+
+    kind = registration.ValidatingWebhookConfiguration
+    async with serving(authority, refuse) as hook:
+        made = configuration(kind, hook, namespace, resources=("pods/exec",), operations=("CONNECT",))
+        async with configured(api, made):
+            with pytest.raises(errors.Forbidden, match="denied the request"):
+                async for _ in api.stream(core.Pod, "Exec", requests(), core.ExecResponse):
+                    pass
+    (asked,) = hook.asked
+    assert (asked["operation"], asked["subResource"], asked["kind"]["kind"]) == ("CONNECT", "exec", "PodExecOptions")
+    assert asked["object"]["command"] == ["true"]
+    assert not agent.open
