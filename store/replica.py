@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -23,7 +23,7 @@ import grpc
 import msgspec
 from google.protobuf.message import Message
 from raftsman import logs
-from raftsman.store import apply, commands, errors, mvcc, snapshot
+from raftsman.store import apply, chunks, commands, errors, mvcc, snapshot
 from raftsman.store.histogram import Histogram
 from raftsman.store.mvcc import members
 from raftsman.store.mvcc.auth import NOBODY, Who
@@ -31,10 +31,9 @@ from raftsman.store.mvcc.sessions import Outcome
 from raftsman.store.pending import Pending, Settled, Sink, Waiters
 from raftsman.store.raft import clock, events
 from raftsman.store.raft.driver import Driver, Start
+from raftsman.store.sweeper import Sweeper
 from raftsman.store.wal.disk import REAL, Disk
 
-CHUNK_BYTES = 128 << 10
-CHUNK_OPERATIONS = 1_024
 REQUEST_S = 7.0
 READS_MAX = 20_000
 READ_RETRY_S = 0.05
@@ -44,7 +43,6 @@ SNAPSHOT_BYTES_MAX = 64 << 20
 the more memory the log takes, and the more of it is applied again at a start."""
 SNAPSHOT_STAGGER = 0.4
 """By up to this share a member writes its own earlier, so that not all write at the same time."""
-SWEEP_S = 0.002
 SLOW_APPLY_S = 0.1
 SNAPSHOT_RETRY_S = 15.0
 """After one that the disk did not take. The log has everything meanwhile."""
@@ -129,9 +127,7 @@ class Replica:
         self._waiters = _Waiters()
         self._driver: Driver | None = None
         self._snapshotting: asyncio.Task[None] | None = None
-        self._sweeping: asyncio.TimerHandle | None = None
-        self._swept = asyncio.Event()
-        self._swept.set()
+        self._sweeper = Sweeper(lambda: self.state.sweep())
         self._bytes_since = 0
         self._snapshot_bytes = self._log_for(0)
         self._snapshot_not_before = 0.0
@@ -252,7 +248,7 @@ class Replica:
         if not proposals:
             return
         next_id = self._pending.next_id
-        for part in _parts(proposals):
+        for part in chunks.cut(proposals):
             operations = [
                 commands.Operation(
                     next_id(), each.kind, each.payload, session, each.tag if session else 0,
@@ -486,7 +482,7 @@ class Replica:
             self._publish()  # before what is new may be forgotten
         answer = apply.execute(state, kind, payload, who)
         if kind is Kind.COMPACT:
-            self._sweep_soon()
+            self._sweeper.soon()
             for observer in self.observers:
                 observer.compacted(state.compacted)
         elif kind is not Kind.AUTH_ENABLE:
@@ -568,20 +564,7 @@ class Replica:
 
     async def swept(self) -> None:
         """Return when nothing is left of what compactions up to now made useless."""
-        await self._swept.wait()
-
-    def _sweep(self) -> None:
-        """Give back what compaction left, in slices with room for others between them."""
-        self._sweeping = None
-        if self.state.sweep():
-            self._sweep_soon()
-        else:
-            self._swept.set()
-
-    def _sweep_soon(self) -> None:
-        self._swept.clear()
-        if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+        await self._sweeper.swept()
 
     async def stop(self) -> None:
         """Refuse what waits and finish a snapshot under way."""
@@ -595,17 +578,6 @@ class Replica:
             _fail(future, errors.stopped())
         if self._snapshotting is not None:
             await self._snapshotting
-
-
-def _parts(proposals: Sequence[Proposal]) -> Iterator[Sequence[Proposal]]:
-    """Cut into what makes a chunk: CHUNK_BYTES, CHUNK_OPERATIONS, or one larger operation."""
-    start = size = 0
-    for place, proposal in enumerate(proposals):
-        if place > start and (size + len(proposal.payload) > CHUNK_BYTES or place - start >= CHUNK_OPERATIONS):
-            yield proposals[start:place]
-            start, size = place, 0
-        size += len(proposal.payload)
-    yield proposals[start:]
 
 
 def _fail(future: asyncio.Future[Any] | None, error: errors.StoreError) -> None:

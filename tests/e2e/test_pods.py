@@ -205,9 +205,18 @@ def test_unschedulable_pods_say_why(cluster: Cluster) -> None:
     running(cluster, "picky")
 
 
-def test_unsupported_fields_are_refused_by_their_path(cluster: Cluster) -> None:
-    said = cluster.fails("apply", "-f", "-", stdin=json.dumps(pod("x", affinity={"nodeAffinity": {}})))
-    assert "spec.affinity" in said
+def test_what_nothing_acts_upon_keeps_a_pod_waiting_by_its_path(cluster: Cluster) -> None:
+    apply(cluster, pod("x", runtimeClassName="sandboxed"))
+
+    def said() -> str:
+        conditions = status(cluster, "x").get("conditions", [])
+        return next((c.get("message", "") for c in conditions if c["type"] == "PodScheduled"), "")
+
+    assert "spec.runtimeClassName" in eventually(said)
+    cluster.raftsman("delete", "pod", "x")
+
+
+def test_unknown_fields_are_refused_by_their_path(cluster: Cluster) -> None:
     unknown = pod("x", container(imagePulPolicy="Never"))
     assert "imagePulPolicy" in cluster.fails("apply", "-f", "-", stdin=json.dumps(unknown))
 
