@@ -88,11 +88,12 @@ def test_input_comes_from_pipes_and_files(tmp_path: Path) -> None:
 
 
 def test_a_terminal_is_raw_while_the_command_runs_and_restored_after_it() -> None:
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, command("exec", "-it", "p", "--", "sh"))
+    # Not pty.fork(): this process has threads by now, and a child that goes on in Python after a fork may crash.
+    master, slave = pty.openpty()
     before = termios.tcgetattr(master)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 91, 0, 0))
+    words = command("exec", "-it", "p", "--", "sh")
+    child = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     seen = read_until(master, b"91x33")
     assert not termios.tcgetattr(master)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
     # A Ctrl-C is the command's business, not ours.
@@ -101,8 +102,9 @@ def test_a_terminal_is_raw_while_the_command_runs_and_restored_after_it() -> Non
     assert b"\x03" in seen
     os.write(master, b"q")
     read_until(master, b"exit code 5")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert child.wait(20) == 5
     assert termios.tcgetattr(master)[3] == before[3]
+    os.close(slave)
     os.close(master)
 
 
