@@ -232,7 +232,7 @@ def test_nobody_sees_the_version_and_little_else(server: ApiServerProcess) -> No
     [
         ("GET", "/apis/nope/v1/things", 404),
         ("GET", "/api/v1/namespaces/default/pods/x/nope", 404),
-        ("POST", "/api/v1/namespaces/default/pods/x/proxy", 405),
+        ("POST", "/api/v1/namespaces/default/pods/x/proxy", 404),
         ("PUT", CONFIGS, 405),
         ("GET", "/api/v1/namespaces/default/configmaps?limit=many", 400),
         ("GET", "/api/v1/namespaces/default/configmaps?fieldSelector=data.a%3Db", 400),
