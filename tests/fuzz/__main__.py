@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
 
 import atheris
@@ -20,14 +19,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("target", choices=sorted(TARGETS))
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--corpus", type=Path, help="a folder that keeps what reached new code")
+    parser.add_argument("--corpus", type=Path, required=True, help="a folder that keeps what reached new code")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="raftsman-fuzz-") as scratch:
-        corpus = args.corpus or Path(scratch) / "corpus"
-        corpus.mkdir(parents=True, exist_ok=True)
-        options = [f"-max_total_time={args.seconds}", "-max_len=600", f"-artifact_prefix={scratch}/", str(corpus)]
-        atheris.Setup([sys.argv[0], *options], TARGETS[args.target])
-        atheris.Fuzz()
+    args.corpus.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={args.seconds}", "-max_len=600", f"-artifact_prefix={args.corpus}/", str(args.corpus)]
+    atheris.Setup([sys.argv[0], *options], TARGETS[args.target])
+    atheris.Fuzz()
 
 
 if __name__ == "__main__":
