@@ -1,35 +1,24 @@
 """Functions of Kubernetes' CEL library that the language itself lacks: of lists, regular expressions and sets.
 
 Patterns are RE2's, as in the language's own `matches`: a search takes a time linear in the text, whatever the pattern.
-At most PATTERNS_MAX compiled patterns are kept.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import re2
-
-PATTERNS_MAX = 1024
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-
-
-@functools.lru_cache(maxsize=PATTERNS_MAX)
-def _compiled(pattern: str) -> Any:
-    return re2.compile(pattern, _OPTIONS)
+from raftsman.services.apiserver import patterns
 
 
 def _find(text: str, pattern: str) -> str:
-    found = _compiled(pattern).search(text)
+    found = patterns.compiled(pattern).search(text)
     return found[0] if found else ""
 
 
 def _find_all(text: str, pattern: str) -> list[str]:
-    return [found[0] for found in _compiled(pattern).finditer(text)]
+    return [found[0] for found in patterns.compiled(pattern).finditer(text)]
 
 
 def _find_some(text: str, pattern: str, count: int) -> list[str]:

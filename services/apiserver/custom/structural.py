@@ -11,9 +11,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from raftsman.services.apiserver import patterns
 from raftsman.services.apiserver.validation.causes import Causes
 
-from . import defaulting, patterns, pruning, values
+from . import defaulting, pruning, values
 from .schema import ABSENT, ATOMIC, MAP, SET, compiled
 
 DEPTH_MAX = 60

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from raftsman.services.apiserver import patterns
 from raftsman.services.apiserver.managedfields.documents import same
 from raftsman.services.apiserver.validation.causes import Causes
 
-from . import formats, patterns
+from . import formats
 from .document import Document
 from .schema import ABSENT, MAP, SET, Schema
 

@@ -1,4 +1,4 @@
-"""Patterns of schemas: RE2's, as Go has them. Matching takes a time linear in the text, whatever the pattern.
+"""Patterns of schemas and of CEL's searches: RE2's, as Go has them. Matching is linear in the text, always.
 
 At most KEPT_MAX compiled patterns are kept.
 """
@@ -16,14 +16,15 @@ _OPTIONS.log_errors = False
 
 
 @functools.lru_cache(maxsize=KEPT_MAX)
-def _compiled(pattern: str) -> Any:
+def compiled(pattern: str) -> Any:
+    """Raises re2.error for one that is none."""
     return re2.compile(pattern, _OPTIONS)
 
 
 def problem(pattern: str) -> str:
     """What is wrong with a pattern; "" if nothing."""
     try:
-        _compiled(pattern)
+        compiled(pattern)
     except re2.error as error:
         said = error.args[0] if error.args else error
         return f"error parsing regexp: {said.decode() if isinstance(said, bytes) else said}"
@@ -33,6 +34,6 @@ def problem(pattern: str) -> str:
 def matches(pattern: str, text: str) -> bool:
     """Whether a text, or a part of it, is what a pattern describes; true if nobody can say."""
     try:
-        return _compiled(pattern).search(text) is not None
+        return compiled(pattern).search(text) is not None
     except re2.error:
         return True
